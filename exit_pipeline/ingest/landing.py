@@ -1,0 +1,107 @@
+"""Finds landing files, checks that they can be read, and puts the adapter's view over them."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from datetime import date
+from pathlib import Path
+
+import duckdb
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from exit_pipeline.errors import ContractError, LandingError
+from exit_pipeline.lake.duck import quoted, render
+from exit_pipeline.profile import Profile
+from exit_pipeline.settings import Home
+
+_DAY = re.compile(r"(?:^|/)ds=(\d{4}-\d{2}-\d{2})(?:/|$)")
+
+
+def landing_root(profile: Profile, home: Home) -> Path:
+    """Returns the folder of the raw files: the profile's, or `landing` under its home."""
+    path = profile.spec.landing.path
+    return home.landing if path is None else (profile.file.parent / path).resolve()
+
+
+def landed_days(profile: Profile, home: Home) -> list[date]:
+    """Returns the days that have a `ds=` folder in the landing place of the events."""
+    root = landing_root(profile, home)
+    pattern = profile.spec.landing.tables.get("events", "")
+    folders = root.glob(str(Path(pattern).parent)) if "ds=" in pattern else []
+    found = (_day_of(folder.relative_to(root)) for folder in folders)
+    return sorted(day for day in found if day is not None)
+
+
+def make_adapter_view(
+    connection: duckdb.DuckDBPyConnection,
+    profile: Profile,
+    home: Home,
+    table: str,
+    day: date | None = None,
+) -> None:
+    """Makes the view `adapted`: what the profile's adapter returns for one table.
+
+    Args:
+        connection: An open DuckDB.
+        profile: Says where raw tables lie and how they are adapted.
+        home: The default landing place.
+        table: `events`, `items` or `users`.
+        day: For raw tables under `ds=` folders, the only day that is read.
+
+    Raises:
+        LandingError: A file is missing, empty, truncated or not Parquet.
+        ContractError: The adapter's SQL does not run on these files.
+    """
+    adapter = profile.adapter_sql(table)
+    root = landing_root(profile, home)
+    for name, pattern in profile.spec.landing.tables.items():
+        if re.search(rf"\braw_{name}\b", adapter):
+            files = _files(root, name, pattern, day)
+            sql = render("_raw", files=[str(file) for file in files], root=f"{root}/")
+            connection.execute(f"create or replace temp view {quoted(f'raw_{name}')} as {sql}")
+    try:
+        connection.execute(f"create or replace temp view adapted as {adapter}")
+    except duckdb.Error as error:
+        raise ContractError(
+            f"the adapter for {table!r} does not run: {str(error).splitlines()[0]}",
+            where=str(profile.file.parent / profile.spec.adapter[table]),  # type: ignore[index]
+            mend="name only columns that the raw files have; their schema is in the message",
+        ) from error
+
+
+def _files(root: Path, name: str, pattern: str, day: date | None) -> list[Path]:
+    files = [file for file in sorted(root.glob(pattern)) if file.is_file()]
+    if "ds=" in pattern and day is not None:
+        files = [file for file in files if _day_of(file.relative_to(root)) == day]
+    if not files:
+        when = f" for {day}" if day else ""
+        raise LandingError(
+            f"no landing file of {name!r}{when}",
+            where=str(root / pattern),
+            mend="land the day (a file without rows is a day without events), or leave it out",
+        )
+    _check_readable(files)
+    return files
+
+
+def _check_readable(files: Iterable[Path]) -> None:
+    for file in files:
+        try:
+            pq.read_schema(file)
+        except (pa.ArrowException, OSError) as error:
+            size = file.stat().st_size if file.exists() else 0
+            raise LandingError(
+                f"not a readable Parquet file ({size} bytes): {str(error).splitlines()[0]}",
+                where=str(file),
+                mend="land the file again, whole; it may still be being written",
+            ) from error
+
+
+def _day_of(path: Path) -> date | None:
+    match = _DAY.search(path.as_posix())
+    try:
+        return date.fromisoformat(match[1]) if match else None
+    except ValueError:
+        return None

@@ -1,0 +1,19 @@
+"""Labels: outcomes, source interest, group consistency and the ICL, in DuckDB."""
+
+from exit_pipeline.labels.build import (
+    build_group_consistency,
+    build_icl_labels,
+    build_impressions,
+    build_source_interest,
+    last_landed,
+    last_mature,
+)
+
+__all__ = [
+    "build_group_consistency",
+    "build_icl_labels",
+    "build_impressions",
+    "build_source_interest",
+    "last_landed",
+    "last_mature",
+]

@@ -1,0 +1,110 @@
+"""Builds the label tables, a range of days at a time, from what the lake holds."""
+
+from __future__ import annotations
+
+from datetime import date, timedelta
+
+import duckdb
+
+from exit_pipeline.errors import NotMatureError
+from exit_pipeline.labels.late import make_late_versions
+from exit_pipeline.labels.names import names, values
+from exit_pipeline.lake import DayState, Lake, create_table
+from exit_pipeline.lake.table import days_between
+from exit_pipeline.profile import Profile, ProfileSpec
+
+States = dict[date, DayState]
+
+
+def last_landed(lake: Lake) -> date | None:
+    """Returns the newest landing day ingested, or None before the first."""
+    return max(lake.days("events"), default=None)
+
+
+def last_mature(lake: Lake, spec: ProfileSpec) -> date | None:
+    """Returns the newest day whose exposures are mature, or None."""
+    landed = last_landed(lake)
+    return landed and landed - timedelta(days=spec.labels.horizon_days)
+
+
+def build_impressions(
+    connection: duckdb.DuckDBPyConnection, lake: Lake, profile: Profile, first: date, last: date
+) -> States:
+    """Builds `impressions`: each target exposure of mature days with its outcome.
+
+    Raises:
+        NotMatureError: The day that matures `last` has not landed.
+    """
+    spec = profile.spec
+    mature = last_mature(lake, spec)
+    if mature is None or last > mature:
+        raise NotMatureError(
+            f"exposures of {last} are not mature before {last + _days(spec.labels.horizon_days)} "
+            "has landed",
+            where="impressions",
+            mend=f"ask for days up to {mature}, or land and ingest the day after",
+        )
+    horizon = _days(spec.labels.horizon_days)
+    lake.view(connection, "events", _between(first - horizon, last + horizon))
+    _view_attributes(connection, lake)
+    create_table(connection, "built", "impressions", values(spec, first, last), **names(spec))
+    return lake.replace(connection, "impressions", "built", days_between(first, last))
+
+
+def build_source_interest(
+    connection: duckdb.DuckDBPyConnection, lake: Lake, profile: Profile, first: date, last: date
+) -> States:
+    """Builds `source_interest`: what users showed in each source before and after exposures."""
+    spec, labels = profile.spec, profile.spec.labels
+    reach = labels.consistency.own_response_days
+    lake.view(connection, "impressions", _between(first - _days(reach), last))
+    events = _between(first - _days(labels.history_days), last + _days(labels.horizon_days))
+    lake.view(connection, "events", events)
+    lake.view(connection, "items")
+    bound = values(spec, first, last)
+    create_table(connection, "source_events", "source_events", bound, **names(spec))
+    create_table(connection, "built", "source_interest", bound, **names(spec))
+    return lake.replace(connection, "source_interest", "built", days_between(first, last))
+
+
+def build_group_consistency(
+    connection: duckdb.DuckDBPyConnection, lake: Lake, profile: Profile, first: date, last: date
+) -> States:
+    """Builds `group_sums` and `group_consistency` as known on the mornings of `first`…`last`."""
+    spec, maturity = profile.spec, profile.spec.labels.maturity_days
+    for name in ("impressions", "source_interest"):
+        lake.view(connection, name, _between(first - _days(maturity), last - _days(maturity)))
+    make_late_versions(connection, lake, spec, first, last)
+    bound = values(spec, first - _days(maturity), last - _days(maturity))
+    create_table(connection, "labelled", "labelled", bound, **names(spec))
+    bound = values(spec, first, last)
+    create_table(connection, "built", "group_sums", bound, **names(spec))
+    days = days_between(first, last)
+    lake.replace(connection, "group_sums", "built", days)
+    lake.view(connection, "group_sums")
+    create_table(connection, "built", "group_consistency", bound, **names(spec))
+    return lake.replace(connection, "group_consistency", "built", days)
+
+
+def build_icl_labels(
+    connection: duckdb.DuckDBPyConnection, lake: Lake, profile: Profile, first: date, last: date
+) -> States:
+    """Builds `icl_labels`, the label table (version 1) of `docs/labels.md`."""
+    for name in ("impressions", "source_interest", "group_consistency"):
+        lake.view(connection, name, _between(first, last))
+    spec = profile.spec
+    create_table(connection, "built", "icl_labels", values(spec, first, last), **names(spec))
+    return lake.replace(connection, "icl_labels", "built", days_between(first, last))
+
+
+def _view_attributes(connection: duckdb.DuckDBPyConnection, lake: Lake) -> None:
+    for name in ("items", "users"):
+        lake.view(connection, name)
+
+
+def _between(first: date, last: date) -> list[tuple[str, str, date]]:
+    return [("ds", ">=", first), ("ds", "<=", last)]
+
+
+def _days(number: int) -> timedelta:
+    return timedelta(days=number)

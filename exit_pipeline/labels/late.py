@@ -1,0 +1,62 @@
+"""Late rows and group sums: what was known when, for the few users that it matters to."""
+
+from __future__ import annotations
+
+from datetime import date, timedelta
+
+import duckdb
+
+from exit_pipeline.labels.names import names, values
+from exit_pipeline.lake import Lake, create_table
+from exit_pipeline.profile import ProfileSpec
+
+
+def make_late_versions(
+    connection: duckdb.DuckDBPyConnection, lake: Lake, spec: ProfileSpec, first: date, last: date
+) -> None:
+    """Makes `late_landings` and `versions`, the inputs of `group_sums.sql`.
+
+    A late row enters group sums of days after it landed only. So the log of a user with late rows
+    is replayed once for each landing that brought one, with what was known before it, by the very
+    rules that make the labels (ours).
+
+    Args:
+        connection: Has `impressions` and `source_interest` in view.
+        lake: Where `events`, `items` and `users` are.
+        spec: The profile.
+        first: The first effective day of the sums.
+        last: The last one.
+    """
+    labels, landing = spec.labels, spec.landing
+    moved = landing.lateness_days + labels.horizon_days
+    exposures = first - timedelta(days=labels.maturity_days + moved)
+    reach = max(labels.consistency.own_response_days, labels.history_days)
+    newest = last - timedelta(days=1)
+    lake.view(
+        connection,
+        "events",
+        [("ds", ">=", exposures - timedelta(days=reach)), ("ds", "<=", newest)],
+    )
+    for name in ("items", "users"):
+        lake.view(connection, name)
+    bound = {
+        **values(spec, exposures, last),
+        "reach_days": moved + reach,
+        "moved_days": moved,
+    }
+    create_table(connection, "late_landings", "late_landings", bound, **names(spec))
+    create_table(connection, "replay_versions", "late_replay_versions", bound)
+    replayed = names(
+        spec,
+        events="replay_events",
+        users="replay_users",
+        exposures="replayed_impressions",
+        source_events="replayed_source_events",
+    )
+    create_table(connection, "replay_events", "late_replay_events", bound, **names(spec))
+    create_table(connection, "replay_users", "late_replay_users", bound)
+    own = {**bound, "first": exposures - timedelta(days=reach)}
+    create_table(connection, "replayed_impressions", "impressions", own, **replayed)
+    create_table(connection, "replayed_source_events", "source_events", bound, **replayed)
+    create_table(connection, "replayed_interest", "source_interest", bound, **replayed)
+    create_table(connection, "versions", "late_versions", bound, **names(spec))

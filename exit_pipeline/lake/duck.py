@@ -1,0 +1,93 @@
+"""In-memory DuckDB connections and the SQL files they run."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Mapping
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+import duckdb
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+from exit_pipeline.settings import Home, Settings
+
+SQL = Path(__file__).parents[1] / "sql"
+
+
+def connect(settings: Settings, home: Home) -> duckdb.DuckDBPyConnection:
+    """Opens an in-memory DuckDB with the memory limit, threads and spill folder of the settings.
+
+    Nothing shares a DuckDB file, so steps never wait for each other's locks.
+    """
+    home.spill.mkdir(parents=True, exist_ok=True)
+    connection = duckdb.connect(
+        config={
+            "memory_limit": settings.memory_limit,
+            "threads": settings.threads,
+            # One folder a connection: DuckDB numbers its spill files from zero in each.
+            "temp_directory": str(home.spill / f"{os.getpid()}-{uuid4().hex[:8]}"),
+            "preserve_insertion_order": False,
+        }
+    )
+    connection.execute("load icu; set TimeZone = 'UTC'")
+    return connection
+
+
+@lru_cache(maxsize=1)
+def _environment() -> Environment:
+    environment = Environment(
+        loader=FileSystemLoader(SQL),
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        autoescape=False,  # SQL, not HTML: values are bound, identifiers are checked or quoted
+    )
+    environment.filters["quoted"] = quoted
+    environment.filters["literal"] = literal
+    return environment
+
+
+def render(name: str, **context: Any) -> str:
+    """Renders `sql/NAME.sql`.
+
+    Args:
+        name: The file's name without its suffix.
+        **context: Names of the profile; a name that is missing is an error.
+    """
+    return _environment().get_template(f"{name}.sql").render(**context)
+
+
+def quoted(identifier: str) -> str:
+    """Quotes an SQL identifier."""
+    return '"' + identifier.replace('"', '""') + '"'
+
+
+def literal(text: str) -> str:
+    """Quotes an SQL string, for the few places that take no bound parameter."""
+    return "'" + text.replace("'", "''") + "'"
+
+
+def create_table(
+    connection: duckdb.DuckDBPyConnection,
+    table: str,
+    name: str,
+    values: Mapping[str, Any],
+    **context: Any,
+) -> None:
+    """Fills a temporary table from `sql/NAME.sql`.
+
+    Args:
+        connection: Where the inputs are.
+        table: The temporary table to make or replace.
+        name: The SQL file.
+        values: Bound to the `$name` parameters that the file uses.
+        **context: Checked names that the template needs.
+    """
+    sql = render(name, **context)
+    code = re.sub(r"--[^\n]*", "", sql)
+    used = {key: value for key, value in values.items() if re.search(rf"\${key}\b", code)}
+    connection.execute(f"create or replace temp table {quoted(table)} as {sql}", used)

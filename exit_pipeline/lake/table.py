@@ -1,0 +1,236 @@
+"""Delta tables whose days are replaced atomically, with row counts and content hashes."""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import date, timedelta
+from pathlib import Path
+from typing import NamedTuple
+
+import duckdb
+import pyarrow as pa
+from deltalake import CommitProperties, DeltaTable, write_deltalake
+from deltalake.exceptions import DeltaError, TableNotFoundError
+
+from exit_pipeline import __version__
+from exit_pipeline.errors import LakeError
+from exit_pipeline.lake.duck import quoted, render
+from exit_pipeline.settings import Home
+
+BATCH_ROWS = 131_072
+LOCK_SECONDS = 120.0
+# Events carry two days: the one that brought a row, by which they are replaced, and the one it
+# belongs to, by which they are read.
+PARTITIONS = {"events": ("known_on", "ds"), "quarantine": ("known_on",)}
+UNPARTITIONED = frozenset({"items", "users"})
+Filter = tuple[str, str, date]
+
+
+class DayState(NamedTuple):
+    """What a stored day holds: its number of rows and a hash of its content."""
+
+    rows: int
+    hash: str
+
+
+def days_between(first: date, last: date) -> list[date]:
+    """Returns the days from `first` to `last`, both included."""
+    return [first + timedelta(days=n) for n in range((last - first).days + 1)]
+
+
+@dataclass(frozen=True)
+class Lake:
+    """The tables of one profile.
+
+    Args:
+        home: The profile's folders.
+        run_id: Written into each commit, so that a table says which run made it.
+    """
+
+    home: Home
+    run_id: str = "by hand"
+    inputs: dict[str, int] = field(default_factory=dict)
+
+    def folder(self, name: str) -> Path:
+        """Returns the folder of a table."""
+        return self.home.lake / name
+
+    def partitions(self, name: str) -> tuple[str, ...]:
+        """Returns the partition columns of a table; its days are replaced by the first."""
+        return () if name in UNPARTITIONED else PARTITIONS.get(name, ("ds",))
+
+    def open(self, name: str, version: int | None = None) -> DeltaTable:
+        """Opens a table.
+
+        Raises:
+            LakeError: There is no such table, or no such version of it.
+        """
+        try:
+            return DeltaTable(str(self.folder(name)), version=version)
+        except (TableNotFoundError, DeltaError) as error:
+            at = f" at version {version}" if version is not None else ""
+            raise LakeError(
+                f"the table {name!r} is not there{at}",
+                where=str(self.folder(name)),
+                mend=f"materialize {name!r} first",
+            ) from error
+
+    def exists(self, name: str) -> bool:
+        """Says whether a table was ever written."""
+        return DeltaTable.is_deltatable(str(self.folder(name)))
+
+    def version(self, name: str) -> int:
+        """Returns the newest version of a table, or −1 where there is none."""
+        return self.open(name).version() if self.exists(name) else -1
+
+    def files(
+        self, name: str, filters: Sequence[Filter] = (), version: int | None = None
+    ) -> list[str]:
+        """Returns the Parquet files that hold the rows matching filters on partition columns."""
+        predicate = [(column, sign, day.isoformat()) for column, sign, day in filters]
+        return sorted(self.open(name, version).file_uris(predicate or None))
+
+    def view(
+        self,
+        connection: duckdb.DuckDBPyConnection,
+        name: str,
+        filters: Sequence[Filter] = (),
+        *,
+        alias: str | None = None,
+        version: int | None = None,
+    ) -> None:
+        """Makes a DuckDB view over a table's rows that match filters on partition columns.
+
+        The version read is kept in `inputs`, and so reaches the metadata of what is written next.
+        """
+        table = self.open(name, version)
+        self.inputs[name] = table.version()
+        files = self.files(name, filters, table.version())
+        if files:
+            sql = render("_files", files=files, partitions=self.partitions(name))
+        else:  # every file is pruned away: an empty relation of the same columns
+            empty = f"{alias or name}__empty"
+            connection.register(empty, pa.schema(table.schema().to_arrow()).empty_table())
+            sql = f"select * from {quoted(empty)}"
+        connection.execute(f"create or replace temp view {quoted(alias or name)} as {sql}")
+
+    def days(self, name: str) -> dict[date, DayState]:
+        """Returns the state of every stored day, from the table's own commit metadata."""
+        states: dict[date, DayState] = {}
+        if self.exists(name):
+            for commit in self.open(name).history():  # newest first
+                for day, (rows, content) in json.loads(commit.get("days", "{}")).items():
+                    states.setdefault(date.fromisoformat(day), DayState(rows, content))
+        return states
+
+    def replace(
+        self,
+        connection: duckdb.DuckDBPyConnection,
+        name: str,
+        rows: str,
+        days: Sequence[date],
+    ) -> dict[date, DayState]:
+        """Replaces whole days of a table atomically; a day that would not change is left alone.
+
+        Args:
+            connection: Where the new rows are.
+            name: The table to write.
+            rows: A DuckDB table with the new rows, all of them within `days`.
+            days: The days to replace; one without rows ends up empty. Consecutive.
+
+        Returns:
+            The state of each day.
+
+        Raises:
+            LakeError: Another run is writing, or the columns changed since the table was made.
+        """
+        states = _day_states(connection, rows, self.partitions(name)[0], days)
+        with self._writer(name):
+            stored = self.days(name)
+            if all(stored.get(day) == states[day] for day in days):
+                return states
+            column = self.partitions(name)[0]
+            predicate = f"{column} >= '{min(days)}' and {column} <= '{max(days)}'"
+            self._write(connection, name, rows, states, predicate)
+        return states
+
+    def replace_all(self, connection: duckdb.DuckDBPyConnection, name: str, rows: str) -> DayState:
+        """Replaces a table without days (items, users) if its content changed."""
+        day = date.min
+        connection.execute(
+            "create or replace temp view __whole as "
+            f"select *, date '0001-01-01' as __day from {quoted(rows)}"
+        )
+        state = _day_states(connection, "__whole", "__day", [day])[day]
+        with self._writer(name):
+            if self.days(name).get(day) != state:
+                self._write(connection, name, rows, {day: state}, None)
+        return state
+
+    def _write(
+        self,
+        connection: duckdb.DuckDBPyConnection,
+        name: str,
+        rows: str,
+        states: dict[date, DayState],
+        predicate: str | None,
+    ) -> None:
+        metadata = {
+            "run": self.run_id,
+            "code": __version__,
+            "inputs": json.dumps(self.inputs, sort_keys=True),
+            "rows": str(sum(state.rows for state in states.values())),
+            "days": json.dumps({d.isoformat(): [s.rows, s.hash] for d, s in states.items()}),
+        }
+        exists = self.exists(name)
+        try:
+            write_deltalake(
+                str(self.folder(name)),
+                connection.sql(f"select * from {quoted(rows)}").to_arrow_reader(BATCH_ROWS),
+                partition_by=list(self.partitions(name)) or None,
+                mode="overwrite",
+                predicate=predicate if exists else None,
+                commit_properties=CommitProperties(custom_metadata=metadata),
+            )
+        except DeltaError as error:
+            raise LakeError(
+                f"the table {name!r} could not be written: {error}",
+                where=str(self.folder(name)),
+                mend="if the profile's columns changed, run again with --full-refresh",
+            ) from error
+
+    @contextmanager
+    def _writer(self, name: str) -> Iterator[None]:
+        """One writer of a table at a time, over all processes of this machine."""
+        lock = self.home.lake / ".locks" / name
+        lock.parent.mkdir(parents=True, exist_ok=True)
+        with lock.open("w") as handle:
+            deadline = time.monotonic() + LOCK_SECONDS
+            while True:
+                try:
+                    fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                    break
+                except BlockingIOError as error:
+                    if time.monotonic() > deadline:
+                        raise LakeError(
+                            f"another run has been writing {name!r} for {LOCK_SECONDS:.0f} s",
+                            where=str(self.folder(name)),
+                            mend="wait for that run to end, then run again",
+                        ) from error
+                    time.sleep(0.05)
+            yield
+
+
+def _day_states(
+    connection: duckdb.DuckDBPyConnection, rows: str, day_column: str, days: Sequence[date]
+) -> dict[date, DayState]:
+    names = [column[0] for column in connection.execute(f"describe {quoted(rows)}").fetchall()]
+    columns = ", ".join(quoted(n) for n in sorted(names) if n != day_column)
+    sql = render("_day_states", table=rows, day=day_column, columns=columns)
+    found = {day: DayState(n, content) for day, n, content in connection.execute(sql).fetchall()}
+    return {day: found.get(day, DayState(0, "empty")) for day in days}

@@ -1,0 +1,80 @@
+"""The part of a profile that says how a model is trained, split, gated and promoted."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+
+class Strict(BaseModel):
+    """A section of the profile: unknown keys are errors and nothing changes after reading."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class SplitSpec(Strict):
+    """Split by time: train | gap | validation | gap | calibration | gap | evaluation.
+
+    Counted back from the newest mature label day. Gaps are as long as the label horizon.
+    """
+
+    train_days: int = Field(28, ge=1, description="At most this many days of training rows.")
+    validation_days: int = Field(2, ge=1)
+    calibration_days: int = Field(2, ge=1)
+    evaluation_days: int = Field(3, ge=1)
+
+
+class ModelSpec(Strict):
+    """Form and size of the model."""
+
+    combination: Literal["carry", "sum"] = Field(
+        "carry", description="`carry` (ours) adds logits; `sum` is the paper's."
+    )
+    embedding_dim: int = Field(16, ge=1, le=256)
+    experts: int = Field(4, ge=1, le=64, description="Experts of the MMoE backbone.")
+    hidden: tuple[int, ...] = Field((128, 64), min_length=1, description="Layers of an expert.")
+    head_hidden: int = Field(32, ge=1, description="Width of a head's only hidden layer.")
+    bins: int = Field(32, ge=2, le=256, description="Quantile bins of a numeric feature.")
+    id_dropout: float = Field(0.3, ge=0, lt=1, description="Share of ids hidden in training.")
+    min_id_count: int = Field(5, ge=1, description="Rarer ids share the unknown id's row.")
+    dropout: float = Field(0.1, ge=0, lt=1)
+    source_label: Literal["ahead", "before"] = Field(
+        "ahead", description="What a source head predicts: interest from t on, or before t."
+    )
+    sum_loss: Literal["l1", "huber", "squared"] = Field("l1", description="Loss of `sum`.")
+
+
+class TrainingSpec(Strict):
+    """The training loop."""
+
+    seed: int = Field(7, ge=0)
+    batch_size: int = Field(2048, ge=1)
+    epochs: int = Field(12, ge=1)
+    patience: int = Field(2, ge=1, description="Epochs without a better validation logloss.")
+    learning_rate: float = Field(0.002, gt=0)
+    weight_decay: float = Field(1e-5, ge=0)
+    lambda_source: float = Field(1.0, ge=0, description="λ₂: weight of the source heads.")
+    lambda_transfer: float = Field(0.1, ge=0, description="λ₃: weight of the transfer term.")
+    lambda_order: float = Field(0.2, ge=0, description="Weight of the order-given-click head.")
+    shuffle_buffer: int = Field(262_144, ge=1, description="Rows shuffled at a time.")
+    max_loss_rise: float = Field(
+        3.0, gt=1, description="A batch loss above this multiple of the first epoch's stops."
+    )
+    calibration: Literal["platt", "isotonic"] = "platt"
+
+
+class GatesSpec(Strict):
+    """When a challenger becomes champion."""
+
+    logloss_margin: float = Field(0.0005, ge=0, description="How much worse is still not worse.")
+    slice_min_positives: int = Field(500, ge=1, description="Support of a slice that is tested.")
+    slice_alpha: float = Field(0.05, gt=0, lt=1, description="Level of Holm's correction.")
+    max_ece: float = Field(0.02, gt=0, description="Expected calibration error after calibration.")
+    transfer_collapse: tuple[float, float] = Field(
+        (0.5, 1.5), description="Healthy range of mean p_transfer ÷ mean a where y_s = 1."
+    )
+    champion_max_age_days: int = Field(
+        14, ge=1, description="An older champion yields to a model that is merely not worse."
+    )
+    bootstrap_draws: int = Field(1000, ge=100, le=100_000)

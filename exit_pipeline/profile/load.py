@@ -1,0 +1,158 @@
+"""Reads a profile strictly: an unknown key is an error that names the nearest right one."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from difflib import get_close_matches
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import yaml
+from pydantic import BaseModel, ValidationError
+
+from exit_pipeline.errors import ProfileError
+from exit_pipeline.profile.schema import ProfileSpec
+
+BUILT_IN = Path(__file__).parents[1] / "profiles"
+MAX_BYTES = 1_000_000
+
+
+@dataclass(frozen=True)
+class Profile:
+    """A profile that was read, with the folder that its adapter files lie in."""
+
+    spec: ProfileSpec
+    file: Path
+    text: str
+
+    @property
+    def name(self) -> str:
+        """The profile's name, which is also its folder under `EXIT_HOME`."""
+        return self.spec.name
+
+    def adapter_sql(self, table: str) -> str:
+        """Returns the SQL SELECT that turns raw files into one table of the contract."""
+        return (self.file.parent / self.spec.adapter[table]).read_text("utf-8")  # type: ignore[index]
+
+    @cached_property
+    def hash(self) -> str:
+        """SHA-256 over the settings and the adapters: what a model's lineage records."""
+        digest = hashlib.sha256(self.spec.model_dump_json().encode())
+        for table in sorted(self.spec.adapter):
+            digest.update(self.adapter_sql(table).encode())
+        return digest.hexdigest()
+
+
+def built_in_profiles() -> list[str]:
+    """Names of the profiles that come with the package."""
+    return sorted(p.parent.name for p in BUILT_IN.glob("*/profile.yaml"))
+
+
+def load_profile(name_or_path: str | Path) -> Profile:
+    """Reads a profile by the name of a built-in one or by the path of a YAML file.
+
+    Args:
+        name_or_path: `simulated`, `complete_journey`, or a path to a `profile.yaml`.
+
+    Raises:
+        ProfileError: No such profile, bad YAML, an unknown key, a bad value or a missing adapter;
+            the message carries the line and, for a key, the nearest right one.
+    """
+    file = _find(name_or_path)
+    try:
+        text = file.read_text("utf-8")
+        node = yaml.compose(text)
+        data = yaml.safe_load(text)
+    except (UnicodeDecodeError, yaml.YAMLError) as error:
+        raise ProfileError(
+            f"the profile is not readable YAML: {error}", where=str(file), mend="mend the syntax"
+        ) from error
+    if not isinstance(data, dict):
+        raise ProfileError(
+            "the profile is empty or no mapping",
+            where=str(file),
+            mend="`exit-pipeline profile init LANDING` drafts one",
+        )
+    try:
+        spec = ProfileSpec.model_validate(data)
+    except ValidationError as error:
+        raise _explain(error, node, file) from error
+    profile = Profile(spec, file, text)
+    _check_adapters(profile)
+    return profile
+
+
+def _find(name_or_path: str | Path) -> Path:
+    text = str(name_or_path)
+    if text in built_in_profiles():
+        return BUILT_IN / text / "profile.yaml"
+    file = Path(text)
+    if file.is_dir():
+        file = file / "profile.yaml"
+    if not file.is_file():
+        near = get_close_matches(text, built_in_profiles(), n=1)
+        hint = f"did you mean {near[0]!r}? " if near else ""
+        raise ProfileError(
+            f"there is no profile {text!r}",
+            where=str(file),
+            mend=f"{hint}give a YAML file or one of: {', '.join(built_in_profiles())}",
+        )
+    if file.stat().st_size > MAX_BYTES:
+        raise ProfileError("the profile is larger than 1 MB", where=str(file), mend="is it YAML?")
+    return file.absolute()
+
+
+def _check_adapters(profile: Profile) -> None:
+    for table, name in profile.spec.adapter.items():
+        file = profile.file.parent / name
+        if not file.is_file():
+            raise ProfileError(
+                f"the adapter for {table!r} does not exist",
+                where=str(file),
+                mend=f"write one SQL SELECT that returns the columns of {table!r} into that file",
+            )
+
+
+def _explain(error: ValidationError, node: Any, file: Path) -> ProfileError:
+    lines, mend = [], "see docs/profile.md for every key with its meaning and default"
+    for problem in error.errors():
+        path = [part for part in problem["loc"] if not str(part).startswith("function-")]
+        key = ".".join(map(str, path)) or "profile"
+        message = problem["msg"].removeprefix("Value error, ")
+        if problem["type"] == "extra_forbidden":
+            message = "unknown key"
+            near = get_close_matches(str(path[-1]), _keys_at(path[:-1]), n=1, cutoff=0.5)
+            if near:
+                message += f"; did you mean {near[0]!r}?"
+        lines.append(f"line {_line(node, path)}: {key}: {message}")
+    return ProfileError("\n".join(lines), where=str(file), mend=mend)
+
+
+def _keys_at(path: Sequence[Any]) -> list[str]:
+    model: Any = ProfileSpec
+    for part in path:
+        field = getattr(model, "model_fields", {}).get(part)
+        if field is None:  # a name inside a mapping such as `items`: its own model comes next
+            continue
+        model = field.annotation
+        for argument in getattr(model, "__args__", ()):
+            if isinstance(argument, type) and issubclass(argument, BaseModel):
+                model = argument
+    return list(getattr(model, "model_fields", {}))
+
+
+def _line(node: Any, path: Sequence[Any]) -> int:
+    line = node.start_mark.line
+    for part in path:
+        if isinstance(node, yaml.MappingNode):
+            entry = next(((k, v) for k, v in node.value if k.value == str(part)), None)
+            if entry is None:
+                break
+            line, node = entry[0].start_mark.line, entry[1]
+        elif isinstance(node, yaml.SequenceNode) and isinstance(part, int):
+            node = node.value[part]
+            line = node.start_mark.line
+    return line + 1

@@ -1,0 +1,217 @@
+"""The keys of a profile, their defaults and what they mean; `docs/profile.md` shows them."""
+
+from __future__ import annotations
+
+from datetime import date
+from typing import Annotated, Literal, Self
+from zoneinfo import available_timezones
+
+from pydantic import Field, StringConstraints, model_validator
+
+from exit_pipeline.profile.learning import GatesSpec, ModelSpec, SplitSpec, Strict, TrainingSpec
+
+# Names become SQL identifiers and parts of column names, so nothing else is let in.
+Identifier = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]{0,39}$")]
+Value = Annotated[str, StringConstraints(min_length=1, max_length=200, pattern=r"^[^|\x00-\x1f]+$")]
+
+
+class LandingSpec(Strict):
+    """Where raw files land, and how much that is broken a day may bring."""
+
+    path: str | None = Field(
+        None, description="Folder of the raw files; default: `landing` under the profile's home."
+    )
+    tables: dict[Identifier, str] = Field(
+        default_factory=lambda: {
+            "events": "events/ds=*/*.parquet",
+            "items": "items/*.parquet",
+            "users": "users/*.parquet",
+        },
+        description="Raw tables by name, each a glob under `path`; the adapter reads `raw_NAME`.",
+    )
+    broken_share: float = Field(
+        0.01, ge=0, le=1, description="A day with a larger share of broken rows fails."
+    )
+    lateness_days: int = Field(
+        7, ge=0, le=60, description="Rows later than this are quarantined as `too_late`."
+    )
+
+
+class AttributeSpec(Strict):
+    """One attribute of items or users."""
+
+    type: Literal["categorical", "numeric"] = "categorical"
+
+
+class ContextSpec(Strict):
+    """One context column of the log, with its declared values."""
+
+    values: tuple[Value, ...] = Field(min_length=1, max_length=1000)
+
+
+class SceneSpec(Strict):
+    """The scene: which columns, and how time is banded."""
+
+    timezone: str = Field("UTC", description="IANA zone in which hours and weekdays are read.")
+    hour_bands: dict[Identifier, int] = Field(
+        default_factory=lambda: {"night": 0, "morning": 6, "day": 11, "evening": 17},
+        description="Name and first hour of each band; the first must start at 0.",
+    )
+    columns: tuple[Identifier, ...] = Field(
+        ("hour_band", "day_kind"),
+        description="`hour_band`, `day_kind` and context columns that make up the scene.",
+    )
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        hours = list(self.hour_bands.values())
+        if hours[0] != 0 or hours != sorted(set(hours)) or hours[-1] > 23:
+            raise ValueError("hour_bands must start at hour 0 and rise, at most to 23")
+        if self.timezone not in available_timezones():
+            raise ValueError(f"timezone {self.timezone!r} is not an IANA zone")
+        return self
+
+
+class ConsistencySpec(Strict):
+    """Group consistency a_k (`method`, section 2); constants are ours but for `rate`."""
+
+    definition: Literal["rate", "lift_raw", "lift", "soft"] = Field(
+        "lift", description="How a group is said to carry interest over."
+    )
+    threshold: float | None = Field(
+        None, gt=0, description="Least lift; default 2 for `lift_raw`, 1.6 for `lift`."
+    )
+    min_support: int = Field(15, ge=0, description="Least n₁ of a group (`lift…`).")
+    min_rate_support: int = Field(50, ge=0, description="Least n₀ + n₁ of a group (`rate`).")
+    own_response_days: int = Field(
+        14, ge=1, le=90, description="How far back the user's own response is read (`lift`)."
+    )
+
+    @property
+    def least_lift(self) -> float:
+        """The threshold in force for this definition."""
+        return self.threshold or (1.6 if self.definition == "lift" else 2.0)
+
+
+class LabelSpec(Strict):
+    """Windows of the labels; half open, in event time."""
+
+    attribution_hours: int = Field(24, ge=1, le=168, description="A: an outcome's window.")
+    interest_hours: int = Field(72, ge=1, le=720, description="W: source interest before t.")
+    ahead_hours: int = Field(24, ge=1, le=168, description="H: source interest from t on.")
+    consistency: ConsistencySpec = ConsistencySpec()
+
+    @property
+    def horizon_days(self) -> int:
+        """Whole days an exposure waits after its own day: ceil(max(A, H) / 24 h)."""
+        return -(-max(self.attribution_hours, self.ahead_hours) // 24)
+
+    @property
+    def maturity_days(self) -> int:
+        """Days from an exposure's day to `mature_on` (2 by default)."""
+        return 1 + self.horizon_days
+
+    @property
+    def history_days(self) -> int:
+        """Whole days of source events read before an exposure's day."""
+        return -(-self.interest_hours // 24)
+
+
+class FeatureSpec(Strict):
+    """Point-in-time features (`design`, section 6a)."""
+
+    availability_lag_minutes: int = Field(
+        5, ge=0, le=1440, description="Delay of every feature, in training as in serving."
+    )
+    window_days: int = Field(14, ge=1, le=90, description="Window of rates and counts.")
+    ttl_days: int = Field(30, ge=1, le=365, description="Age beyond which a feature is null.")
+    recent_units: int = Field(64, ge=1, le=256, description="Units kept in a user's state.")
+    half_life_hours: float = Field(24.0, gt=0, description="Half-life of decayed counts.")
+
+
+class ScheduleSpec(Strict):
+    """When the graph runs by itself (UTC)."""
+
+    daily: str = Field("0 3 * * *", description="Cron of `daily_ingest`.")
+    retrain: str = Field("0 5 * * *", description="Cron of `retrain`.")
+
+
+class ProfileSpec(Strict):
+    """A data set, as the pipeline needs to know it."""
+
+    name: Identifier
+    description: str = ""
+    start: date = Field(description="First day of the log; the first daily partition.")
+    landing: LandingSpec = LandingSpec()
+    adapter: dict[Literal["events", "items", "users"], str] = Field(
+        default_factory=lambda: {t: f"{t}.sql" for t in ("events", "items", "users")},
+        description="One SQL SELECT per table, as files beside the profile.",
+    )
+    target: Identifier = Field(description="The domain whose exposures are ranked.")
+    sources: tuple[Identifier, ...] = Field(
+        min_length=1, max_length=32, description="Domains that interest may come from."
+    )
+    outcome: Literal["click", "order", "either"] = Field("either", description="What y counts.")
+    source_interest: tuple[Literal["click", "order", "impression"], ...] = Field(
+        ("click", "order"), min_length=1, description="Events that show source interest."
+    )
+    interest_unit: Identifier = Field(
+        "item_id", description="`item_id` or a categorical item attribute: c(i)."
+    )
+    items: dict[Identifier, AttributeSpec] = Field(default_factory=dict)
+    users: dict[Identifier, AttributeSpec] = Field(default_factory=dict)
+    segment: Identifier | None = Field(None, description="User attribute named `segment`.")
+    context: dict[Identifier, ContextSpec] = Field(default_factory=dict)
+    scene: SceneSpec = SceneSpec()
+    group: tuple[Identifier, ...] = Field(
+        ("hour_band",), description="Scene columns and user attributes of a group."
+    )
+    use_position: bool = Field(False, description="Whether training sees the position.")
+    labels: LabelSpec = LabelSpec()
+    features: FeatureSpec = FeatureSpec()
+    split: SplitSpec = SplitSpec()
+    model: ModelSpec = ModelSpec()
+    training: TrainingSpec = TrainingSpec()
+    gates: GatesSpec = GatesSpec()
+    schedule: ScheduleSpec = ScheduleSpec()
+
+    @model_validator(mode="after")
+    def _names_fit_together(self) -> Self:
+        _need(self.target not in self.sources, "target", f"{self.target!r} is a source too")
+        _need(len(set(self.sources)) == len(self.sources), "sources", "a name stands twice")
+        categorical = [n for n, a in self.items.items() if a.type == "categorical"]
+        _one_of("interest_unit", self.interest_unit, ["item_id", *categorical])
+        scene_columns = ["hour_band", "day_kind", *self.context]
+        for column in self.scene.columns:
+            _one_of("scene.columns", column, scene_columns)
+        users = [n for n, a in self.users.items() if a.type == "categorical"]
+        for column in self.group:
+            _one_of("group", column, [*scene_columns, *users])
+        if self.segment is not None:
+            _one_of("segment", self.segment, users)
+        taken = {*RESERVED}
+        for section in (self.items, self.users, self.context):
+            for name in section:
+                _need(name not in taken, "names", f"{name!r} is reserved or stands twice")
+                taken.add(name)
+        return self
+
+
+# Columns of the contract and of the label table that an attribute must not shadow.
+RESERVED = frozenset(
+    (
+        *("ds", "event_id", "ts", "user_id", "item_id", "domain", "event_type", "request_id"),
+        *("value", "position", "valid_from", "valid_to", "known_on", "file", "row", "rule"),
+        *("unit", "scene", "cell", "band", "hour_band", "day_kind", "mature_on"),
+        *("y", "y_click", "y_order", "y_negative", "icl", "event_timestamp", "created"),
+    )
+)
+
+
+def _need(condition: bool, key: str, message: str) -> None:
+    if not condition:
+        raise ValueError(f"{key}: {message}")
+
+
+def _one_of(key: str, value: str, choices: list[str]) -> None:
+    _need(value in choices, key, f"{value!r} is not one of {', '.join(choices)}")

@@ -1,0 +1,2 @@
+select item_id, category, brand, price, valid_from, file, row
+from raw_items

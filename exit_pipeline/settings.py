@@ -1,0 +1,68 @@
+"""Settings from the environment (prefix `EXIT_`), and the folders that follow from them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Literal
+
+from pydantic import Field, ValidationError
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from exit_pipeline.errors import SettingsError
+
+
+class Settings(BaseSettings):
+    """What may differ from machine to machine; what describes the data is in the profile."""
+
+    model_config = SettingsConfigDict(env_prefix="EXIT_", extra="ignore", frozen=True)
+
+    home: Path = Field(Path(".exit"), description="Where all state lives; remove it to reset.")
+    profile: str = Field("simulated", description="Built-in profile name or path of a YAML file.")
+    threads: int = Field(2, ge=1, le=256, description="Threads of DuckDB and torch.")
+    memory_limit: str = Field(
+        "4GB", pattern=r"^\d+(\.\d+)?\s?[KMGT]i?B$", description="DuckDB's memory limit."
+    )
+    device: Literal["auto", "cpu", "cuda", "mps"] = Field("cpu", description="Training device.")
+    executor: Literal["in_process", "multiprocess"] = Field(
+        "multiprocess", description="How Dagster runs the steps of a run started from the UI."
+    )
+
+    def home_of(self, profile_name: str) -> Home:
+        """Returns the folders that hold the state of one profile."""
+        return Home((self.home / profile_name).absolute())
+
+
+class Home:
+    """The folders of one profile under `EXIT_HOME`; made when first written to."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        self.lake = root / "lake"
+        self.landing = root / "landing"
+        self.feast = root / "feast"
+        self.mlflow = root / "mlflow"
+        self.dagster = root / "dagster"
+        self.reports = root / "reports"
+        self.spill = root / "spill"
+        self.models = root / "models"
+
+
+def load_settings(**overrides: object) -> Settings:
+    """Reads the settings from the environment.
+
+    Args:
+        **overrides: Values that win over the environment.
+
+    Raises:
+        SettingsError: A variable holds an unusable value.
+    """
+    try:
+        return Settings(**overrides)  # type: ignore[arg-type]
+    except ValidationError as error:
+        first = error.errors()[0]
+        name = f"EXIT_{'_'.join(str(part) for part in first['loc']).upper()}"
+        raise SettingsError(
+            f"{name} is not usable: {first['msg']}",
+            where=f"{name}={first.get('input')!r}",
+            mend="`exit-pipeline doctor` lists every setting with its meaning",
+        ) from error

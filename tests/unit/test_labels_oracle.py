@@ -1,0 +1,94 @@
+"""The label tables equal a slow, obvious oracle, row for row, on random logs."""
+
+from __future__ import annotations
+
+import random
+from datetime import timedelta
+
+import pytest
+
+from tests.logs import DAY, PROFILE, SmallLog, at, event
+from tests.unit.oracle import Oracle
+
+ODD_IDS = ["u1", "ü'\"; drop", "a|b/../c", "u" * 300, "日本", " u1"]
+
+
+def random_log(seed: int, days: int, size: int) -> dict[int, list[dict]]:
+    """Random days with ties in time, repeats, late rows, exact boundaries and odd ids."""
+    rng = random.Random(seed)
+    landed: dict[int, list[dict]] = {day: [] for day in range(days)}
+    for number in range(size):
+        day = rng.randrange(days)
+        ts = at(day, f"{rng.choice([0, 6, 11, 17, 23])}:{rng.choice(['00', '30'])}")
+        ts += timedelta(microseconds=rng.choice([0, 0, 1]))
+        domain = rng.choice(["feed", "feed", "feed", "search", "channel"])
+        kind = rng.choice(["impression", "impression", "click", "order", "negative"])
+        row = event(
+            f"e{number:04d}",
+            ts,
+            kind,
+            user_id=rng.choice(ODD_IDS),
+            item_id=f"i{rng.randrange(1, 11)}",
+            domain=domain,
+            request_id=rng.choice([None, "r1", "r2"]),
+            place=rng.choice(["home", "work", None]),
+            value=rng.choice([None, 1.25, 19.99]) if kind == "order" else None,
+        )
+        late = rng.choice([0] * 8 + [1, 3, 7])
+        if day + late < days:
+            landed[day + late].append(row)
+            if rng.random() < 0.05:
+                landed[min(day + late + 1, days - 1)].append(row)
+    return landed
+
+
+def check_equal(found: list[dict], expected: dict[str, dict]) -> None:
+    assert [row["event_id"] for row in found if row["event_id"] not in expected] == []
+    assert len(found) == len(expected)
+    for row in found:
+        wanted = expected[row["event_id"]]
+        assert set(row) == set(wanted)
+        for name, value in wanted.items():
+            if isinstance(value, float) and row[name] is not None:
+                assert row[name] == pytest.approx(value, rel=1e-12), (name, row, wanted)
+            else:
+                assert row[name] == value, (name, row, wanted)
+
+
+@pytest.mark.parametrize(
+    ("definition", "seed"),
+    [("lift", 1), ("lift", 2), ("lift", 3), ("lift_raw", 4), ("rate", 5), ("soft", 6)],
+)
+def test_labels_equal_the_oracle_in_a_backfill_and_day_by_day(tmp_path, definition, seed):
+    days = 12
+    rule = (
+        f"labels: {{interest_hours: 36, consistency: {{definition: {definition}, min_support: 1, "
+        "min_rate_support: 3, threshold: 1.1, own_response_days: 5}}\n"
+        "landing: {broken_share: 0.1}\n"
+    )
+    landed = random_log(seed, days, 700)
+    backfill = SmallLog(tmp_path / "backfill", PROFILE + rule)
+    found = backfill.run(landed)
+
+    daily = SmallLog(tmp_path / "daily", PROFILE + rule)
+    for day, rows in landed.items():
+        daily.land(day, rows)
+        touched = daily.ingest(day, day)[0].touched_days
+        first = min([*touched, DAY + timedelta(days=day)])
+        if day:  # a late row re-opens the labels of the days it can change
+            daily.label(max(0, (first - DAY).days - 1), day - 1)
+
+    spec, last = backfill.profile.spec, DAY + timedelta(days=days - 2)
+    oracle = Oracle(spec, oracle_events(landed), backfill.items, backfill.users)
+    expected = oracle.labels(DAY, last)
+    check_equal(found, expected)
+    check_equal(daily.rows("icl_labels"), expected)
+
+
+def oracle_events(landed: dict[int, list[dict]]) -> list[dict]:
+    """The log without repeats, each row with the day that brought it first."""
+    first: dict[str, dict] = {}
+    for day in sorted(landed):
+        for row in landed[day]:
+            first.setdefault(row["event_id"], {**row, "known_on": DAY + timedelta(days=day)})
+    return list(first.values())
