@@ -1,0 +1,65 @@
+"""Builds the tables behind the Feast views, a range of days at a time."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import date, timedelta
+
+import duckdb
+
+from exit_pipeline.labels.names import DAY_US, HOUR_US, names, values
+from exit_pipeline.lake import DayState, Lake, create_table
+from exit_pipeline.lake.table import Filter, days_between
+from exit_pipeline.profile import Profile, ProfileSpec
+
+FEATURE_TABLES = ("user_features", "item_features", "scene_features", "user_interest")
+
+
+def build_features(
+    connection: duckdb.DuckDBPyConnection,
+    lake: Lake,
+    profile: Profile,
+    table: str,
+    first: date,
+    last: date,
+) -> dict[date, DayState]:
+    """Builds one feature table for the landing days `first`…`last`.
+
+    A day's rows depend on nothing that landed after it, so building a day again gives the same.
+
+    Args:
+        connection: An open in-memory DuckDB.
+        lake: Where the tables are.
+        profile: The data set.
+        table: One of `FEATURE_TABLES`.
+        first: The first day.
+        last: The last day.
+
+    Returns:
+        The state of each day.
+    """
+    spec = profile.spec
+    for name, filters in _inputs(spec, table, first, last).items():
+        lake.view(connection, name, filters)
+    bound = {
+        **values(spec, first, last),
+        "window_days": spec.features.window_days,
+        "window_us": spec.features.window_days * DAY_US,
+        "lag_us": spec.features.availability_lag_minutes * 60_000_000,
+        "half_life_us": round(spec.features.half_life_hours * HOUR_US),
+        "recent_units": spec.features.recent_units,
+    }
+    context = names(spec, domains=(spec.target, *spec.sources), items=spec.items, users=spec.users)
+    if table == "user_interest":
+        create_table(connection, "interest_events", "interest_events", bound, **context)
+    create_table(connection, "built", table, bound, **context)
+    return lake.replace(connection, table, "built", days_between(first, last))
+
+
+def _inputs(spec: ProfileSpec, table: str, first: date, last: date) -> dict[str, Sequence[Filter]]:
+    if table == "scene_features":
+        day = timedelta(days=1)
+        return {"group_consistency": [("ds", ">=", first + day), ("ds", "<=", last + day)]}
+    reach = timedelta(days=spec.features.window_days)
+    window: list[Filter] = [("ds", ">=", first - reach), ("known_on", "<=", last)]
+    return {"events": window, "items": [], "users": []}

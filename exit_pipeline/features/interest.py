@@ -1,0 +1,72 @@
+"""One function turns a user's interest state into features, in training and in serving alike."""
+
+from __future__ import annotations
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from exit_pipeline.labels.names import HOUR_US
+
+INTEREST_FEATURES = ("decayed", "count", "recency_hours", "activity")
+
+
+def interest_features(
+    state: pa.Table | pa.RecordBatch,
+    domain: str,
+    now_us: np.ndarray,
+    units: pa.Array,
+    *,
+    half_life_us: int,
+    window_us: int,
+) -> dict[str, np.ndarray]:
+    """Turns interest states, request times and candidates' units into features (ours).
+
+    Args:
+        state: Rows of `user_interest`, aligned with `units`: `state_us`, `{domain}_units`,
+            `{domain}_last_us`, `{domain}_counts`, `{domain}_decayed`; nulls where nothing is known.
+        domain: The source, or the target for the user's own responses.
+        now_us: int64[n], the request's time in µs since the epoch.
+        units: string[n], the candidate's interest unit.
+        half_life_us: Half-life of the decayed count, in µs.
+        window_us: Age beyond which a count is stale, in µs.
+
+    Returns:
+        Four float64[n] arrays by name: `decayed` (count of interest in this unit, decayed to now),
+        `count` (interest in this unit, 0 once the last is older than the window),
+        `recency_hours` (since the last; NaN where there is none) and `activity` (decayed count
+        over all units).
+    """
+    n = len(now_us)
+    lists = {
+        part: _list(state, f"{domain}_{part}") for part in ("units", "last_us", "counts", "decayed")
+    }
+    lengths = np.asarray(pc.fill_null(pc.list_value_length(lists["units"]), 0), dtype=np.int64)
+    row = np.repeat(np.arange(n), lengths)
+    flat = {part: column.flatten() for part, column in lists.items()}
+    same = np.asarray(pc.fill_null(pc.equal(flat["units"], units.take(pa.array(row))), False))
+    last = np.asarray(flat["last_us"], dtype=np.int64)
+    decayed = np.asarray(flat["decayed"], dtype=np.float64)
+    counts = np.asarray(flat["counts"], dtype=np.float64)
+    state_us = np.asarray(pc.fill_null(_column(state, "state_us"), 0), dtype=np.int64)
+    decay = np.exp2(-(now_us - state_us) / half_life_us)
+
+    out = {name: np.zeros(n) for name in INTEREST_FEATURES}
+    out["recency_hours"][:] = np.nan
+    at = row[same]
+    out["decayed"][at] = decayed[same] * decay[at]
+    age = now_us[at] - last[same]
+    out["count"][at] = np.where(age <= window_us, counts[same], 0.0)
+    out["recency_hours"][at] = age / HOUR_US
+    if n:
+        out["activity"] = np.bincount(row, weights=decayed, minlength=n) * decay
+    return out
+
+
+def _column(state: pa.Table | pa.RecordBatch, name: str) -> pa.Array:
+    column = state.column(name)
+    return column.combine_chunks() if isinstance(column, pa.ChunkedArray) else column
+
+
+def _list(state: pa.Table | pa.RecordBatch, name: str) -> pa.Array:
+    return _column(state, name)
