@@ -7,6 +7,7 @@ from datetime import date, timedelta
 
 import duckdb
 
+from exit_pipeline.labels import last_landed, newest_day
 from exit_pipeline.labels.names import DAY_US, HOUR_US, names, values
 from exit_pipeline.lake import DayState, Lake, create_table
 from exit_pipeline.lake.table import Filter, days_between
@@ -19,9 +20,10 @@ def build_features(
     connection: duckdb.DuckDBPyConnection,
     lake: Lake,
     profile: Profile,
-    table: str,
     first: date,
     last: date,
+    *,
+    table: str,
 ) -> dict[date, DayState]:
     """Builds one feature table for the landing days `first`…`last`.
 
@@ -31,9 +33,9 @@ def build_features(
         connection: An open in-memory DuckDB.
         lake: Where the tables are.
         profile: The data set.
-        table: One of `FEATURE_TABLES`.
         first: The first day.
         last: The last day.
+        table: One of `FEATURE_TABLES`.
 
     Returns:
         The state of each day.
@@ -63,3 +65,11 @@ def _inputs(spec: ProfileSpec, table: str, first: date, last: date) -> dict[str,
     reach = timedelta(days=spec.features.window_days)
     window: list[Filter] = [("ds", ">=", first - reach), ("known_on", "<=", last)]
     return {"events": window, "items": [], "users": []}
+
+
+def newest_feature_day(lake: Lake, table: str) -> date | None:
+    """Returns the newest day that a feature table can be built for, or None."""
+    if table != "scene_features":
+        return last_landed(lake)
+    morning = newest_day(lake, "group_consistency")
+    return morning and morning - timedelta(days=1)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass, replace
 from datetime import date, timedelta
+from typing import Any
 
 import duckdb
 
@@ -28,18 +29,34 @@ class IngestReport:
     duplicates: int
     conflicting: int
     quarantine: dict[str, int]
+    quarantined: int
     touched_days: list[date]
     state: DayState
 
     @property
     def balanced(self) -> bool:
         """Whether every row read is accounted for."""
-        return self.events + self.duplicates + sum(self.quarantine.values()) == self.read
+        return self.state.rows + self.duplicates + self.quarantined == self.read
 
-    def to_dict(self) -> dict:
-        """Returns the report as JSON-able values."""
-        days = [day.isoformat() for day in self.touched_days]
-        return {**asdict(self), "day": self.day.isoformat(), "touched_days": days}
+    @property
+    def summary(self) -> str:
+        """One line: what was read and what became of it."""
+        broken = ", ".join(f"{rule} {count}" for rule, count in self.quarantine.items()) or "none"
+        return (
+            f"{self.read} rows read: {self.events} events ({self.late} late), "
+            f"{self.duplicates} duplicates, quarantine: {broken}"
+        )
+
+    def to_metadata(self) -> dict[str, Any]:
+        """Returns the counts as JSON-able values."""
+        return {
+            "read": self.read,
+            "late": self.late,
+            "duplicates": self.duplicates,
+            "conflicting_duplicates": self.conflicting,
+            "quarantined": self.quarantined,
+            "touched_days": [day.isoformat() for day in self.touched_days],
+        }
 
 
 def ingest_day(
@@ -68,9 +85,9 @@ def ingest_day(
     _refuse_if_too_broken(profile, report)
     # Quarantine goes first: a run that dies between the two leaves rows accounted for twice
     # rather than not at all, and the next run puts both right.
-    lake.replace(connection, "quarantine", "broken", [day])
+    broken = lake.replace(connection, "quarantine", "broken", [day])[day]
     state = lake.replace(connection, "events", "kept", [day])[day]
-    return IngestReport(**{**report.__dict__, "state": state})
+    return replace(report, state=state, quarantined=broken.rows)
 
 
 def _check(connection: duckdb.DuckDBPyConnection, lake: Lake, profile: Profile, day: date) -> None:
@@ -122,6 +139,7 @@ def _report(connection: duckdb.DuckDBPyConnection, day: date) -> IngestReport:
         duplicates=duplicates,
         conflicting=conflicting,
         quarantine=quarantine,
+        quarantined=0,
         touched_days=[ds for ds, _ in touched],
         state=DayState(events, ""),
     )

@@ -7,6 +7,8 @@ from exit_pipeline.labels.build import (
     build_source_interest,
     last_landed,
     last_mature,
+    last_morning,
+    newest_day,
 )
 
 __all__ = [
@@ -16,4 +18,6 @@ __all__ = [
     "build_source_interest",
     "last_landed",
     "last_mature",
+    "last_morning",
+    "newest_day",
 ]

@@ -27,6 +27,17 @@ def last_mature(lake: Lake, spec: ProfileSpec) -> date | None:
     return landed and landed - timedelta(days=spec.labels.horizon_days)
 
 
+def last_morning(lake: Lake) -> date | None:
+    """Returns the newest day on whose morning everything before it has landed."""
+    landed = last_landed(lake)
+    return landed and landed + timedelta(days=1)
+
+
+def newest_day(lake: Lake, table: str) -> date | None:
+    """Returns the newest day that a table holds, or None."""
+    return max(lake.days(table), default=None)
+
+
 def build_impressions(
     connection: duckdb.DuckDBPyConnection, lake: Lake, profile: Profile, first: date, last: date
 ) -> States:

@@ -142,6 +142,7 @@ class ProfileSpec(Strict):
     name: Identifier
     description: str = ""
     start: date = Field(description="First day of the log; the first daily partition.")
+    end: date | None = Field(None, description="Last day of a finished log; none for a live one.")
     landing: LandingSpec = LandingSpec()
     adapter: dict[Literal["events", "items", "users"], str] = Field(
         default_factory=lambda: {t: f"{t}.sql" for t in ("events", "items", "users")},
@@ -177,6 +178,7 @@ class ProfileSpec(Strict):
 
     @model_validator(mode="after")
     def _names_fit_together(self) -> Self:
+        _need(self.end is None or self.end >= self.start, "end", "it lies before start")
         _need(self.target not in self.sources, "target", f"{self.target!r} is a source too")
         _need(len(set(self.sources)) == len(self.sources), "sources", "a name stands twice")
         categorical = [n for n, a in self.items.items() if a.type == "categorical"]

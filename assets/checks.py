@@ -1,0 +1,5 @@
+"""Great Expectations between the stages, as blocking checks."""
+
+from __future__ import annotations
+
+CHECKS: list = []

@@ -1,0 +1,56 @@
+"""Daily partitions, and which days of its inputs a day of a table reads."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+from dagster import AssetDep, DailyPartitionsDefinition, TimeWindowPartitionMapping
+
+from assets.resources import PIPELINE
+
+_SPEC = PIPELINE.profile.spec
+_LABELS = _SPEC.labels
+_MOVED = _SPEC.landing.lateness_days + _LABELS.horizon_days
+
+daily = DailyPartitionsDefinition(
+    start_date=_SPEC.start.isoformat(),
+    end_date=(_SPEC.end + timedelta(days=1)).isoformat() if _SPEC.end else None,
+    timezone="UTC",
+    end_offset=1,  # group statistics of today are known this morning
+)
+
+
+def days(asset: str, before: int = 0, after: int = 0) -> AssetDep:
+    """A dependency of day D on the days D − before … D + after of an asset."""
+    if not before and not after:
+        return AssetDep(asset)
+    mapping = TimeWindowPartitionMapping(
+        start_offset=-before, end_offset=after, allow_nonexistent_upstream_partitions=True
+    )
+    return AssetDep(asset, partition_mapping=mapping)
+
+
+# Outcomes and interest after t arrive until the day that matures D; interest before t reaches back
+# W; the user's own response reaches back over exposures.
+events_of_impressions = days("events", _LABELS.horizon_days, _LABELS.horizon_days)
+events_of_source_interest = days("events", _LABELS.history_days, _LABELS.horizon_days)
+impressions_of_source_interest = days("impressions", _LABELS.consistency.own_response_days)
+window_of_events = days("events", _SPEC.features.window_days)
+
+
+def known_on_the_morning(asset: str) -> AssetDep:
+    """What group sums of day D read: the exposures that mature on D, and those late rows move."""
+    mapping = TimeWindowPartitionMapping(
+        start_offset=-_LABELS.maturity_days - _MOVED,
+        end_offset=-_LABELS.maturity_days,
+        allow_nonexistent_upstream_partitions=True,
+    )
+    return AssetDep(asset, partition_mapping=mapping)
+
+
+def next_morning(asset: str) -> AssetDep:
+    """What is known on the morning after day D."""
+    mapping = TimeWindowPartitionMapping(
+        start_offset=1, end_offset=1, allow_nonexistent_upstream_partitions=True
+    )
+    return AssetDep(asset, partition_mapping=mapping)

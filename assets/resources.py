@@ -1,0 +1,49 @@
+"""What every asset is given: the settings, the profile and its lake."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+from exit_pipeline.profile import Profile, load_profile
+from exit_pipeline.settings import Home, Settings, load_settings
+
+if TYPE_CHECKING:
+    import duckdb
+
+    from exit_pipeline.lake import Lake
+
+
+@dataclass(frozen=True)
+class Pipeline:
+    """The settings and the profile that this code location was loaded with."""
+
+    settings: Settings
+    profile: Profile
+
+    @cached_property
+    def home(self) -> Home:
+        """The folders of this profile's state."""
+        return self.settings.home_of(self.profile.name)
+
+    def lake(self, run_id: str) -> Lake:
+        """Returns the lake, whose commits will name the run."""
+        from exit_pipeline.lake import Lake
+
+        return Lake(self.home, run_id)
+
+    def connect(self) -> duckdb.DuckDBPyConnection:
+        """Opens an in-memory DuckDB."""
+        from exit_pipeline.lake import connect
+
+        return connect(self.settings, self.home)
+
+
+def load_pipeline() -> Pipeline:
+    """Reads settings and profile from the environment (`EXIT_HOME`, `EXIT_PROFILE`, …)."""
+    settings = load_settings()
+    return Pipeline(settings, load_profile(settings.profile))
+
+
+PIPELINE = load_pipeline()

@@ -1,0 +1,213 @@
+"""Materializes the graph without the UI: the same definitions, one run a stage."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from datetime import date, timedelta
+
+from dagster import AssetSelection, DagsterInstance, ExecuteInProcessResult, materialize
+
+from dagster._core.definitions.asset_selection import DagsterInvalidAssetSelectionError
+from dagster._core.errors import DagsterInvalidSubsetError
+
+from assets.definitions import ASSETS, defs
+from assets.resources import PIPELINE
+from exit_pipeline.errors import ExitPipelineError, UsageError
+from exit_pipeline.ingest import landed_days
+from exit_pipeline.labels import last_landed, last_mature
+from exit_pipeline.settings import Home
+
+INSTANCE_SETTINGS = """\
+telemetry: {enabled: false}
+nux: {enabled: false}
+"""
+DAY = timedelta(days=1)
+LANDED = ("events", "quarantine", "items", "users")
+AS_LANDED = ("user_features", "item_features", "user_interest")
+MATURE = ("impressions", "source_interest")
+LABELLED = ("icl_labels", "training_set")
+
+
+@dataclass(frozen=True)
+class Stage:
+    """Some assets and, for daily ones, the days to materialize."""
+
+    assets: tuple[str, ...]
+    first: date | None = None
+    last: date | None = None
+
+    @property
+    def title(self) -> str:
+        """The stage as a line of progress."""
+        days = f" · {self.first} … {self.last}" if self.first else ""
+        return f"{', '.join(self.assets)}{days}"
+
+
+def open_instance(home: Home) -> DagsterInstance:
+    """Opens the Dagster instance of a home, and makes it first if need be."""
+    settings = home.dagster / "dagster.yaml"
+    if not settings.exists():
+        home.dagster.mkdir(parents=True, exist_ok=True)
+        settings.write_text(INSTANCE_SETTINGS)
+    return DagsterInstance.from_config(str(home.dagster))
+
+
+def run_graph(
+    first: date | None = None,
+    last: date | None = None,
+    select: str | None = None,
+    on_stage: Callable[[Stage], None] = lambda stage: None,
+) -> list[Stage]:
+    """Materializes the graph for the landing days `first`…`last`, stage after stage.
+
+    Args:
+        first: The first landing day; by default the first that has landed.
+        last: The last landing day; by default the newest that has landed.
+        select: A Dagster asset selection; by default everything.
+        on_stage: Called before each stage.
+
+    Returns:
+        The stages that were run.
+
+    Raises:
+        UsageError: Nothing has landed, or the days or the selection do not fit.
+        ExitPipelineError: A step failed; the error is the step's own.
+    """
+    first, last = _days(first, last)
+    chosen = _chosen(select)
+    done = []
+    with open_instance(PIPELINE.home) as instance:
+        for plan in _stages(first, last):
+            assets = tuple(name for name in plan.assets if name in chosen)
+            if not assets or (plan.first and plan.last and plan.first > plan.last):
+                continue
+            stage = Stage(assets, plan.first, plan.last)
+            on_stage(stage)
+            _materialize(stage, instance)
+            done.append(stage)
+    return done
+
+
+def _stages(first: date, last: date) -> Iterator[Stage]:
+    """Yields the stages in order; later ones look at what the earlier ones brought."""
+    yield Stage(LANDED, first, last)
+    yield Stage(AS_LANDED, first, last)
+    lake, spec = PIPELINE.lake("plan"), PIPELINE.profile.spec
+    start, mature = _reopened(first, last), last_mature(lake, spec)
+    morning = (last_landed(lake) or last) + DAY
+    if mature is not None:
+        mature = min(mature, last)
+        yield Stage(MATURE, start, mature)
+        yield Stage(("group_consistency",), first, min(morning, last + DAY))
+        yield Stage(("scene_features",), max(first - DAY, spec.start), last)
+        yield Stage(LABELLED, start, mature)
+    yield Stage(_undated())
+
+
+def _reopened(first: date, last: date) -> date:
+    """The first exposure day whose labels the landing days may change, late rows included."""
+    spec = PIPELINE.profile.spec
+    lake, connection = PIPELINE.lake("plan"), PIPELINE.connect()
+    lake.view(connection, "events", [("known_on", ">=", first), ("known_on", "<=", last)])
+    touched = connection.execute("select min(ds) from events").fetchone()[0]  # type: ignore[index]
+    horizon = timedelta(days=spec.labels.horizon_days)
+    return max(min(touched or first, first) - horizon, spec.start)
+
+
+def _materialize(stage: Stage, instance: DagsterInstance) -> ExecuteInProcessResult:
+    tags = {}
+    if stage.first and stage.last:
+        tags = {
+            "dagster/asset_partition_range_start": stage.first.isoformat(),
+            "dagster/asset_partition_range_end": stage.last.isoformat(),
+        }
+    result = materialize(
+        [*ASSETS, *(defs.asset_checks or [])],
+        selection=AssetSelection.assets(*stage.assets),
+        resources={"pipeline": PIPELINE},
+        instance=instance,
+        tags=tags,
+        run_config={"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}},
+        raise_on_error=False,
+    )
+    if not result.success:
+        raise _reason(stage, result)
+    return result
+
+
+def _reason(stage: Stage, result: ExecuteInProcessResult) -> ExitPipelineError:
+    """The error of ours behind a failed run, or one that says which step and where to look."""
+    for event in result.get_step_failure_events():
+        error = event.step_failure_data.error
+        while error is not None and error.cls_name not in _OURS and error.cause is not None:
+            error = error.cause
+        message = error.message.split(": ", 1)[-1].strip() if error else "for no stated reason"
+        if error is not None and error.cls_name in _OURS:
+            return _OURS[error.cls_name](message)
+        return ExitPipelineError(
+            f"the step {event.step_key!r} failed: {message}",
+            where=stage.title,
+            mend="`exit-pipeline ui` shows the run with its log",
+        )
+    return ExitPipelineError(
+        "a blocking check failed, and nothing after it was run",
+        where=stage.title,
+        mend="`exit-pipeline ui` shows which rows, under the asset's checks",
+    )
+
+
+def _subclasses(kind: type[ExitPipelineError]) -> Iterator[type[ExitPipelineError]]:
+    yield kind
+    for child in kind.__subclasses__():
+        yield from _subclasses(child)
+
+
+_OURS = {kind.__name__: kind for kind in _subclasses(ExitPipelineError)}
+
+
+def _days(first: date | None, last: date | None) -> tuple[date, date]:
+    landed = landed_days(PIPELINE.profile, PIPELINE.home)
+    spec = PIPELINE.profile.spec
+    first = first or (landed[0] if landed else spec.start)
+    last = last or (landed[-1] if landed else spec.end)
+    if last is None:
+        raise UsageError(
+            "nothing has landed",
+            where=str(PIPELINE.home.landing),
+            mend="land Parquet files under `ds=YYYY-MM-DD/`, or give --from and --to",
+        )
+    if first > last or first < spec.start or (spec.end and last > spec.end):
+        raise UsageError(
+            f"the days {first} … {last} are not days of this log",
+            where=f"profile {PIPELINE.profile.name!r}: start {spec.start}, end {spec.end or 'open'}",
+            mend="give --from and --to within them",
+        )
+    return first, last
+
+
+def _chosen(select: str | None) -> set[str]:
+    graph = defs.resolve_asset_graph()
+    if select is None:
+        return {key.path[-1] for key in graph.materializable_asset_keys}
+    try:
+        parts = [AssetSelection.from_string(part.strip()) for part in select.split(",")]
+        keys = {key for part in parts for key in part.resolve(graph)}
+    except (DagsterInvalidAssetSelectionError, DagsterInvalidSubsetError):
+        keys = set()
+    if not keys:
+        raise UsageError(
+            f"no asset matches {select!r}",
+            mend="names and operators are Dagster's: `icl_labels`, `+training_set`, `group:labels`",
+        )
+    return {key.path[-1] for key in keys}
+
+
+def _undated() -> tuple[str, ...]:
+    graph = defs.resolve_asset_graph()
+    order = [key for level in graph.toposorted_asset_keys_by_level for key in sorted(level)]
+    return tuple(
+        key.path[-1]
+        for key in order
+        if graph.get(key).partitions_def is None and key.path[-1] not in LANDED
+    )

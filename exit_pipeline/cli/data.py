@@ -1,0 +1,134 @@
+"""Commands about data: simulate, run, labels, profile."""
+
+from __future__ import annotations
+
+from datetime import date, datetime
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from exit_pipeline.cli.output import Json, ProfileOption, console, emit, progress, use_profile
+
+Day = Annotated[datetime | None, typer.Option(formats=["%Y-%m-%d"])]
+
+
+def register(app: typer.Typer) -> None:
+    """Adds these commands to the application."""
+    app.command()(simulate)
+    app.command()(run)
+    app.command()(labels)
+    app.add_typer(profile, name="profile")
+
+
+def simulate(
+    out: Annotated[Path, typer.Option("--out", help="Folder to write; must have no events yet.")],
+    days: Annotated[int | None, typer.Option(min=3, max=3650)] = None,
+    users: Annotated[int | None, typer.Option(min=10, max=50_000_000)] = None,
+    items: Annotated[int | None, typer.Option(min=24, max=50_000_000)] = None,
+    sources: Annotated[int | None, typer.Option(min=1, max=32)] = None,
+    seed: Annotated[int, typer.Option(min=0)] = 7,
+    world: Annotated[str, typer.Option(help="A: the form that `carry` assumes; B: another.")] = "A",
+    size: Annotated[str, typer.Option(help="demo (seconds) or standard (about 1 M exposures).")] = "demo",
+    json: Json = False,
+) -> None:
+    """Writes a log in the contract's form, and the planted truth beside it."""
+    from exit_pipeline.simulator import SimulationConfig
+    from exit_pipeline.simulator import simulate as write
+
+    chosen = {"days": days, "users": users, "items": items, "sources": sources}
+    given = {name: value for name, value in chosen.items() if value is not None}
+    config = SimulationConfig.sized(size, seed=seed, world=world, **given)
+    with progress("simulating", quiet=json):
+        counts = write(config, out)
+    if json:
+        emit(counts)
+        return
+    console.print(f"{counts['exposures']:,} exposures of {counts['days']} days lie under {out}")
+
+
+def run(
+    profile: ProfileOption = "simulated",
+    first: Annotated[datetime | None, typer.Option("--from", formats=["%Y-%m-%d"])] = None,
+    last: Annotated[datetime | None, typer.Option("--to", formats=["%Y-%m-%d"])] = None,
+    select: Annotated[str | None, typer.Option(help="A Dagster asset selection.")] = None,
+    full_refresh: Annotated[
+        bool, typer.Option("--full-refresh", help="Forget the tables and build them again.")
+    ] = False,
+    json: Json = False,
+) -> None:
+    """Materializes the graph without the UI: the same definitions, one run a stage."""
+    use_profile(profile)
+    stages = materialize(_date(first), _date(last), select, full_refresh, quiet=json)
+    if json:
+        emit({"profile": profile, "stages": stages})
+
+
+def materialize(
+    first: date | None,
+    last: date | None,
+    select: str | None = None,
+    full_refresh: bool = False,
+    *,
+    quiet: bool = False,
+) -> list[str]:
+    """Runs the graph with progress; returns the stages' titles."""
+    with progress("loading the graph", quiet=quiet) as update:
+        from assets.run import run_graph
+
+        titles: list[str] = []
+
+        def on_stage(stage) -> None:
+            titles.append(stage.title)
+            update(text=stage.title)
+            if not quiet:
+                console.print(f"  {stage.title}")
+
+        run_graph(first, last, select, on_stage, full_refresh=full_refresh)
+    return titles
+
+
+def labels(
+    events: Annotated[Path, typer.Option(help="Parquet file or folder, or Delta table.")],
+    items: Annotated[Path, typer.Option(help="Parquet file or folder, or Delta table.")],
+    users: Annotated[Path, typer.Option(help="Parquet file or folder, or Delta table.")],
+    out: Annotated[Path, typer.Option(help="Folder for the label files; must be empty or new.")],
+    profile: ProfileOption = "simulated",
+    json: Json = False,
+) -> None:
+    """Runs the label stage alone, on any path in the contract's form; writes Parquet."""
+    from exit_pipeline.labels.alone import label_files
+    from exit_pipeline.profile import load_profile
+    from exit_pipeline.settings import load_settings
+
+    inputs = {"events": events, "items": items, "users": users}
+    with progress("labelling", quiet=json):
+        summary = label_files(load_settings(), load_profile(profile), inputs, out)
+    if json:
+        emit(summary)
+        return
+    console.print(f"{summary['rows']:,} labels of {summary['days']} mature days lie under {out}")
+
+
+profile = typer.Typer(help="Draft a profile, or explain what is wrong with one.", no_args_is_help=True)
+
+
+@profile.command("check")
+def check(file: Annotated[str, typer.Argument(help="A YAML file or a built-in name.")], json: Json = False) -> None:
+    """Explains a profile's mistakes with their lines, or says what it declares."""
+    from exit_pipeline.profile import load_profile
+
+    found = load_profile(file)
+    spec = found.spec
+    if json:
+        emit({"profile": spec.name, "file": str(found.file), "hash": found.hash, "ok": True})
+        return
+    console.print(f"{found.file}: good")
+    console.print(f"  {spec.target} ← {', '.join(spec.sources)}; interest unit {spec.interest_unit}")
+    console.print(f"  scene {' × '.join(spec.scene.columns)}; group {' × '.join(spec.group)}")
+    console.print(f"  labels: {spec.labels.consistency.definition}, mature after "
+                  f"{spec.labels.maturity_days} days")
+
+
+def _date(moment: datetime | None) -> date | None:
+    return moment.date() if moment else None
