@@ -54,14 +54,15 @@ def ingest(
     context: AssetExecutionContext, pipeline: ResourceParam[Pipeline]
 ) -> Iterator[MaterializeResult | AssetCheckResult]:
     """Reads landing days, from the oldest to the newest, into `events` and `quarantine`."""
-    from exit_pipeline.ingest import ingest_day
+    from exit_pipeline.ingest import ingest_days
     from exit_pipeline.lake.table import days_between
 
     lake, started = pipeline.lake(context.run_id), time.perf_counter()
     connection, reports = pipeline.connect(), []
-    for day in days_between(*asked_days(context)):
-        reports.append(ingest_day(connection, lake, pipeline.profile, day))
-        context.log.info(f"{day}: {reports[-1].summary}")
+    days = days_between(*asked_days(context))
+    for report in ingest_days(connection, lake, pipeline.profile, days):
+        reports.append(report)
+        context.log.info(f"{report.day}: {report.summary}")
     seconds = time.perf_counter() - started
     for table in ("events", "quarantine"):
         states = {day: s for day, s in lake.days(table).items() if day in {r.day for r in reports}}

@@ -10,7 +10,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from exit_pipeline.ingest import IngestReport, ingest_attributes, ingest_day
+from exit_pipeline.ingest import IngestReport, ingest_attributes, ingest_days
 from exit_pipeline.labels import (
     build_group_consistency,
     build_icl_labels,
@@ -127,8 +127,8 @@ class SmallLog:
         connection = self.connect()
         for table in ("items", "users"):
             ingest_attributes(connection, self.lake, self.profile, table)
-        days = range(first, last + 1)
-        return [ingest_day(connection, self.lake, self.profile, _day(d)) for d in days]
+        days = [_day(number) for number in range(first, last + 1)]
+        return list(ingest_days(connection, self.lake, self.profile, days))
 
     def label(self, first: int, last: int) -> list[dict]:
         """Builds every label table of exposure days `first`…`last`; returns the labels."""

@@ -29,7 +29,9 @@ def simulate(
     sources: Annotated[int | None, typer.Option(min=1, max=32)] = None,
     seed: Annotated[int, typer.Option(min=0)] = 7,
     world: Annotated[str, typer.Option(help="A: the form that `carry` assumes; B: another.")] = "A",
-    size: Annotated[str, typer.Option(help="demo (seconds) or standard (about 1 M exposures).")] = "demo",
+    size: Annotated[
+        str, typer.Option(help="demo (seconds) or standard (about 1 M exposures).")
+    ] = "demo",
     json: Json = False,
 ) -> None:
     """Writes a log in the contract's form, and the planted truth beside it."""
@@ -110,11 +112,15 @@ def labels(
     console.print(f"{summary['rows']:,} labels of {summary['days']} mature days lie under {out}")
 
 
-profile = typer.Typer(help="Draft a profile, or explain what is wrong with one.", no_args_is_help=True)
+profile = typer.Typer(
+    help="Draft a profile, or explain what is wrong with one.", no_args_is_help=True
+)
 
 
 @profile.command("check")
-def check(file: Annotated[str, typer.Argument(help="A YAML file or a built-in name.")], json: Json = False) -> None:
+def check(
+    file: Annotated[str, typer.Argument(help="A YAML file or a built-in name.")], json: Json = False
+) -> None:
     """Explains a profile's mistakes with their lines, or says what it declares."""
     from exit_pipeline.profile import load_profile
 
@@ -124,10 +130,14 @@ def check(file: Annotated[str, typer.Argument(help="A YAML file or a built-in na
         emit({"profile": spec.name, "file": str(found.file), "hash": found.hash, "ok": True})
         return
     console.print(f"{found.file}: good")
-    console.print(f"  {spec.target} ← {', '.join(spec.sources)}; interest unit {spec.interest_unit}")
+    console.print(
+        f"  {spec.target} ← {', '.join(spec.sources)}; interest unit {spec.interest_unit}"
+    )
     console.print(f"  scene {' × '.join(spec.scene.columns)}; group {' × '.join(spec.group)}")
-    console.print(f"  labels: {spec.labels.consistency.definition}, mature after "
-                  f"{spec.labels.maturity_days} days")
+    console.print(
+        f"  labels: {spec.labels.consistency.definition}, mature after "
+        f"{spec.labels.maturity_days} days"
+    )
 
 
 def _date(moment: datetime | None) -> date | None:

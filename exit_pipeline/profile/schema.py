@@ -21,6 +21,9 @@ class LandingSpec(Strict):
     path: str | None = Field(
         None, description="Folder of the raw files; default: `landing` under the profile's home."
     )
+    package: str | None = Field(
+        None, description="Folder inside an installed Python package that holds the raw files."
+    )
     tables: dict[Identifier, str] = Field(
         default_factory=lambda: {
             "events": "events/ds=*/*.parquet",

@@ -1,0 +1,111 @@
+"""The feed of one day: who asks, what retrieval offers, and what follows."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from exit_pipeline.simulator.intents import DAY_US, Intents
+from exit_pipeline.simulator.world import BAND_STARTS, CATEGORIES, Exposures, World, sigmoid
+
+SLATE = 6
+HOUR_WEIGHTS = np.array(
+    [1, 0.5, 0.3, 0.3, 0.4, 0.8, 2, 4, 4, 3, 3, 4, 6, 5, 4, 4, 5, 6, 7, 8, 9, 8, 5, 3]
+)
+
+
+def ask(world: World, intents: Intents, day: int, rng: np.random.Generator) -> Exposures:
+    """Draws the feed requests of a day and the items that retrieval shows for each."""
+    config = world.config
+    asks = np.repeat(np.arange(config.users), rng.poisson(config.requests, config.users))
+    hour = rng.choice(24, size=len(asks), p=HOUR_WEIGHTS / HOUR_WEIGHTS.sum())
+    us = (hour * 3_600_000_000 + rng.integers(0, 3_500_000_000, len(asks))).astype(np.int64)
+    weekend = (config.start.toordinal() + day - 1) % 7 >= 5
+    at_work = ((hour >= 9) & (hour < 17)) * (0.1 if weekend else 0.55)
+    draw = rng.random(len(asks))
+    place = np.where(draw < at_work, 1, np.where(draw < at_work + 0.2, 2, 0))
+    user = np.repeat(asks, SLATE)
+    return place_exposures(
+        world,
+        intents,
+        day,
+        user,
+        retrieve(world, intents, day, asks, us, rng),
+        np.repeat(us, SLATE),
+        np.repeat(place, SLATE),
+        weekend,
+    )
+
+
+def place_exposures(
+    world: World,
+    intents: Intents,
+    day: int,
+    user: np.ndarray,
+    item: np.ndarray,
+    us: np.ndarray,
+    place: np.ndarray,
+    weekend: bool,
+) -> Exposures:
+    """Puts exposures into their scene; arrays of length n, `us` within the day."""
+    n = len(user)
+    position = np.arange(n) % SLATE
+    return Exposures(
+        user=user,
+        item=item,
+        us=us + position * 1000,
+        band=np.searchsorted(BAND_STARTS, us // 3_600_000_000, side="right") - 1,
+        kind=np.full(n, int(weekend)),
+        place=place,
+        position=position,
+        request=np.arange(n) // SLATE,
+        intent=intents.seen(user, world.category[item], day * DAY_US + us),
+    )
+
+
+def retrieve(
+    world: World,
+    intents: Intents,
+    day: int,
+    user: np.ndarray,
+    us: np.ndarray,
+    rng: np.random.Generator,
+    slate: int = SLATE,
+) -> np.ndarray:
+    """Offers items: at random, popular, to the user's taste, or led by what the user is after."""
+    n, c = len(user) * slate, len(CATEGORIES)
+    asked = np.repeat(user, slate)
+    category = rng.integers(c, size=n)
+    way = rng.random(n)
+    tasted = np.argmax(world.taste[asked] + rng.gumbel(size=(n, c)), axis=1)
+    category = np.where((way > 0.45) & (way < 0.75), tasted, category)
+    now = np.repeat(day * DAY_US + us, slate)
+    alive = intents.ends[asked] > now[:, None, None]
+    wants = (alive & (intents.shown_at[asked] < now[:, None, None])).any(1)
+    led = np.argmax(wants * rng.random((n, c)), axis=1)
+    category = np.where((way >= 0.75) & wants.any(1), led, category)
+    per_category = max(world.config.items // c, 1)
+    rank = rng.integers(per_category, size=n)
+    popular = rng.integers(max(per_category // 5, 1), size=n)
+    item = category + c * np.where(way < 0.2, popular, rank)
+    item = np.minimum(item, world.config.items - 1)
+    return np.where(world.first_day[item] <= day, item, category)
+
+
+def respond(
+    world: World, x: Exposures, day: int, rng: np.random.Generator
+) -> dict[str, np.ndarray]:
+    """Draws what users do: clicks, orders and negative feedback, with their delays in µs."""
+    parts = world.logits(x, day)
+    n = len(x.user)
+    clicked = rng.random(n) < sigmoid(parts["logit"])
+    ordered = clicked & (rng.random(n) < world.order_rate(parts))
+    negative = ~clicked & (rng.random(n) < world.negative_rate(parts, x))
+    return {
+        **parts,
+        "clicked": clicked,
+        "ordered": ordered,
+        "negative": negative,
+        "click_delay": (2e6 + rng.exponential(40e6, n)).astype(np.int64),
+        "order_delay": (9e7 + np.minimum(rng.exponential(3.6e9, n), 7.0e10)).astype(np.int64),
+        "negative_delay": (2e6 + rng.exponential(20e6, n)).astype(np.int64),
+    }

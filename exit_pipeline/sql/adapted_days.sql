@@ -1,0 +1,3 @@
+-- Grain: one row per row that the adapter returned for some landing days.
+-- Inputs: adapted (the profile's adapter over raw files that do not lie by day).
+select * from adapted where list_contains($days, ds)
