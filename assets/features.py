@@ -52,7 +52,8 @@ def training_set(context: AssetExecutionContext, pipeline: ResourceParam[Pipelin
     from exit_pipeline.labels import newest_day
 
     newest = newest_day(pipeline.lake(context.run_id), "icl_labels")
-    yield from build_days(context, pipeline, build_training_set, newest)
+    build = partial(build_training_set, settings=pipeline.settings)
+    yield from build_days(context, pipeline, build, newest)
 
 
 ASSETS = [

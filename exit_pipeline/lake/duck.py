@@ -23,14 +23,28 @@ def connect(settings: Settings, home: Home) -> duckdb.DuckDBPyConnection:
 
     Nothing shares a DuckDB file, so steps never wait for each other's locks.
     """
-    home.spill.mkdir(parents=True, exist_ok=True)
+    return open_duckdb(settings.memory_limit, settings.threads, home.spill)
+
+
+def open_duckdb(
+    memory_limit: str, threads: int, spill: Path, *, keep_order: bool = False
+) -> duckdb.DuckDBPyConnection:
+    """Opens an in-memory DuckDB whose clock is UTC.
+
+    Args:
+        memory_limit: As DuckDB writes it, `4GB`.
+        threads: Number of threads.
+        spill: Folder for what does not fit into memory.
+        keep_order: Whether rows without `order by` keep the order of their files.
+    """
+    spill.mkdir(parents=True, exist_ok=True)
     connection = duckdb.connect(
         config={
-            "memory_limit": settings.memory_limit,
-            "threads": settings.threads,
+            "memory_limit": memory_limit,
+            "threads": threads,
             # One folder a connection: DuckDB numbers its spill files from zero in each.
-            "temp_directory": str(home.spill / f"{os.getpid()}-{uuid4().hex[:8]}"),
-            "preserve_insertion_order": False,
+            "temp_directory": str(spill / f"{os.getpid()}-{uuid4().hex[:8]}"),
+            "preserve_insertion_order": keep_order,
         }
     )
     connection.execute("load icu; set TimeZone = 'UTC'")

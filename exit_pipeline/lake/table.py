@@ -93,7 +93,7 @@ class Lake:
     ) -> list[str]:
         """Returns the Parquet files that hold the rows matching filters on partition columns."""
         predicate = [(column, sign, day.isoformat()) for column, sign, day in filters]
-        return sorted(self.open(name, version).file_uris(predicate or None))
+        return sorted(self.open(name, version).file_uris(file_pruning_predicate=predicate or None))
 
     def view(
         self,

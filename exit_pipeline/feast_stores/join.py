@@ -1,0 +1,143 @@
+"""What a point-in-time join needs to know of the entity table and of each view."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import timedelta
+
+import duckdb
+import pandas as pd
+import pyarrow as pa
+from feast.feature_view import FeatureView
+from feast.repo_config import RepoConfig
+
+from exit_pipeline.errors import UsageError
+from exit_pipeline.feast_stores.scan import scan_sql
+from exit_pipeline.lake.duck import literal, quoted, render
+
+EVENT_TIMESTAMP = "event_timestamp"
+EntityTable = pd.DataFrame | pa.Table | str
+
+
+@dataclass(frozen=True)
+class View:
+    """One feature view in a join."""
+
+    number: int
+    name: str
+    keys: list[tuple[str, str]]  # the view's key column, the entity table's column
+    features: list[str]  # named as in the result
+    ttl: timedelta | None
+    sql: str
+
+    @property
+    def fresh(self) -> str:
+        """SQL that says whether a matched row is within the TTL, to the microsecond."""
+        if not self.ttl:
+            return "true"
+        us = self.ttl // timedelta(microseconds=1)
+        return f"epoch_us(e.__at) - epoch_us(v{self.number}.__ts) <= {us}"
+
+
+def make_views(
+    config: RepoConfig,
+    feature_views: list[FeatureView],
+    feature_refs: list[str],
+    full_feature_names: bool,
+    by_created: bool,
+) -> list[View]:
+    """Returns the views of a join with the query of each.
+
+    Args:
+        config: Feast's.
+        feature_views: With their projections.
+        feature_refs: `view:feature`, the view by its projected name.
+        full_feature_names: Name features `view__feature`.
+        by_created: Let a row count only once it was created.
+    """
+    return [
+        _view(config, number, view, feature_refs, full_feature_names, by_created)
+        for number, view in enumerate(feature_views)
+    ]
+
+
+def _view(
+    config: RepoConfig,
+    number: int,
+    view: FeatureView,
+    refs: list[str],
+    full: bool,
+    by_created: bool,
+) -> View:
+    source = view.batch_source
+    if source is None:
+        raise UsageError(f"the view {view.name!r} has no batch source", mend="give it one")
+    name = view.projection.name_to_use()
+    wanted = [ref.split(":", 1)[1] for ref in refs if ref.split(":", 1)[0] == name]
+    prefix = f"{view.projection.name_alias or view.name}__" if full else ""
+    back = {new: old for old, new in source.field_mapping.items()}
+    key_map = view.projection.join_key_map or {}
+    columns = [field.name for field in view.entity_columns]
+    created = source.created_timestamp_column or None
+    sql = render(
+        "feast_view",
+        scan=scan_sql(source, config),
+        keys={f"__key_{column}": back.get(column, column) for column in columns},
+        features={f"{prefix}{feature}": back.get(feature, feature) for feature in wanted},
+        timestamp=back.get(source.timestamp_field, source.timestamp_field),
+        created=created and back.get(created, created),
+        by_created=by_created,
+    )
+    keys = [(f"__key_{column}", key_map.get(column, column)) for column in columns]
+    return View(number, name, keys, [f"{prefix}{f}" for f in wanted], view.ttl, sql)
+
+
+def make_entity(connection: duckdb.DuckDBPyConnection, entity: EntityTable) -> None:
+    """Makes the view `entity`: the entity rows, numbered in their order, with their time."""
+    if isinstance(entity, str):
+        query = entity if _is_query(entity) else f"select * from read_parquet({literal(entity)})"
+    else:
+        table = (
+            entity
+            if isinstance(entity, pa.Table)
+            else pa.Table.from_pandas(entity, preserve_index=False)
+        )
+        connection.register("__entity", table)
+        query = "select * from __entity"
+    connection.execute(
+        "create or replace temp view entity as select *, row_number() over () as __row, "
+        f"{quoted(EVENT_TIMESTAMP)}::timestamptz as __at from ({query})"
+        if _has_time(connection, query)
+        else f"create or replace temp view entity as {query}"
+    )
+
+
+def entity_columns(
+    connection: duckdb.DuckDBPyConnection, entity: EntityTable, views: list[View]
+) -> list[str]:
+    """Returns the entity table's columns, having checked that the join's are among them.
+
+    Raises:
+        UsageError: `event_timestamp` or a join key is missing.
+    """
+    make_entity(connection, entity)
+    columns = [row[0] for row in connection.execute("describe entity").fetchall()]
+    needed = {EVENT_TIMESTAMP: "the time of each row"}
+    needed |= {column: f"a join key of {view.name!r}" for view in views for _, column in view.keys}
+    missing = [f"{name!r} ({why})" for name, why in needed.items() if name not in columns]
+    if missing:
+        raise UsageError(
+            f"the entity table lacks {', '.join(missing)}",
+            where=f"columns: {', '.join(c for c in columns if not c.startswith('__'))}",
+            mend="add the column, or rename the one that holds it",
+        )
+    return [column for column in columns if column not in ("__row", "__at")]
+
+
+def _has_time(connection: duckdb.DuckDBPyConnection, query: str) -> bool:
+    described = connection.execute(f"describe {query}").fetchall()
+    return EVENT_TIMESTAMP in (row[0] for row in described)
+
+
+def _is_query(text: str) -> bool:
+    return text.lstrip().split(None, 1)[0].lower() in ("select", "with", "from", "values", "(")

@@ -1,0 +1,197 @@
+"""A Feast offline store: point-in-time joins as DuckDB ASOF joins over Delta or Parquet."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import datetime
+from pathlib import Path
+from typing import Any, Literal
+
+import duckdb
+import pandas as pd
+import pyarrow as pa
+from deltalake import write_deltalake
+from feast.data_source import DataSource
+from feast.feature_view import FeatureView
+from feast.infra.offline_stores.offline_store import OfflineStore, RetrievalMetadata
+from feast.infra.registry.base_registry import BaseRegistry
+from feast.on_demand_feature_view import OnDemandFeatureView
+from feast.repo_config import FeastConfigBaseModel, RepoConfig
+
+from exit_pipeline.errors import UsageError
+from exit_pipeline.feast_stores.job import DuckDBRetrievalJob
+from exit_pipeline.feast_stores.join import entity_columns, make_entity, make_views
+from exit_pipeline.feast_stores.scan import scan_sql
+from exit_pipeline.feast_stores.source import DeltaSource
+from exit_pipeline.lake.duck import open_duckdb, render
+
+
+class DuckDBAsofOfflineStoreConfig(FeastConfigBaseModel):
+    """Settings of the store in `feature_store.yaml`."""
+
+    type: Literal["exit_pipeline.feast_stores.offline.DuckDBAsofOfflineStore"] = (
+        "exit_pipeline.feast_stores.offline.DuckDBAsofOfflineStore"
+    )
+    memory_limit: str = "4GB"
+    threads: int = 2
+    spill_directory: str | None = None
+
+
+class DuckDBAsofOfflineStore(OfflineStore):
+    """Joins features as they were known at each entity row's time.
+
+    Entity rows keep their order, and every one of them is in the result. An entity table is a
+    DataFrame, an Arrow table, the path (or glob) of Parquet files, or an SQL query.
+    """
+
+    supports_filter_by_created_timestamp = True
+
+    @staticmethod
+    def get_historical_features(
+        config: RepoConfig,
+        feature_views: list[FeatureView],
+        feature_refs: list[str],
+        entity_df: pd.DataFrame | pa.Table | str | None,
+        registry: BaseRegistry,
+        project: str,
+        full_feature_names: bool = False,
+        filter_by_created_timestamp: bool = False,
+        **_: Any,
+    ) -> DuckDBRetrievalJob:
+        """Plans a point-in-time join; see Feast's `OfflineStore.get_historical_features`.
+
+        With `filter_by_created_timestamp`, a feature row counts from the later of its event time
+        and its created time, so that a correction never reaches an earlier entity row.
+
+        Raises:
+            UsageError: The entity table lacks `event_timestamp` or a join key.
+        """
+        if entity_df is None:
+            raise UsageError("an entity table is needed", mend="pass entity_df")
+        views = make_views(
+            config, feature_views, feature_refs, full_feature_names, filter_by_created_timestamp
+        )
+        open_connection = _opener(config)
+        with open_connection() as connection:
+            columns = entity_columns(connection, entity_df, views)
+
+        def plan(connection: duckdb.DuckDBPyConnection) -> duckdb.DuckDBPyRelation:
+            make_entity(connection, entity_df)
+            for view in views:
+                connection.execute(f"create temp view v{view.number} as {view.sql}")
+            return connection.sql(render("feast_asof", columns=columns, views=views))
+
+        keys = [column for view in views for _, column in view.keys]
+        return DuckDBRetrievalJob(
+            open_connection,
+            plan,
+            RetrievalMetadata(features=feature_refs, keys=list(dict.fromkeys(keys))),
+            full_feature_names,
+            OnDemandFeatureView.get_requested_odfvs(feature_refs, project, registry),
+        )
+
+    @staticmethod
+    def pull_latest_from_table_or_query(
+        config: RepoConfig,
+        data_source: DataSource,
+        join_key_columns: list[str],
+        feature_name_columns: list[str],
+        timestamp_field: str,
+        created_timestamp_column: str | None,
+        start_date: datetime,
+        end_date: datetime,
+    ) -> DuckDBRetrievalJob:
+        """Plans the newest row per key in [start, end]: what materialization writes."""
+        return _range(
+            config,
+            data_source,
+            join_key_columns,
+            feature_name_columns,
+            timestamp_field,
+            created_timestamp_column,
+            start_date,
+            end_date,
+            latest=True,
+        )
+
+    @staticmethod
+    def pull_all_from_table_or_query(
+        config: RepoConfig,
+        data_source: DataSource,
+        join_key_columns: list[str],
+        feature_name_columns: list[str],
+        timestamp_field: str,
+        created_timestamp_column: str | None = None,
+        start_date: datetime | None = None,
+        end_date: datetime | None = None,
+    ) -> DuckDBRetrievalJob:
+        """Plans every row in [start, end]."""
+        return _range(
+            config,
+            data_source,
+            join_key_columns,
+            feature_name_columns,
+            timestamp_field,
+            created_timestamp_column,
+            start_date,
+            end_date,
+            latest=False,
+        )
+
+    @staticmethod
+    def offline_write_batch(
+        config: RepoConfig,
+        feature_view: FeatureView,
+        table: pa.Table,
+        progress: Callable[[int], Any] | None,
+    ) -> None:
+        """Appends rows to the Delta table of a view, atomically."""
+        source = feature_view.batch_source
+        if not isinstance(source, DeltaSource):
+            raise UsageError(
+                f"rows of {feature_view.name!r} cannot be appended",
+                where=type(source).__name__,
+                mend="only views over a DeltaSource take rows",
+            )
+        write_deltalake(source.path, table, mode="append")
+        if progress:
+            progress(table.num_rows)
+
+
+def _opener(config: RepoConfig) -> Callable[[], duckdb.DuckDBPyConnection]:
+    store = config.offline_store
+    spill = Path(store.spill_directory or Path(config.repo_path or ".") / ".spill")
+    return lambda: open_duckdb(store.memory_limit, store.threads, spill, keep_order=True)
+
+
+def _range(
+    config: RepoConfig,
+    source: DataSource,
+    keys: list[str],
+    features: list[str],
+    timestamp: str,
+    created: str | None,
+    start: datetime | None,
+    end: datetime | None,
+    *,
+    latest: bool,
+) -> DuckDBRetrievalJob:
+    names = [*keys, *features, timestamp, *([created] if created else [])]
+    back = {new: old for old, new in source.field_mapping.items()}
+    sql = render(
+        "feast_range",
+        scan=scan_sql(source, config),
+        columns={name: back.get(name, name) for name in names},
+        timestamp=back.get(timestamp, timestamp),
+        created=created and back.get(created, created),
+        keys=keys,
+        start=start,
+        end=end,
+        latest=latest,
+    )
+    values = {name: value for name, value in (("start", start), ("end", end)) if value}
+
+    def plan(connection: duckdb.DuckDBPyConnection) -> duckdb.DuckDBPyRelation:
+        return connection.sql(sql, params=values or None)
+
+    return DuckDBRetrievalJob(_opener(config), plan)

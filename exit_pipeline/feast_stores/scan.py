@@ -1,0 +1,59 @@
+"""How a Feast data source is read by DuckDB."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from feast.data_source import DataSource, PushSource
+from feast.infra.offline_stores.file_source import FileSource
+from feast.repo_config import RepoConfig
+
+from exit_pipeline.errors import LandingError, UsageError
+from exit_pipeline.feast_stores.source import DeltaSource
+from exit_pipeline.lake.duck import render
+
+
+def scan_sql(source: DataSource, config: RepoConfig) -> str:
+    """Returns a query over all rows of a source.
+
+    Raises:
+        UsageError: The source is of a kind that this store does not read.
+        LandingError: A Parquet source has no file.
+        LakeError: A Delta source has no table, or one with deletion vectors.
+    """
+    if isinstance(source, PushSource):
+        source = source.batch_source
+    if isinstance(source, DeltaSource):
+        partitions = source.open().metadata().partition_columns
+        files = source.files()
+        return render("_files", files=files, partitions=partitions) if files else _empty(source)
+    if isinstance(source, FileSource):
+        return render("_files", files=_parquet(source, config), partitions=())
+    raise UsageError(
+        f"this store does not read a {type(source).__name__}",
+        where=source.name,
+        mend="use DeltaSource, or FileSource over Parquet",
+    )
+
+
+def _empty(source: DeltaSource) -> str:
+    fields = source.open().schema().fields
+    columns = ", ".join(f'null as "{field.name}"' for field in fields)
+    return f"select {columns} limit 0"
+
+
+def _parquet(source: FileSource, config: RepoConfig) -> list[str]:
+    path = Path(source.path)
+    if not path.is_absolute():
+        path = Path(config.repo_path or ".") / path
+    if path.is_dir():
+        path = path / "**" / "*.parquet"
+    anchor = Path(path.anchor or ".")
+    files = sorted(str(file) for file in anchor.glob(str(path.relative_to(anchor))))
+    if not files:
+        raise LandingError(
+            f"the source {source.name!r} has no Parquet file",
+            where=str(path),
+            mend="write it first",
+        )
+    return files

@@ -1,0 +1,123 @@
+"""The training set: labels joined with features as they were known, through Feast."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import date
+from typing import Any
+
+import duckdb
+import numpy as np
+import pyarrow as pa
+
+from exit_pipeline.features.inputs import context_columns
+from exit_pipeline.features.interest import interest_features
+from exit_pipeline.labels.names import DAY_US, HOUR_US
+from exit_pipeline.lake import DayState, Lake, render
+from exit_pipeline.lake.table import days_between
+from exit_pipeline.profile import Profile, ProfileSpec
+from exit_pipeline.settings import Settings
+
+STATE_PARTS = ("units", "last_us", "counts", "decayed")
+
+
+def build_training_set(
+    connection: duckdb.DuckDBPyConnection,
+    lake: Lake,
+    profile: Profile,
+    first: date,
+    last: date,
+    *,
+    settings: Settings,
+) -> dict[date, DayState]:
+    """Builds `training_set` for the exposure days `first`…`last`.
+
+    The join is Feast's `get_historical_features` over this project's offline store; the interest
+    state is turned into features by the function that serving calls. A column of the label table
+    is never an input.
+
+    Returns:
+        The state of each day.
+    """
+    from exit_pipeline.feast_stores.repo import apply
+
+    spec = profile.spec
+    store = apply(settings, lake.home, profile)
+    job = store.get_historical_features(
+        entity_df=_entity_rows(lake, spec, first, last),
+        features=store.get_feature_service("ranking"),
+    )
+    with job.stream() as reader:
+        batches = _with_interest(reader, spec)
+        head = next(batches)
+        rows = pa.RecordBatchReader.from_batches(head.schema, _chain(head, batches))
+        connection.register("joined", rows)
+        connection.execute("create or replace temp table built as from joined")
+        connection.unregister("joined")
+    for table in ("user_features", "item_features", "scene_features", "user_interest"):
+        lake.inputs[table] = lake.version(table)
+    return lake.replace(connection, "training_set", "built", days_between(first, last))
+
+
+def _entity_rows(lake: Lake, spec: ProfileSpec, first: date, last: date) -> str:
+    files = {}
+    for table in ("icl_labels", "impressions"):
+        found = lake.files(table, [("ds", ">=", first), ("ds", "<=", last)])
+        files[table] = render("_files", files=found, partitions=lake.partitions(table))
+        lake.inputs[table] = lake.version(table)
+    sql = render(
+        "entity_rows",
+        sources=spec.sources,
+        context_columns=context_columns(spec),
+        labels=files["icl_labels"],
+        impressions=files["impressions"],
+    )
+    return "with entity_rows as (" + sql + ") select * from entity_rows"
+
+
+def _with_interest(reader: Any, spec: ProfileSpec) -> Iterator[pa.RecordBatch]:
+    """Replaces the interest state of each batch by the features made of it."""
+    domains = (spec.target, *spec.sources)
+    state = {"state_us", *(f"{d}_{part}" for d in domains for part in STATE_PARTS)}
+    for batch in _batches(reader):
+        columns = {n: batch.column(n) for n in batch.schema.names if n not in state}
+        columns |= state_features(batch, spec)
+        yield pa.RecordBatch.from_pydict(columns)
+
+
+def state_features(batch: pa.RecordBatch, spec: ProfileSpec) -> dict[str, pa.Array]:
+    """Turns the interest state beside each row into features, as of the row's time.
+
+    Args:
+        batch: n rows with `event_timestamp`, `unit` and the columns of `user_interest`.
+        spec: The profile.
+
+    Returns:
+        float64[n] by name, for the target and each source; null where nothing is known.
+    """
+    now = batch.column("event_timestamp").cast(pa.int64()).to_numpy(zero_copy_only=False)
+    columns = {}
+    for domain in (spec.target, *spec.sources):
+        features = interest_features(
+            batch,
+            domain,
+            now.astype(np.int64),
+            batch.column("unit"),
+            half_life_us=round(spec.features.half_life_hours * HOUR_US),
+            window_us=spec.features.window_days * DAY_US,
+        )
+        for name, values in features.items():
+            columns[f"{domain}_{name}"] = pa.array(values, from_pandas=True)
+    return columns
+
+
+def _batches(reader: Any) -> Iterator[pa.RecordBatch]:
+    for batch in reader:
+        yield batch
+    # A day without exposures still has columns.
+    yield pa.RecordBatch.from_pylist([], schema=reader.schema)
+
+
+def _chain(head: pa.RecordBatch, rest: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+    yield head
+    yield from rest
