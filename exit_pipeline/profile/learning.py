@@ -31,11 +31,12 @@ class ModelSpec(Strict):
     combination: Literal["carry", "sum"] = Field(
         "carry", description="`carry` (ours) adds logits; `sum` is the paper's."
     )
-    embedding_dim: int = Field(16, ge=1, le=256)
+    embedding_dim: int = Field(16, ge=1, le=256, description="Width of a categorical embedding.")
+    numeric_dim: int = Field(6, ge=1, le=256, description="Width of a numeric embedding.")
+    bins: int = Field(16, ge=2, le=256, description="Quantile bins of a numeric feature.")
     experts: int = Field(4, ge=1, le=64, description="Experts of the MMoE backbone.")
-    hidden: tuple[int, ...] = Field((128, 64), min_length=1, description="Layers of an expert.")
+    hidden: tuple[int, ...] = Field((96, 48), min_length=1, description="Layers of an expert.")
     head_hidden: int = Field(32, ge=1, description="Width of a head's only hidden layer.")
-    bins: int = Field(32, ge=2, le=256, description="Quantile bins of a numeric feature.")
     id_dropout: float = Field(0.3, ge=0, lt=1, description="Share of ids hidden in training.")
     min_id_count: int = Field(5, ge=1, description="Rarer ids share the unknown id's row.")
     dropout: float = Field(0.1, ge=0, lt=1)
@@ -43,23 +44,27 @@ class ModelSpec(Strict):
         "ahead", description="What a source head predicts: interest from t on, or before t."
     )
     sum_loss: Literal["l1", "huber", "squared"] = Field("l1", description="Loss of `sum`.")
+    head_gradient: float = Field(
+        0.0, ge=0, le=1, description="How much of the auxiliary losses' gradient reaches the trunk."
+    )
 
 
 class TrainingSpec(Strict):
     """The training loop."""
 
     seed: int = Field(7, ge=0)
-    batch_size: int = Field(2048, ge=1)
-    epochs: int = Field(12, ge=1)
+    batch_size: int = Field(1024, ge=1)
+    epochs: int = Field(8, ge=1)
     patience: int = Field(2, ge=1, description="Epochs without a better validation logloss.")
-    learning_rate: float = Field(0.002, gt=0)
-    weight_decay: float = Field(1e-5, ge=0)
+    learning_rate: float = Field(0.001, gt=0)
+    weight_decay: float = Field(1e-4, ge=0)
+    lambda_target: float = Field(1.0, ge=0, description="λ₁: weight of the target head (`sum`).")
     lambda_source: float = Field(1.0, ge=0, description="λ₂: weight of the source heads.")
     lambda_transfer: float = Field(0.1, ge=0, description="λ₃: weight of the transfer term.")
-    lambda_order: float = Field(0.2, ge=0, description="Weight of the order-given-click head.")
+    lambda_order: float = Field(0.1, ge=0, description="Weight of the order-given-click head.")
     shuffle_buffer: int = Field(262_144, ge=1, description="Rows shuffled at a time.")
     max_loss_rise: float = Field(
-        3.0, gt=1, description="A batch loss above this multiple of the first epoch's stops."
+        5.0, gt=1, description="A loss above this multiple of the first epoch's mean stops."
     )
     calibration: Literal["platt", "isotonic"] = "platt"
 

@@ -40,7 +40,7 @@ class Intents:
 
     def next_day(self, day: int) -> SourceEvents:
         """Starts and ends intents, and returns the events that show those alive on `day`."""
-        config, rng = self.world.config, self.world.config.rng(3, day)
+        rng = self.world.config.rng(3, day)
         n, k, _ = self.ends.shape
         over = self.ends <= day * DAY_US
         self.shown_at[over] = NEVER

@@ -1,0 +1,126 @@
+"""What goes into a model and what comes out, as typed containers."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Self
+
+import torch
+from torch import Tensor
+
+from exit_pipeline.errors import TrainingError
+
+LABELS = ("y", "y_click", "y_order", "y_negative", "value", "icl")
+LABEL_PREFIXES = ("ys_", "ahead_", "consistent_", "icl_")
+
+
+@dataclass(frozen=True)
+class InputSpec:
+    """Which columns of the training set a model reads.
+
+    Args:
+        categorical: Ids, attributes and context; text.
+        numeric: Numbers about the user, the item, the scene and the target.
+        source_numeric: Numbers about each source, by source.
+    """
+
+    categorical: tuple[str, ...]
+    numeric: tuple[str, ...]
+    source_numeric: Mapping[str, tuple[str, ...]]
+
+    def __post_init__(self) -> None:
+        labels = [n for n in self.columns if n in LABELS or n.startswith(LABEL_PREFIXES)]
+        if labels:
+            raise TrainingError(
+                f"{', '.join(labels)} are labels, and a label is never an input",
+                mend="take them out of the profile's features",
+            )
+
+    @property
+    def sources(self) -> tuple[str, ...]:
+        """The source domains, in the profile's order."""
+        return tuple(self.source_numeric)
+
+    @property
+    def numbers(self) -> tuple[str, ...]:
+        """All numeric columns: the target's first, then each source's."""
+        return (*self.numeric, *(name for names in self.source_numeric.values() for name in names))
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """All columns read."""
+        return (*self.categorical, *self.numbers)
+
+    def without_sources(self) -> InputSpec:
+        """The same inputs without anything of a source."""
+        return InputSpec(self.categorical, self.numeric, dict.fromkeys(self.sources, ()))
+
+    def to_dict(self) -> dict[str, Any]:
+        """Returns JSON-able values."""
+        return {
+            "categorical": list(self.categorical),
+            "numeric": list(self.numeric),
+            "source_numeric": {name: list(c) for name, c in self.source_numeric.items()},
+        }
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> Self:
+        """Reads what `to_dict` returned."""
+        sources = {name: tuple(columns) for name, columns in values["source_numeric"].items()}
+        return cls(tuple(values["categorical"]), tuple(values["numeric"]), sources)
+
+
+@dataclass(frozen=True)
+class Batch:
+    """n encoded rows.
+
+    Args:
+        categorical: int64[n, C], indices into each column's vocabulary; 0 is unknown.
+        numeric: float32[n, M], NaN where nothing is known.
+        labels: By name float32[n], or float32[n, K] for `source` (what source heads predict),
+            `shown` (y_s), `consistent` (a) and `icl_k`; empty when scoring.
+    """
+
+    categorical: Tensor
+    numeric: Tensor
+    labels: Mapping[str, Tensor]
+
+    def to(self, device: torch.device) -> Batch:
+        """Moves the batch, without waiting where its memory is pinned."""
+        move = {name: t.to(device, non_blocking=True) for name, t in self.labels.items()}
+        return Batch(
+            self.categorical.to(device, non_blocking=True),
+            self.numeric.to(device, non_blocking=True),
+            move,
+        )
+
+    def pin(self) -> Batch:
+        """Pins the batch's memory, so that it moves to a GPU while the GPU works."""
+        pinned = {name: tensor.pin_memory() for name, tensor in self.labels.items()}
+        return Batch(self.categorical.pin_memory(), self.numeric.pin_memory(), pinned)
+
+
+@dataclass(frozen=True)
+class Outputs:
+    """What a model says of n rows; K is the number of sources (0 columns where it has none).
+
+    Args:
+        logit: float[n], of the outcome, before calibration.
+        own: float[n], the part of the logit that is target interest.
+        carry: float[n, K], the part of the logit that came over from each source.
+        source: float[n, K], logits of source interest.
+        transfer: float[n, K], logits of how strongly this scene lets it transfer.
+        order: float[n], logit of an order given a click (ESMM).
+        source_aux: float[n, K], like `source`, for its own loss (gradient to the trunk scaled).
+        whole: float[n], P_whole of `sum`, else None.
+    """
+
+    logit: Tensor
+    own: Tensor
+    carry: Tensor
+    source: Tensor
+    transfer: Tensor
+    order: Tensor
+    source_aux: Tensor
+    whole: Tensor | None = None

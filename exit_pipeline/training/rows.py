@@ -1,0 +1,119 @@
+"""Encoded rows of a part on disk, and shuffled batches of them: memory does not grow with rows."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import torch
+
+from exit_pipeline.errors import TrainingError
+from exit_pipeline.model.encoders import Encoder
+from exit_pipeline.model.inputs import Batch
+
+BATCH_ROWS = 65_536
+
+
+@dataclass(frozen=True)
+class EncodedRows:
+    """n rows in three memory-mapped arrays: int32[n, C], float32[n, M], float32[n, L].
+
+    Labels stand in the order y, click, order, icl, then for all sources what source heads
+    predict, y_s, and a.
+    """
+
+    categorical: np.ndarray
+    numeric: np.ndarray
+    labels: np.ndarray
+    sources: int
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    def batches(self, size: int) -> Iterator[Batch]:
+        """Yields batches in order."""
+        for start in range(0, len(self), size):
+            yield self.take(np.arange(start, min(start + size, len(self))))
+
+    def shuffled(self, size: int, buffer: int, seed: int, epoch: int) -> Iterator[Batch]:
+        """Yields batches in an order that seed and epoch decide.
+
+        Blocks of `buffer` rows come in random order, and rows are shuffled within each: the disk
+        is read in long stretches, and at most one block is at hand.
+        """
+        rng = np.random.default_rng([seed, epoch])
+        for start in rng.permutation(np.arange(0, len(self), buffer)):
+            rows = start + rng.permutation(min(buffer, len(self) - start))
+            for first in range(0, len(rows), size):
+                yield self.take(rows[first : first + size])
+
+    def take(self, rows: np.ndarray) -> Batch:
+        """Returns a batch of some rows."""
+        labels, k = torch.from_numpy(self.labels[rows]), self.sources
+        names = ("source", "shown", "consistent")
+        by_source = {n: labels[:, 4 + i * k : 4 + (i + 1) * k] for i, n in enumerate(names)}
+        columns = {n: labels[:, i] for i, n in enumerate(("y", "click", "order", "icl"))}
+        return Batch(
+            torch.from_numpy(self.categorical[rows].astype(np.int64)),
+            torch.from_numpy(self.numeric[rows]),
+            {**columns, **by_source},
+        )
+
+
+def encode_files(
+    files: Sequence[str], encoder: Encoder, source_label: str, folder: Path, part: str
+) -> EncodedRows:
+    """Encodes Parquet files once, batch by batch, into memory-mapped arrays.
+
+    Args:
+        files: Of one part of the split.
+        encoder: Fitted on training rows.
+        source_label: `ahead` or `before`: what source heads predict.
+        folder: Scratch space.
+        part: Names the arrays.
+
+    Raises:
+        TrainingError: The part has no rows, or one class only.
+    """
+    n = sum(pq.ParquetFile(file).metadata.num_rows for file in files)
+    sources = encoder.spec.sources
+    if n == 0:
+        raise TrainingError(f"the {part} part has no rows", mend="land more days")
+    shape = {
+        "categorical": (np.int32, len(encoder.spec.categorical)),
+        "numeric": (np.float32, len(encoder.spec.numbers)),
+        "labels": (np.float32, 4 + 3 * len(sources)),
+    }
+    arrays = {
+        name: np.lib.format.open_memmap(
+            folder / f"{part}-{name}.npy", mode="w+", dtype=kind, shape=(n, width)
+        )
+        for name, (kind, width) in shape.items()
+    }
+    at = 0
+    for file in files:
+        for batch in pq.ParquetFile(file).iter_batches(BATCH_ROWS):
+            rows = slice(at, at + batch.num_rows)
+            arrays["categorical"][rows], arrays["numeric"][rows] = encoder.encode(batch)
+            arrays["labels"][rows] = _labels(batch, sources, source_label)
+            at += batch.num_rows
+    positives = arrays["labels"][:, 0].mean()
+    if positives in (0.0, 1.0):
+        raise TrainingError(
+            f"the {part} part has one class only: every outcome is {positives:.0f}",
+            mend="widen the part in `split`, or check that outcomes are logged",
+        )
+    return EncodedRows(**arrays, sources=len(sources))
+
+
+def _labels(batch: pa.RecordBatch, sources: Sequence[str], source_label: str) -> np.ndarray:
+    prefix = "ahead_" if source_label == "ahead" else "ys_"
+    names = ["y", "y_click", "y_order", "icl"]
+    for part in (prefix, "ys_", "consistent_"):
+        names += [f"{part}{source}" for source in sources]
+    columns = [batch.column(name).to_numpy(zero_copy_only=False) for name in names]
+    return np.stack(columns, axis=1).astype(np.float32)

@@ -1,0 +1,69 @@
+"""Trains one model from files: encoders, the loop, calibration."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from exit_pipeline.model import MODELS, Encoder, InputSpec
+from exit_pipeline.profile.learning import ModelSpec, TrainingSpec
+from exit_pipeline.training.artifact import TrainedModel
+from exit_pipeline.training.calibrate import calibrate
+from exit_pipeline.training.device import choose_device, reproducible
+from exit_pipeline.training.loop import Progress, fit, predict
+from exit_pipeline.training.rows import encode_files
+
+
+def train_model(
+    name: str,
+    inputs: InputSpec,
+    parts: Mapping[str, Sequence[str]],
+    unit: str,
+    model_spec: ModelSpec,
+    training: TrainingSpec,
+    *,
+    scratch: Path,
+    device: str = "cpu",
+    threads: int = 1,
+    progress: Progress = lambda done, total, text: None,
+) -> TrainedModel:
+    """Trains a model and calibrates it; on a CPU the same inputs give the same bytes.
+
+    Args:
+        name: A name of `MODELS`.
+        inputs: The columns it may read.
+        parts: `train`, `validation` and `calibration`, each a list of Parquet files.
+        unit: The column that holds the interest unit.
+        model_spec: Form and size.
+        training: The loop.
+        scratch: Where encoded rows are kept meanwhile.
+        device: `cpu`, `cuda`, `mps` or `auto`.
+        threads: Of torch, on a CPU.
+        progress: Called with batches done, batches in all, and a line of text.
+
+    Raises:
+        TrainingError: No rows, one class only, or the loss went wrong.
+        SettingsError: The device is not there.
+    """
+    builder, where = MODELS[name], choose_device(device)
+    inputs = inputs if builder.reads_sources else inputs.without_sources()
+    scratch.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=scratch) as folder, reproducible(training.seed, threads):
+        encoder = Encoder.fit(
+            parts["train"], inputs, unit, model_spec.min_id_count, model_spec.bins
+        )
+        rows = {
+            part: encode_files(files, encoder, model_spec.source_label, Path(folder), part)
+            for part, files in parts.items()
+        }
+        model = builder(encoder, model_spec)
+        history = fit(
+            model, rows["train"], rows["validation"], model_spec, training, where, progress
+        )
+        found = predict(model, rows["calibration"], where)
+    calibration = calibrate(
+        found["logit"].double().numpy(), found["y"].double().numpy(), training.calibration
+    )
+    epochs = [epoch.to_dict() for epoch in history]
+    return TrainedModel(name, model.to("cpu"), encoder, model_spec, calibration, epochs)
