@@ -55,7 +55,7 @@ def build_days(
             f"{newest}; the others wait for the days that make them mature"
         )
         return
-    lake = pipeline.lake(context.run_id)
+    lake = pipeline.lake(context.run.run_id)
     started = time.perf_counter()
     states = build(pipeline.connect(), lake, pipeline.profile, first, min(last, newest))
     shared = table_metadata(lake, table, time.perf_counter() - started)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import timedelta
 
 from dagster import (
+    AssetCheckKey,
     AssetsDefinition,
     AssetSpec,
     AutomationCondition,
@@ -14,7 +15,7 @@ from dagster import (
     multiprocess_executor,
 )
 
-from assets import checks, features, ingestion, labels
+from assets import checks, features, ingestion, labels, online, training
 from assets.jobs import JOBS, SCHEDULES
 from assets.resources import PIPELINE
 from exit_pipeline import __version__
@@ -37,11 +38,11 @@ def _with_policies(definition: AssetsDefinition) -> AssetsDefinition:
     """Applies what holds for every asset: owner, code version, automation, single-run backfills."""
 
     def policies(spec: AssetSpec) -> AssetSpec:
-        follows = spec.deps and not spec.automation_condition
+        follows = spec.partitions_def is not None and spec.deps
         return spec.replace_attributes(
             owners=[OWNER],
             code_version=f"{__version__}:{PIPELINE.profile.hash[:12]}",
-            automation_condition=FOLLOW if follows else spec.automation_condition,
+            automation_condition=FOLLOW if follows else None,
         )
 
     backfills = BackfillPolicy.single_run() if definition.partitions_def else None
@@ -50,8 +51,16 @@ def _with_policies(definition: AssetsDefinition) -> AssetsDefinition:
 
 ASSETS = [
     _with_policies(definition)
-    for definition in (*ingestion.ASSETS, *labels.ASSETS, *features.ASSETS)
+    for module in (ingestion, labels, features, training, online)
+    for definition in module.ASSETS
 ]
+
+
+def blocking_checks() -> list[AssetCheckKey]:
+    """Returns the keys of all blocking checks of this code location."""
+    graph = defs.resolve_asset_graph()
+    return [key for key in graph.asset_check_keys if graph.get_check_spec(key).blocking]
+
 
 defs = Definitions(
     assets=ASSETS,

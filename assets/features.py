@@ -30,7 +30,7 @@ def _feature_asset(table: str, deps: list[AssetDep | str]):
     def feature_table(context: AssetExecutionContext, pipeline: ResourceParam[Pipeline]):
         from exit_pipeline.features import build_features, newest_feature_day
 
-        newest = newest_feature_day(pipeline.lake(context.run_id), table)
+        newest = newest_feature_day(pipeline.lake(context.run.run_id), table)
         build = partial(build_features, table=table)
         yield from build_days(context, pipeline, build, newest)
 
@@ -48,10 +48,9 @@ def _feature_asset(table: str, deps: list[AssetDep | str]):
 def training_set(context: AssetExecutionContext, pipeline: ResourceParam[Pipeline]):
     """Labels joined with features as they were known at each exposure, through Feast."""
     from exit_pipeline.features.training_set import build_training_set
-
     from exit_pipeline.labels import newest_day
 
-    newest = newest_day(pipeline.lake(context.run_id), "icl_labels")
+    newest = newest_day(pipeline.lake(context.run.run_id), "icl_labels")
     build = partial(build_training_set, settings=pipeline.settings)
     yield from build_days(context, pipeline, build, newest)
 

@@ -57,7 +57,7 @@ def ingest(
     from exit_pipeline.ingest import ingest_days
     from exit_pipeline.lake.table import days_between
 
-    lake, started = pipeline.lake(context.run_id), time.perf_counter()
+    lake, started = pipeline.lake(context.run.run_id), time.perf_counter()
     connection, reports = pipeline.connect(), []
     days = days_between(*asked_days(context))
     for report in ingest_days(connection, lake, pipeline.profile, days):
@@ -96,7 +96,7 @@ def _attributes(table: str, description: str):
     ) -> MaterializeResult:
         from exit_pipeline.ingest import ingest_attributes
 
-        lake, started = pipeline.lake(context.run_id), time.perf_counter()
+        lake, started = pipeline.lake(context.run.run_id), time.perf_counter()
         state = ingest_attributes(pipeline.connect(), lake, pipeline.profile, table)
         return MaterializeResult(
             metadata={

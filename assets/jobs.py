@@ -31,6 +31,15 @@ backfill = define_asset_job(
     "backfill", _DAILY, partitions_def=daily, description="Every daily table, over a range of days."
 )
 
+retrain = define_asset_job(
+    "retrain",
+    AssetSelection.groups("model"),
+    description="Trains, evaluates and, if every gate lets it, promotes.",
+)
+refresh_online = define_asset_job(
+    "refresh_online", AssetSelection.groups("online"), description="Brings new features online."
+)
+
 
 @schedule(job=daily_ingest, cron_schedule=_SCHEDULE.daily, execution_timezone="UTC")
 def daily_schedule(context: ScheduleEvaluationContext) -> RunRequest | SkipReason:
@@ -41,5 +50,11 @@ def daily_schedule(context: ScheduleEvaluationContext) -> RunRequest | SkipReaso
     return RunRequest(partition_key=day, run_key=day)
 
 
-JOBS = [daily_ingest, backfill]
-SCHEDULES = [daily_schedule]
+@schedule(job=retrain, cron_schedule=_SCHEDULE.retrain, execution_timezone="UTC")
+def retrain_schedule(context: ScheduleEvaluationContext) -> RunRequest:
+    """Retrains once a day, after the day's labels."""
+    return RunRequest(run_key=context.scheduled_execution_time.isoformat())
+
+
+JOBS = [daily_ingest, retrain, refresh_online, backfill]
+SCHEDULES = [daily_schedule, retrain_schedule]

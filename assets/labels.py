@@ -27,7 +27,7 @@ def impressions(context: AssetExecutionContext, pipeline: ResourceParam[Pipeline
     """Each target exposure with the outcome attributed to it."""
     from exit_pipeline.labels import build_impressions, last_mature
 
-    newest = last_mature(pipeline.lake(context.run_id), pipeline.profile.spec)
+    newest = last_mature(pipeline.lake(context.run.run_id), pipeline.profile.spec)
     yield from build_days(context, pipeline, build_impressions, newest)
 
 
@@ -36,7 +36,7 @@ def source_interest(context: AssetExecutionContext, pipeline: ResourceParam[Pipe
     """What the user showed in each source before and after each exposure."""
     from exit_pipeline.labels import build_source_interest, newest_day
 
-    newest = newest_day(pipeline.lake(context.run_id), "impressions")
+    newest = newest_day(pipeline.lake(context.run.run_id), "impressions")
     yield from build_days(context, pipeline, build_source_interest, newest)
 
 
@@ -47,7 +47,7 @@ def group_consistency(context: AssetExecutionContext, pipeline: ResourceParam[Pi
     """Does a group carry such interest over? As known on the morning of each day."""
     from exit_pipeline.labels import build_group_consistency, last_morning
 
-    newest = last_morning(pipeline.lake(context.run_id))
+    newest = last_morning(pipeline.lake(context.run.run_id))
     yield from build_days(context, pipeline, build_group_consistency, newest)
 
 
@@ -56,7 +56,7 @@ def icl_labels(context: AssetExecutionContext, pipeline: ResourceParam[Pipeline]
     """The Interest Combination Label of each mature exposure, and its parts."""
     from exit_pipeline.labels import build_icl_labels, newest_day
 
-    newest = newest_day(pipeline.lake(context.run_id), "source_interest")
+    newest = newest_day(pipeline.lake(context.run.run_id), "source_interest")
     yield from build_days(context, pipeline, build_icl_labels, newest)
 
 

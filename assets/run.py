@@ -57,6 +57,8 @@ def run_graph(
     last: date | None = None,
     select: str | None = None,
     on_stage: Callable[[Stage], None] = lambda stage: None,
+    *,
+    full_refresh: bool = False,
 ) -> list[Stage]:
     """Materializes the graph for the landing days `first`…`last`, stage after stage.
 
@@ -65,6 +67,7 @@ def run_graph(
         last: The last landing day; by default the newest that has landed.
         select: A Dagster asset selection; by default everything.
         on_stage: Called before each stage.
+        full_refresh: Forget the lake's tables first; landing files and models stay.
 
     Returns:
         The stages that were run.
@@ -75,6 +78,8 @@ def run_graph(
     """
     first, last = _days(first, last)
     chosen = _chosen(select)
+    if full_refresh:
+        PIPELINE.lake("refresh").forget()
     done = []
     with open_instance(PIPELINE.home) as instance:
         for plan in _stages(first, last):
@@ -179,7 +184,7 @@ def _days(first: date | None, last: date | None) -> tuple[date, date]:
     if first > last or first < spec.start or (spec.end and last > spec.end):
         raise UsageError(
             f"the days {first} … {last} are not days of this log",
-            where=f"profile {PIPELINE.profile.name!r}: start {spec.start}, end {spec.end or 'open'}",
+            where=f"profile {spec.name!r}: start {spec.start}, end {spec.end or 'open'}",
             mend="give --from and --to within them",
         )
     return first, last

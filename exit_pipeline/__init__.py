@@ -1,3 +1,10 @@
 """Explicit interest transfer for cross-domain recommendation (arXiv 2407.20121)."""
 
+import os
+
 __version__ = "0.1.0"
+
+# Nothing phones home or draws bars of its own; libraries read these on their first import.
+for _switch in ("FEAST_USAGE", "GX_ANALYTICS_ENABLED", "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR"):
+    os.environ.setdefault(_switch, "False")
+os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")

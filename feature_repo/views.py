@@ -50,12 +50,12 @@ def feature_views(spec: ProfileSpec, lake: Path) -> list[FeatureView]:
             *numbers("group_shown", *(f"support_{s}" for s in sources), dtype=Int64),
             *numbers("group_rate", *(f"{p}_{s}" for s in sources for p in ("lift", "carries"))),
         ]),
-        _view("user_interest", [USER], spec, lake, "What users showed interest in, as it changes.", [
+        _view("user_interest", [USER], spec, lake, "What users are interested in, as it changes.", [
             Field(name="state_us", dtype=Int64),
             *(Field(name=f"{domain}_{part}", dtype=Array(dtype))
               for domain in (spec.target, *sources)
               for part, dtype in (("units", String), ("last_us", Int64), ("counts", Int64),
-                                  ("decayed", Float64))),
+                                  ("weights", Float64))),
         ]),
     ]  # fmt: skip
 

@@ -46,6 +46,11 @@ def interest_columns(domain: str) -> list[str]:
     return [f"{domain}_{name}" for name in INTEREST_FEATURES]
 
 
+def unit_input(spec: ProfileSpec) -> str:
+    """Returns the categorical input that holds the interest unit."""
+    return "item_id" if spec.interest_unit == "item_id" else "unit"
+
+
 def input_spec(spec: ProfileSpec) -> InputSpec:
     """Returns the model's inputs: categorical, numeric, and numeric of each source."""
     from exit_pipeline.model.inputs import InputSpec
@@ -53,7 +58,7 @@ def input_spec(spec: ProfileSpec) -> InputSpec:
     def kind(attributes: dict, wanted: str) -> list[str]:
         return [name for name, attribute in attributes.items() if attribute.type == wanted]
 
-    unit = [] if spec.interest_unit == "item_id" else ["unit"]
+    unit = [] if spec.interest_unit == "item_id" else [unit_input(spec)]
     attributes = [n for n in kind(spec.items, "categorical") if n != spec.interest_unit]
     position = ["position"] if spec.use_position else []
     return InputSpec(

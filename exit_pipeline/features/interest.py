@@ -24,7 +24,7 @@ def interest_features(
 
     Args:
         state: Rows of `user_interest`, aligned with `units`: `state_us`, `{domain}_units`,
-            `{domain}_last_us`, `{domain}_counts`, `{domain}_decayed`; nulls where nothing is known.
+            `{domain}_last_us`, `{domain}_counts`, `{domain}_weights`; nulls where nothing is known.
         domain: The source, or the target for the user's own responses.
         now_us: int64[n], the request's time in µs since the epoch.
         units: string[n], the candidate's interest unit.
@@ -39,14 +39,14 @@ def interest_features(
     """
     n = len(now_us)
     lists = {
-        part: _list(state, f"{domain}_{part}") for part in ("units", "last_us", "counts", "decayed")
+        part: _list(state, f"{domain}_{part}") for part in ("units", "last_us", "counts", "weights")
     }
     lengths = np.asarray(pc.fill_null(pc.list_value_length(lists["units"]), 0), dtype=np.int64)
     row = np.repeat(np.arange(n), lengths)
     flat = {part: column.flatten() for part, column in lists.items()}
     same = np.asarray(pc.fill_null(pc.equal(flat["units"], units.take(pa.array(row))), False))
     last = np.asarray(flat["last_us"], dtype=np.int64)
-    decayed = np.asarray(flat["decayed"], dtype=np.float64)
+    decayed = np.asarray(flat["weights"], dtype=np.float64)
     counts = np.asarray(flat["counts"], dtype=np.float64)
     state_us = np.asarray(pc.fill_null(_column(state, "state_us"), 0), dtype=np.int64)
     decay = np.exp2(-(now_us - state_us) / half_life_us)

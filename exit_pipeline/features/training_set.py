@@ -18,7 +18,7 @@ from exit_pipeline.lake.table import days_between
 from exit_pipeline.profile import Profile, ProfileSpec
 from exit_pipeline.settings import Settings
 
-STATE_PARTS = ("units", "last_us", "counts", "decayed")
+STATE_PARTS = ("units", "last_us", "counts", "weights")
 
 
 def build_training_set(
@@ -112,8 +112,7 @@ def state_features(batch: pa.RecordBatch, spec: ProfileSpec) -> dict[str, pa.Arr
 
 
 def _batches(reader: Any) -> Iterator[pa.RecordBatch]:
-    for batch in reader:
-        yield batch
+    yield from reader
     # A day without exposures still has columns.
     yield pa.RecordBatch.from_pylist([], schema=reader.schema)
 

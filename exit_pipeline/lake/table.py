@@ -172,6 +172,16 @@ class Lake:
                 self._write(connection, name, rows, {day: state}, None)
         return state
 
+    def forget(self) -> None:
+        """Moves every table aside, so that all days are built again; nothing is deleted.
+
+        Registered models name table versions, so the tables they were made from are kept under
+        `lake.before-N`.
+        """
+        if self.home.lake.exists():
+            aside = (self.home.lake.with_name(f"lake.before-{n}") for n in range(1, 10_000))
+            self.home.lake.rename(next(folder for folder in aside if not folder.exists()))
+
     def _write(
         self,
         connection: duckdb.DuckDBPyConnection,

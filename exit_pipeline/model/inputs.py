@@ -61,13 +61,14 @@ class InputSpec:
         return {
             "categorical": list(self.categorical),
             "numeric": list(self.numeric),
-            "source_numeric": {name: list(c) for name, c in self.source_numeric.items()},
+            # Pairs, since the order of sources is the order of the model's outputs.
+            "source_numeric": [[name, list(c)] for name, c in self.source_numeric.items()],
         }
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> Self:
         """Reads what `to_dict` returned."""
-        sources = {name: tuple(columns) for name, columns in values["source_numeric"].items()}
+        sources = {name: tuple(columns) for name, columns in values["source_numeric"]}
         return cls(tuple(values["categorical"]), tuple(values["numeric"]), sources)
 
 

@@ -61,7 +61,7 @@ class SimulationConfig:
 
     @property
     def source_names(self) -> list[str]:
-        """`search`, `channel`, `source_3`, …"""
+        """Names of the source domains: `search`, `channel`, `source_3` and so on."""
         return [
             ("search", "channel")[k] if k < 2 else f"source_{k + 1}" for k in range(self.sources)
         ]

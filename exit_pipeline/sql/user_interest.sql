@@ -34,7 +34,7 @@ select ds, user_id, state_us
        , coalesce(list(unit order by last_us desc, unit) filter (domain = '{{ d }}'), []) as {{ d }}_units
        , coalesce(list(last_us order by last_us desc, unit) filter (domain = '{{ d }}'), []) as {{ d }}_last_us
        , coalesce(list(n order by last_us desc, unit) filter (domain = '{{ d }}'), []) as {{ d }}_counts
-       , coalesce(list(weight / 1e6 order by last_us desc, unit) filter (domain = '{{ d }}'), []) as {{ d }}_decayed
+       , coalesce(list(weight / 1e6 order by last_us desc, unit) filter (domain = '{{ d }}'), []) as {{ d }}_weights
 {% endfor %}
        , make_timestamptz(state_us + $lag_us) as event_timestamp
        , make_timestamptz(state_us + $lag_us) as created

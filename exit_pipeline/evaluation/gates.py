@@ -1,0 +1,149 @@
+"""The gates of promotion: what a challenger must show on the rows that it and its rivals scored."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from exit_pipeline.evaluation.bootstrap import Difference, holm, paired
+from exit_pipeline.evaluation.evaluate import Evaluation
+from exit_pipeline.profile.learning import GatesSpec
+
+
+@dataclass(frozen=True)
+class GateResult:
+    """One gate: what was measured, against which limit."""
+
+    name: str
+    passed: bool
+    measured: str
+    limit: str
+
+    def to_dict(self) -> dict[str, Any]:
+        """JSON-able values."""
+        return asdict(self)
+
+
+@dataclass(frozen=True)
+class Decision:
+    """Promote or refuse, with the reason in a sentence and every gate's result."""
+
+    promote: bool
+    reason: str
+    gates: list[GateResult]
+
+    def to_dict(self) -> dict[str, Any]:
+        """JSON-able values."""
+        gates = [gate.to_dict() for gate in self.gates]
+        return {"promote": self.promote, "reason": self.reason, "gates": gates}
+
+
+def decide(
+    challenger: Evaluation,
+    target_only: Evaluation,
+    champion: Evaluation | None,
+    spec: GatesSpec,
+    *,
+    champion_age_days: float | None = None,
+    failed_checks: Sequence[str] = (),
+    seed: int = 0,
+) -> Decision:
+    """Decides whether a challenger becomes champion.
+
+    Args:
+        challenger: The new model.
+        target_only: The baseline trained on the same rows.
+        champion: The one in production, scored on the same rows; None for the first model, which
+            is gated against target-only alone.
+        spec: The limits.
+        champion_age_days: Age of the champion.
+        failed_checks: Names of upstream blocking checks that failed.
+        seed: Of the bootstrap's draws.
+
+    Returns:
+        The decision. A tie does not promote, unless the champion is older than its limit.
+    """
+    against_base = _compare(challenger, target_only, spec, seed)
+    gates = [*_of_itself(challenger, spec, failed_checks)]
+    gates.append(_not_worse("not worse than target-only", against_base, spec))
+    rival, against = target_only, against_base
+    if champion is not None:
+        rival, against = champion, _compare(challenger, champion, spec, seed)
+        gates.append(_not_worse("not worse than the champion", against, spec))
+    gates.append(_on_slices(challenger, rival, spec, seed))
+    gates.append(_worth_it(against, champion is not None, champion_age_days, spec))
+    failed = [gate for gate in gates if not gate.passed]
+    if failed:
+        reasons = "; ".join(f"{g.name}: {g.measured} (limit {g.limit})" for g in failed)
+        return Decision(False, f"refused by {reasons}", gates)
+    name = "the champion" if champion is not None else "target-only"
+    return Decision(True, f"logloss {_interval(against)} against {name}; every gate passed", gates)
+
+
+def _of_itself(
+    challenger: Evaluation, spec: GatesSpec, failed_checks: Sequence[str]
+) -> Iterator[GateResult]:
+    yield GateResult(
+        "upstream checks", not failed_checks,
+        ", ".join(failed_checks) or "all passed",
+        "no blocking check failed",
+    )  # fmt: skip
+    error = challenger.metrics["ece"]
+    yield GateResult("calibrated", error <= spec.max_ece, f"ECE {error:.4f}", f"≤ {spec.max_ece}")
+    low, high = spec.transfer_collapse
+    for source, ratio in challenger.transfer.items():
+        healthy = ratio is None or low <= ratio <= high
+        measured = "nothing to carry" if ratio is None else f"{ratio:.2f}"
+        yield GateResult(f"transfer from {source}", healthy, measured, f"{low} … {high}")
+
+
+def _compare(ours: Evaluation, theirs: Evaluation, spec: GatesSpec, seed: int) -> Difference:
+    return paired(
+        ours.loss, theirs.loss, ours.user,
+        margin=spec.logloss_margin, draws=spec.bootstrap_draws, seed=seed,
+    )  # fmt: skip
+
+
+def _not_worse(name: str, difference: Difference, spec: GatesSpec) -> GateResult:
+    return GateResult(
+        name, difference.mean <= spec.logloss_margin and difference.low <= spec.logloss_margin,
+        f"logloss {_interval(difference)}", f"≤ +{spec.logloss_margin}",
+    )  # fmt: skip
+
+
+def _on_slices(ours: Evaluation, theirs: Evaluation, spec: GatesSpec, seed: int) -> GateResult:
+    """No supported slice may be surely worse than the margin, after Holm's correction."""
+    chances = {}
+    for name, mask in ours.masks.items():
+        positives = ours.y[mask].sum()
+        if min(positives, mask.sum() - positives) < spec.slice_min_positives:
+            continue
+        difference = paired(
+            ours.loss[mask], theirs.loss[mask], ours.user[mask],
+            margin=spec.logloss_margin, draws=spec.bootstrap_draws, seed=seed,
+        )  # fmt: skip
+        chances[name] = difference.p_worse
+    worse = sorted(holm(chances, spec.slice_alpha))
+    measured = f"worse on {', '.join(worse)}" if worse else f"none of {len(chances)} is worse"
+    limit = f"+{spec.logloss_margin} at {spec.slice_alpha} after Holm"
+    return GateResult("supported slices", not worse, measured, limit)
+
+
+def _worth_it(
+    difference: Difference, has_champion: bool, age_days: float | None, spec: GatesSpec
+) -> GateResult:
+    better = difference.high < 0
+    if not has_champion:
+        # The first model has no champion to beat: not being worse than target-only is enough.
+        return GateResult("worth it", True, "the first champion", "better, or the first")
+    old = age_days is not None and age_days > spec.champion_max_age_days
+    measured = "better" if better else f"not surely better ({_interval(difference)})"
+    if age_days is not None:
+        measured += f", champion {age_days:.0f} days old"
+    limit = f"better, or a champion older than {spec.champion_max_age_days} days"
+    return GateResult("worth it", better or old, measured, limit)
+
+
+def _interval(difference: Difference) -> str:
+    return f"{difference.mean:+.5f} [{difference.low:+.5f}, {difference.high:+.5f}]"

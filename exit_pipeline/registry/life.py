@@ -1,0 +1,150 @@
+"""A model's life: trained and registered, evaluated against its rivals, promoted or refused."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import tempfile
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, timedelta
+from importlib.metadata import version as package_version
+from pathlib import Path
+from typing import Any
+
+from exit_pipeline import __version__
+from exit_pipeline.evaluation import Decision, Evaluation, decide, evaluate
+from exit_pipeline.features import input_spec, unit_input
+from exit_pipeline.lake import Lake
+from exit_pipeline.profile import Profile
+from exit_pipeline.ranking.scorer import Scorer
+from exit_pipeline.registry.models import CHAMPION, Registry
+from exit_pipeline.settings import Settings
+from exit_pipeline.training import Split, save_model, split_days, train_model
+from exit_pipeline.training.loop import Progress
+
+PACKAGES = ("torch", "numpy", "duckdb", "deltalake", "feast", "pyarrow")
+NAMES = {"model": "exit", "baseline": "target_only"}
+
+
+@dataclass(frozen=True)
+class Trained:
+    """A version that was just trained."""
+
+    version: int
+    lineage: dict[str, Any]
+    history: dict[str, list[dict[str, Any]]]
+
+
+def train(
+    settings: Settings,
+    lake: Lake,
+    profile: Profile,
+    progress: Progress = lambda done, total, text: None,
+) -> Trained:
+    """Trains EXIT and its target-only baseline, and registers both as one version.
+
+    Raises:
+        TrainingError: Too few days or rows, one class only, or the loss went wrong.
+        LakeError: There is no training set.
+    """
+    spec = profile.spec
+    table = lake.version("training_set")
+    days = [day for day, state in lake.days("training_set").items() if state.rows]
+    split = split_days(days, spec.split, spec.labels.horizon_days)
+    parts = {
+        part: _files(lake, getattr(split, part), table)
+        for part in ("train", "validation", "calibration")
+    }
+    history, hashes = {}, {}
+    with tempfile.TemporaryDirectory() as scratch:
+        folders = {}
+        for role, name in NAMES.items():
+            model = train_model(
+                name, input_spec(spec), parts, unit_input(spec),
+                spec.model, spec.training, scratch=Path(scratch) / "rows", device=settings.device,
+                threads=settings.threads, progress=progress,
+            )  # fmt: skip
+            folders[role] = Path(scratch) / role
+            hashes[role] = save_model(model, folders[role])["sha256"]
+            history[role] = model.history
+        lineage = _lineage(settings, lake, profile, split, table, hashes)
+        params = {**spec.model.model_dump(), **spec.training.model_dump()}
+        version = Registry(lake.home, profile.name).register(folders, params, lineage)
+    return Trained(version, lineage, history)
+
+
+def evaluate_version(
+    lake: Lake, profile: Profile, which: int | str, failed_checks: Sequence[str] = ()
+) -> tuple[int, Decision, dict[str, Evaluation]]:
+    """Evaluates a version, its baseline and the champion on the version's evaluation days.
+
+    The figures and what the gates say are kept with the version.
+
+    Args:
+        lake: Where the training set is, at the version that the model was made from.
+        profile: Its gates.
+        which: A version or alias.
+        failed_checks: Upstream blocking checks that failed.
+
+    Returns:
+        The version's number, the decision, and the evaluations by role.
+
+    Raises:
+        RegistryError: There is no such version.
+    """
+    registry = Registry(lake.home, profile.name)
+    found, champion = registry.get(which), registry.find(CHAMPION)
+    lineage = found.lineage
+    days = [date.fromisoformat(day) for day in lineage["split"]["evaluation"]]
+    files = _files(lake, days, lineage["tables"]["training_set"])
+    rivals = {role: registry.folder(found.version, role) for role in NAMES}
+    if champion and champion.version != found.version:
+        rivals["champion"] = registry.folder(champion.version)
+    scored = {role: evaluate(Scorer.load(folder), files) for role, folder in rivals.items()}
+    age = (datetime.now(UTC) - champion.created) / timedelta(days=1) if champion else None
+    decision = decide(
+        scored["model"], scored["baseline"], scored.get("champion"), profile.spec.gates,
+        champion_age_days=age, failed_checks=failed_checks, seed=profile.spec.training.seed,
+    )  # fmt: skip
+    figures = {role: evaluation.to_dict() for role, evaluation in scored.items()}
+    metrics = {n: v for n, v in scored["model"].metrics.items() if v is not None}
+    metrics |= {f"transfer_{s}": v for s, v in scored["model"].transfer.items() if v is not None}
+    document = {**figures, "decision": decision.to_dict()}
+    registry.record(found.version, metrics, "evaluation.json", document)
+    return found.version, decision, scored
+
+
+def _files(lake: Lake, days: Sequence[date], version: int) -> list[str]:
+    first, last = min(days), max(days)
+    return lake.files("training_set", [("ds", ">=", first), ("ds", "<=", last)], version)
+
+
+def _lineage(
+    settings: Settings,
+    lake: Lake,
+    profile: Profile,
+    split: Split,
+    table: int,
+    hashes: dict[str, str],
+) -> dict[str, Any]:
+    """Everything that it takes to make the model again."""
+    commit = lake.open("training_set", table).history(1)[0]
+    constraints = {name: package_version(name) for name in PACKAGES}
+    days = {str(day): state.hash for day, state in lake.days("training_set").items()}
+    used = json.dumps({d: days[d] for d in sorted(days)}).encode()
+    return {
+        "model": NAMES["model"],
+        "sha256": hashes,
+        "tables": {"training_set": table, **json.loads(commit.get("inputs", "{}"))},
+        "training_set_hash": hashlib.sha256(used).hexdigest(),
+        "split": split.to_dict(),
+        "code": __version__,
+        "profile": profile.name,
+        "profile_hash": profile.hash,
+        "profile_text": profile.text,
+        "seed": profile.spec.training.seed,
+        "threads": settings.threads,
+        "device": settings.device,
+        "packages": constraints,
+    }
