@@ -10,6 +10,7 @@ from dagster import AssetSelection, DagsterInstance, ExecuteInProcessResult, mat
 from dagster._core.definitions.asset_selection import DagsterInvalidAssetSelectionError
 from dagster._core.errors import DagsterInvalidSubsetError
 
+from assets.checks import CHECKS
 from assets.definitions import ASSETS, defs
 from assets.resources import PIPELINE
 from exit_pipeline.errors import ExitPipelineError, UsageError
@@ -127,7 +128,7 @@ def _materialize(stage: Stage, instance: DagsterInstance) -> ExecuteInProcessRes
             "dagster/asset_partition_range_end": stage.last.isoformat(),
         }
     result = materialize(
-        [*ASSETS, *(defs.asset_checks or [])],
+        [*ASSETS, *CHECKS],
         selection=AssetSelection.assets(*stage.assets),
         resources={"pipeline": PIPELINE},
         instance=instance,

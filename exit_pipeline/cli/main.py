@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import atexit
+import os
 import sys
 
+import click
 import typer
 
 from exit_pipeline import __version__
@@ -37,13 +40,35 @@ def _options(
 
 def main() -> None:
     """Runs the command line; an error of ours is printed without its traceback."""
+    _leave(_run())
+
+
+def _run() -> int:
     try:
-        app()
+        app(standalone_mode=False)
     except ExitPipelineError as error:
         if "--json" in sys.argv:
             emit({"error": error.what, "where": error.where, "mend": error.mend})
         errors.print(f"error: {error}", style="red", markup=False)
-        raise SystemExit(error.exit_code) from None
-    except KeyboardInterrupt:
+        return error.exit_code
+    except typer.Exit as leave:
+        return leave.exit_code
+    except click.ClickException as wrong:
+        wrong.show()
+        return wrong.exit_code
+    except (KeyboardInterrupt, typer.Abort):
         errors.print("interrupted; what was whole before is whole now", style="yellow")
-        raise SystemExit(1) from None
+        return 1
+    return 0
+
+
+def _leave(code: int) -> None:
+    """Ends the process without taking modules apart one by one.
+
+    With Feast or SQLAlchemy in the process, DuckDB's bindings report «leaked instances» while the
+    interpreter shuts down; they are harmless, and nobody should have to read them.
+    """
+    atexit._run_exitfuncs()
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(code)

@@ -60,7 +60,9 @@ def demo(
         from exit_pipeline.ranking.rank import Ranker
 
         ranker = Ranker(settings, lake, profile)
-        ranking = ranker.rank(busy_user(settings, lake), {"place": "home"}, k=5)
+        ranking = ranker.rank(
+            busy_user(settings, lake), {"hour_band": "evening", "place": "home"}, k=5
+        )
     seconds = round(time.perf_counter() - started, 1)
     places = {
         "home": str(lake.home.root),

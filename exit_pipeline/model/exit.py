@@ -15,6 +15,8 @@ from exit_pipeline.profile.learning import ModelSpec
 
 # P_whole of `sum` lies in [0, 2]; a margin keeps its logit finite (the paper truncates it online).
 MARGIN = 1e-4
+# Before κ: at first, interest that is sure and wholly transfers moves the logit by softplus(2).
+FIRST_STRENGTH = 2.0
 
 
 class Exit(nn.Module):
@@ -44,7 +46,7 @@ class Exit(nn.Module):
         self.ssn = SceneSelector(words + len(scene) * spec.numeric_dim, len(sources), spec)
         self.unit = columns.categorical.index(encoder.unit)
         self.strength = nn.Embedding(encoder.sizes()[self.unit], len(sources))
-        nn.init.constant_(self.strength.weight, 0.5)
+        nn.init.constant_(self.strength.weight, FIRST_STRENGTH)
 
     def forward(self, batch: Batch) -> Outputs:
         """Encoded rows → everything the model says of them."""

@@ -37,7 +37,7 @@ class ModelSpec(Strict):
     experts: int = Field(4, ge=1, le=64, description="Experts of the MMoE backbone.")
     hidden: tuple[int, ...] = Field((96, 48), min_length=1, description="Layers of an expert.")
     head_hidden: int = Field(32, ge=1, description="Width of a head's only hidden layer.")
-    id_dropout: float = Field(0.3, ge=0, lt=1, description="Share of ids hidden in training.")
+    id_dropout: float = Field(0.8, ge=0, lt=1, description="Share of ids hidden in training.")
     min_id_count: int = Field(5, ge=1, description="Rarer ids share the unknown id's row.")
     dropout: float = Field(0.1, ge=0, lt=1)
     source_label: Literal["ahead", "before"] = Field(
@@ -45,7 +45,7 @@ class ModelSpec(Strict):
     )
     sum_loss: Literal["l1", "huber", "squared"] = Field("l1", description="Loss of `sum`.")
     head_gradient: float = Field(
-        0.0, ge=0, le=1, description="How much of the auxiliary losses' gradient reaches the trunk."
+        0.3, ge=0, le=1, description="How much of the auxiliary losses' gradient reaches the trunk."
     )
 
 

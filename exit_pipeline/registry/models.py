@@ -24,7 +24,7 @@ from exit_pipeline.evaluation.gates import Decision
 from exit_pipeline.settings import Home
 
 for _noisy in ("mlflow", "alembic"):
-    logging.getLogger(_noisy).setLevel(logging.WARNING)
+    logging.getLogger(_noisy).setLevel(logging.ERROR)
 warnings.filterwarnings("ignore", module=r"mlflow\.")
 
 CHAMPION, CHALLENGER = "champion", "challenger"
