@@ -1,5 +1,7 @@
 """Labels in DuckDB: outcomes, source interest, group consistency, the ICL."""
 
+from typing import Any
+
 from dagster import AssetExecutionContext, Nothing, ResourceParam, asset
 
 from assets.days import build_days
@@ -13,7 +15,7 @@ from assets.partitions import (
 )
 from assets.resources import Pipeline
 
-_COMMON = {
+_COMMON: dict[str, Any] = {
     "partitions_def": daily,
     "group_name": "labels",
     "kinds": {"duckdb", "deltalake"},

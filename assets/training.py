@@ -1,5 +1,7 @@
 """From training set to champion: the candidate, its evaluation, its promotion."""
 
+from typing import Any
+
 from dagster import (
     AssetExecutionContext,
     Backoff,
@@ -16,7 +18,7 @@ from assets.upstream import failed_blocking_checks
 
 # Stores outside this process may be away for a moment.
 _RETRY = RetryPolicy(max_retries=2, delay=5, backoff=Backoff.EXPONENTIAL)
-_COMMON = {"group_name": "model"}
+_COMMON: dict[str, Any] = {"group_name": "model"}
 
 
 @asset(deps=["training_set"], kinds={"pytorch", "mlflow"}, pool="training", **_COMMON)

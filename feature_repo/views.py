@@ -64,7 +64,7 @@ def feature_service(views: list[FeatureView], name: str = "ranking") -> FeatureS
     """Returns the service that training and ranking read; one is kept per model version."""
     return FeatureService(
         name=name,
-        features=views,
+        features=list(views),
         owner=OWNER,
         tags={"stage": "ranking"},
         description="Everything that a model reads of users, items and groups.",

@@ -6,7 +6,6 @@ import atexit
 import os
 import sys
 
-import click
 import typer
 
 from exit_pipeline import __version__
@@ -45,21 +44,17 @@ def main() -> None:
 
 def _run() -> int:
     try:
-        app(standalone_mode=False)
+        app()
     except ExitPipelineError as error:
         if "--json" in sys.argv:
             emit({"error": error.what, "where": error.where, "mend": error.mend})
         errors.print(f"error: {error}", style="red", markup=False)
         return error.exit_code
-    except typer.Exit as leave:
-        return leave.exit_code
-    except click.ClickException as wrong:
-        wrong.show()
-        return wrong.exit_code
-    except (KeyboardInterrupt, typer.Abort):
+    except SystemExit as leave:  # how Typer ends, wrong use (2) included
+        return leave.code if isinstance(leave.code, int) else 1
+    except KeyboardInterrupt:
         errors.print("interrupted; what was whole before is whole now", style="yellow")
-        return 1
-    return 0
+    return 1
 
 
 def _leave(code: int) -> None:

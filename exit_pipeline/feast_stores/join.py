@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import timedelta
+from typing import TypeAlias
 
 import duckdb
 import pandas as pd
@@ -16,7 +17,7 @@ from exit_pipeline.feast_stores.scan import scan_sql
 from exit_pipeline.lake.duck import literal, quoted, render
 
 EVENT_TIMESTAMP = "event_timestamp"
-EntityTable = pd.DataFrame | pa.Table | str
+EntityTable: TypeAlias = "pd.DataFrame | pa.Table | str"
 
 
 @dataclass(frozen=True)

@@ -28,8 +28,8 @@ Row = tuple[EntityKey, dict[str, Value], datetime, datetime | None]
 class LatestWinsSqliteOnlineStoreConfig(SqliteOnlineStoreConfig):
     """Settings of the store in `feature_store.yaml`."""
 
-    type: Literal["exit_pipeline.feast_stores.online.LatestWinsSqliteOnlineStore"] = (  # type: ignore[assignment]
-        "exit_pipeline.feast_stores.online.LatestWinsSqliteOnlineStore"
+    type: Literal["exit_pipeline.feast_stores.online.LatestWinsSqliteOnlineStore"] = (
+        "exit_pipeline.feast_stores.online.LatestWinsSqliteOnlineStore"  # type: ignore[assignment]
     )
 
 

@@ -21,7 +21,7 @@ def scan_sql(source: DataSource, config: RepoConfig) -> str:
         LandingError: A Parquet source has no file.
         LakeError: A Delta source has no table, or one with deletion vectors.
     """
-    if isinstance(source, PushSource):
+    if isinstance(source, PushSource) and source.batch_source is not None:
         source = source.batch_source
     if isinstance(source, DeltaSource):
         partitions = source.open().metadata().partition_columns

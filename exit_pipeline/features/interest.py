@@ -38,9 +38,8 @@ def interest_features(
         over all units).
     """
     n = len(now_us)
-    lists = {
-        part: _list(state, f"{domain}_{part}") for part in ("units", "last_us", "counts", "weights")
-    }
+    parts = ("units", "last_us", "counts", "weights")
+    lists = {part: _column(state, f"{domain}_{part}") for part in parts}
     lengths = np.asarray(pc.fill_null(pc.list_value_length(lists["units"]), 0), dtype=np.int64)
     row = np.repeat(np.arange(n), lengths)
     flat = {part: column.flatten() for part, column in lists.items()}
@@ -48,7 +47,8 @@ def interest_features(
     last = np.asarray(flat["last_us"], dtype=np.int64)
     decayed = np.asarray(flat["weights"], dtype=np.float64)
     counts = np.asarray(flat["counts"], dtype=np.float64)
-    state_us = np.asarray(pc.fill_null(_column(state, "state_us"), 0), dtype=np.int64)
+    since = _column(state, "state_us").cast(pa.int64())  # all null for an unknown user
+    state_us = np.asarray(pc.fill_null(since, 0), dtype=np.int64)
     decay = np.exp2(-(now_us - state_us) / half_life_us)
 
     out = {name: np.zeros(n) for name in INTEREST_FEATURES}
@@ -59,14 +59,10 @@ def interest_features(
     out["count"][at] = np.where(age <= window_us, counts[same], 0.0)
     out["recency_hours"][at] = age / HOUR_US
     if n:
-        out["activity"] = np.bincount(row, weights=decayed, minlength=n) * decay
+        out["activity"][:] = np.bincount(row, weights=decayed, minlength=n) * decay
     return out
 
 
 def _column(state: pa.Table | pa.RecordBatch, name: str) -> pa.Array:
     column = state.column(name)
     return column.combine_chunks() if isinstance(column, pa.ChunkedArray) else column
-
-
-def _list(state: pa.Table | pa.RecordBatch, name: str) -> pa.Array:
-    return _column(state, name)

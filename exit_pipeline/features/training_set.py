@@ -39,6 +39,7 @@ def build_training_set(
     Returns:
         The state of each day.
     """
+    from exit_pipeline.feast_stores.job import DuckDBRetrievalJob
     from exit_pipeline.feast_stores.repo import apply
 
     spec = profile.spec
@@ -47,6 +48,7 @@ def build_training_set(
         entity_df=_entity_rows(lake, spec, first, last),
         features=store.get_feature_service("ranking"),
     )
+    assert isinstance(job, DuckDBRetrievalJob)  # named in feature_store.yaml
     with job.stream() as reader:
         batches = _with_interest(reader, spec)
         head = next(batches)

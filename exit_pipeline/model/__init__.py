@@ -6,6 +6,6 @@ from exit_pipeline.model.inputs import Batch, InputSpec, Outputs
 from exit_pipeline.model.target_only import TargetOnly
 
 # Every model has one signature: (encoder, settings) → module from a batch to named outputs.
-MODELS = {"exit": Exit, "target_only": TargetOnly}
+MODELS: dict[str, type[Exit] | type[TargetOnly]] = {"exit": Exit, "target_only": TargetOnly}
 
 __all__ = ["MODELS", "Batch", "Encoder", "Exit", "InputSpec", "Outputs", "TargetOnly"]

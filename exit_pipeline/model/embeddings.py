@@ -20,11 +20,14 @@ class CategoricalEmbedding(nn.Module):
         id_dropout: Share of ids hidden.
     """
 
+    hidden: Tensor
+
     def __init__(self, encoder: Encoder, dim: int, id_dropout: float) -> None:
         super().__init__()
-        self.tables = nn.ModuleList(nn.Embedding(size, dim) for size in encoder.sizes())
-        for table in self.tables:
+        tables = [nn.Embedding(size, dim) for size in encoder.sizes()]
+        for table in tables:
             nn.init.normal_(table.weight, std=0.05)
+        self.tables = nn.ModuleList(tables)
         columns = encoder.spec.categorical
         hidden = torch.tensor([id_dropout if name in IDS else 0.0 for name in columns])
         self.register_buffer("hidden", hidden, persistent=False)
@@ -49,6 +52,9 @@ class NumericEmbedding(nn.Module):
         names: The columns, in the batch's order.
         dim: Width.
     """
+
+    low: Tensor
+    width: Tensor
 
     def __init__(self, encoder: Encoder, names: tuple[str, ...], dim: int) -> None:
         super().__init__()

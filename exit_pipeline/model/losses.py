@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from torch import Tensor
 from torch.nn import functional as F
 
@@ -35,11 +37,15 @@ def sum_loss(out: Outputs, batch: Batch, training: TrainingSpec, kind: str) -> T
     The L1 term is a median: p_tr collapses where fewer than half of the rows with y_s = 1 carry.
     """
     assert out.whole is not None
-    distance = {"l1": F.l1_loss, "huber": F.huber_loss, "squared": F.mse_loss}[kind]
+    distances: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
+        "l1": F.l1_loss,
+        "huber": F.huber_loss,
+        "squared": F.mse_loss,
+    }
     return (
         training.lambda_target * F.binary_cross_entropy_with_logits(out.own, batch.labels["y"])
         + training.lambda_source * source_loss(out, batch)
-        + training.lambda_transfer * distance(out.whole, batch.labels["icl"])
+        + training.lambda_transfer * distances[kind](out.whole, batch.labels["icl"])
         + training.lambda_order * order_loss(out, batch)
     )
 

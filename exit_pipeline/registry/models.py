@@ -96,6 +96,7 @@ class Registry:
         """
         client = self.client
         experiment = client.get_experiment_by_name(self.name)
+        assert experiment is not None  # made with the client
         run = client.create_run(experiment.experiment_id, run_name=lineage["model"])
         run_id = run.info.run_id
         client.log_batch(
@@ -121,7 +122,7 @@ class Registry:
 
     def record(self, version: int, metrics: Mapping[str, float], name: str, document: Any) -> None:
         """Keeps figures with a version, and a JSON document beside its model."""
-        run_id = self.client.get_model_version(self.name, str(version)).run_id
+        run_id = str(self.client.get_model_version(self.name, str(version)).run_id)
         self.client.log_batch(run_id, metrics=[Metric(n, v, 0, 0) for n, v in metrics.items()])
         self.client.log_dict(run_id, document, name)
 
@@ -193,7 +194,7 @@ class Registry:
                 where=self.name,
                 mend="`exit-pipeline models` lists them; `exit-pipeline run` trains the first",
             ) from error
-        run = self.client.get_run(found.run_id)
+        run = self.client.get_run(str(found.run_id))
         return Version(
             version=int(found.version),
             aliases=sorted(found.aliases),

@@ -82,7 +82,7 @@ class Landing:
 
     def _fault(self, rule: str, day: int) -> dict:
         after = pa.scalar(day_start_us(self.world, day) + 2 * DAY_US).cast(INSTANT).as_py()
-        return {
+        faults: dict[str, dict] = {
             "user_id_missing": {"user_id": None},
             "unknown_domain": {"domain": "billboard"},
             "unknown_event_type": {"event_type": "hover"},
@@ -91,4 +91,5 @@ class Landing:
             "ts_in_future": {"ts": after},
             "unknown_place": {"place": "moon"},
             "too_late": {"ts": pa.scalar(0).cast(INSTANT).as_py()},
-        }[rule]
+        }
+        return faults[rule]

@@ -89,7 +89,8 @@ def feed_rows(
     for kind, mask, prefix in (("click", "clicked", "c"), ("order", "ordered", "o"),
                                ("negative", "negative", "n")):  # fmt: skip
         m = np.flatnonzero(told[mask])
-        named = np.where(rng.random(len(m)) < 0.9, request[m], None)
+        named = request[m].astype(object)
+        named[rng.random(len(m)) >= 0.9] = None
         value = world.price[x.item[m]] if kind == "order" else None
         tables.append(
             rows(world, day, names(f"{prefix}{day:04d}-", m), x.us[m] + told[f"{kind}_delay"][m],

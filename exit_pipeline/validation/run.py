@@ -11,6 +11,7 @@ import great_expectations as gx
 import sqlalchemy as sa
 from great_expectations import expectations
 from great_expectations.core import ExpectationSuite, ValidationDefinition
+from great_expectations.data_context.types.base import ProgressBarsConfig
 
 from exit_pipeline.errors import ValidationError, ValidationRunError
 from exit_pipeline.lake.duck import quoted, render
@@ -94,7 +95,7 @@ def validate(
     try:
         rows = _make_view(engine, table, files, partitions)
         context = gx.get_context(mode="ephemeral")
-        context.variables.progress_bars = {"globally": False}
+        context.variables.progress_bars = ProgressBarsConfig(globally=False)
         found = _run(context, engine, table, rules)
         again = [i for i, one in found.items() if not one.success and _column(rules[i])]
         examples = _examples(engine, table, [rules[i] for i in again], rows) if again else []

@@ -1,0 +1,70 @@
+"""Fixtures that several folders of tests share."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from exit_pipeline.lake import Lake
+from exit_pipeline.profile import load_profile
+from exit_pipeline.settings import load_settings
+from exit_pipeline.simulator import SimulationConfig, simulate
+
+COMMAND = [sys.executable, "-c", "from exit_pipeline.cli.main import main; main()"]
+SMALL = SimulationConfig(days=11, users=260, items=120, seed=3)
+
+
+@dataclass(frozen=True)
+class SmallHome:
+    """A home with a small simulated log, on which commands can be run."""
+
+    root: Path
+
+    @property
+    def lake(self) -> Lake:
+        return Lake(load_settings(home=self.root).home_of("simulated"))
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """What a command run on this home needs; the file log of a test stays its own."""
+        return {**os.environ, "EXIT_HOME": str(self.root), "EXIT_THREADS": "1"}
+
+    def land(self) -> None:
+        simulate(SMALL, self.lake.home.landing)
+
+    def start(self, *arguments: str) -> subprocess.Popen:
+        return subprocess.Popen(
+            [*COMMAND, *arguments], env=self.environment, text=True, cwd=self.root,
+            stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+        )  # fmt: skip
+
+    def run(self, *arguments: str, code: int = 0) -> str:
+        process = self.start(*arguments)
+        out, err = process.communicate(timeout=300)
+        assert process.returncode == code, err
+        return out if code == 0 else err
+
+    def hashes(self) -> dict[str, dict]:
+        """Content hashes of every table, by day."""
+        return {folder.name: self.lake.days(folder.name)
+                for folder in sorted(self.lake.home.lake.glob("[!.]*"))}  # fmt: skip
+
+
+@pytest.fixture(scope="session")
+def small_home(tmp_path_factory: pytest.TempPathFactory) -> SmallHome:
+    """A home on which the whole graph was run once; tests must leave its tables as they are."""
+    home = SmallHome(tmp_path_factory.mktemp("home"))
+    home.land()
+    home.run("run")
+    return home
+
+
+@pytest.fixture(scope="session")
+def simulated():
+    """The built-in profile of the simulated log."""
+    return load_profile("simulated")

@@ -1,0 +1,93 @@
+"""The graph as it is meant to be: keys, dependencies, groups, partitions, checks, schedules."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+from assets.definitions import blocking_checks, defs
+
+DEPENDENCIES = {
+    "events": set(),
+    "quarantine": set(),
+    "items": set(),
+    "users": set(),
+    "impressions": {"events", "items", "users"},
+    "source_interest": {"events", "items", "impressions"},
+    "group_consistency": {"impressions", "source_interest"},
+    "icl_labels": {"impressions", "source_interest", "group_consistency"},
+    "user_features": {"events", "users"},
+    "item_features": {"events", "items"},
+    "scene_features": {"group_consistency"},
+    "user_interest": {"events", "items"},
+    "training_set": {"icl_labels", "impressions", "user_features", "item_features",
+                     "scene_features", "user_interest"},
+    "candidate_model": {"training_set"},
+    "evaluation": {"candidate_model"},
+    "champion": {"evaluation"},
+    "online_store": {"user_features", "item_features", "scene_features", "user_interest"},
+}  # fmt: skip
+GROUPS = {
+    "ingest": {"events", "quarantine", "items", "users"},
+    "labels": {"impressions", "source_interest", "group_consistency", "icl_labels"},
+    "features": {"user_features", "item_features", "scene_features", "user_interest",
+                 "training_set"},
+    "model": {"candidate_model", "evaluation", "champion"},
+    "online": {"online_store"},
+}  # fmt: skip
+UNPARTITIONED = {"items", "users", "candidate_model", "evaluation", "champion", "online_store"}
+
+
+def name(key) -> str:
+    return key.to_user_string()
+
+
+def test_keys_dependencies_and_groups():
+    graph = defs.resolve_asset_graph()
+    found = {
+        name(k): {name(p) for p in graph.get(k).parent_keys} for k in graph.get_all_asset_keys()
+    }
+    assert found == DEPENDENCIES
+    groups: dict[str, set[str]] = {}
+    for key in graph.get_all_asset_keys():
+        groups.setdefault(graph.get(key).group_name, set()).add(name(key))
+    assert groups == GROUPS
+
+
+def test_policies_hold_for_every_asset():
+    graph = defs.resolve_asset_graph()
+    for key in graph.get_all_asset_keys():
+        node = graph.get(key)
+        assert node.owners == ["team:recommendations"], key
+        assert node.code_version, key
+        assert node.description or name(key) in node.key.path, key
+        assert (node.partitions_def is None) == (name(key) in UNPARTITIONED), key
+        if node.partitions_def:
+            assert node.backfill_policy.max_partitions_per_run is None, key
+
+
+def test_every_daily_table_has_a_blocking_check():
+    found = {(name(key.asset_key), key.name) for key in blocking_checks()}
+    validated = set(DEPENDENCIES) - UNPARTITIONED - {"quarantine"}
+    expected = {(table, "great_expectations") for table in validated}
+    assert found == expected | {("events", "rows_accounted_for")}
+
+
+def test_jobs_and_schedules():
+    repository = defs.get_repository_def()
+    assert {job.name for job in repository.get_all_jobs() if not job.name.startswith("__")} == {
+        "daily_ingest", "retrain", "refresh_online", "backfill",
+    }  # fmt: skip
+    assert {s.name: s.cron_schedule for s in repository.schedule_defs} == {
+        "daily_schedule": "0 3 * * *",
+        "retrain_schedule": "0 5 * * *",
+    }
+
+
+def test_definitions_load_without_the_heavy_libraries():
+    code = (
+        "import sys, assets.definitions\n"
+        "heavy = {'torch', 'feast', 'great_expectations', 'mlflow'} & set(sys.modules)\n"
+        "assert not heavy, heavy"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)

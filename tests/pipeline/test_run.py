@@ -1,0 +1,211 @@
+"""The whole graph on a small log: what it ends in, again and again, whatever happens between."""
+
+from __future__ import annotations
+
+import json
+import signal
+import time
+from datetime import timedelta
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.dataset as ds
+import pytest
+
+from exit_pipeline.evaluation.metrics import auc
+from exit_pipeline.features import input_spec, unit_input
+from exit_pipeline.ranking.rank import Ranker
+from exit_pipeline.ranking.scorer import Scorer
+from exit_pipeline.registry import CHAMPION, Registry
+from exit_pipeline.settings import load_settings
+from exit_pipeline.training import split_days, train_model
+from tests.conftest import SMALL, SmallHome
+
+STAGES = 7
+
+
+def champion(home: SmallHome) -> dict:
+    return Registry(home.lake.home, "simulated").get("challenger").lineage
+
+
+def test_ends_with_a_registered_model_and_features_online(small_home):
+    versions = json.loads(small_home.run("models", "--json"))["versions"]
+    assert versions[0]["decision"] in ("promoted", "refused")
+    assert versions[0]["reason"]
+    assert set(versions[0]) >= {"version", "aliases", "metrics", "decision", "reason"}
+    assert (small_home.lake.home.feast / "online.db").exists()
+
+
+def test_rows_are_accounted_for(small_home, simulated):
+    read = sum(
+        ds.dataset(small_home.lake.home.landing / "events" / f"ds={day}").count_rows()
+        for day in small_home.lake.days("events")
+    )
+    stored = sum(s.rows for s in small_home.lake.days("events").values())
+    broken = sum(s.rows for s in small_home.lake.days("quarantine").values())
+    assert 0 < broken < 0.01 * read
+    assert 0 < read - stored - broken < 0.01 * read  # the planted repeats
+
+
+def test_labels_find_the_planted_truth(small_home):
+    late = [("ds", ">=", SMALL.start + timedelta(days=SMALL.days - 4))]  # with some history
+    labels = ds.dataset(small_home.lake.files("icl_labels", late)).to_table()
+    truth = ds.dataset(small_home.lake.home.landing / "truth" / "exposures").to_table()
+    at = pc.index_in(labels["event_id"], truth["event_id"].combine_chunks())
+    assert at.null_count == 0
+    carried = np.asarray(truth.take(at)["transfer_search"])
+    shown = np.asarray(labels["ys_search"]) == 1
+    lift = np.asarray(labels["lift_search"].to_numpy())
+    known = shown & np.isfinite(lift)
+    assert lift[known & (carried > 0.5)].mean() > 1.2 * lift[known & (carried < 0.1)].mean()
+
+
+@pytest.mark.slow
+def test_a_run_killed_at_each_stage_ends_as_a_run_left_alone(small_home, tmp_path):
+    home = SmallHome(tmp_path)
+    home.land()
+    for stage in range(STAGES):
+        process = home.start("run")
+        titles = (line for line in process.stdout if line.strip())
+        for _ in range(stage + 1):  # each line is the title of a stage that begins
+            assert next(titles)
+        time.sleep(0.4)
+        process.send_signal(signal.SIGKILL)
+        process.communicate()
+    home.run("run")
+    assert home.hashes() == small_home.hashes()
+    assert champion(home)["sha256"] == champion(small_home)["sha256"]
+
+
+def test_running_again_changes_no_table(small_home):
+    before = {name: small_home.lake.version(name) for name in small_home.hashes()}
+    hashes = small_home.hashes()
+    small_home.run("run", "--select", "group:ingest, group:labels")
+    assert small_home.hashes() == hashes
+    assert {name: small_home.lake.version(name) for name in hashes} == before
+
+
+def test_a_selection_that_matches_nothing_is_wrong_use(small_home):
+    assert "no asset matches" in small_home.run("run", "--select", "nosuch", code=2)
+
+
+def test_the_scorers_inputs_are_equal_offline_and_online(small_home, simulated):
+    settings = load_settings(home=small_home.root)
+    registry = Registry(small_home.lake.home, "simulated")
+    if registry.find(CHAMPION) is None:
+        registry.force(1, "the parity test needs a champion")
+    ranker = Ranker(settings, small_home.lake, simulated)
+    at = ranker.newest()
+    items, users = ranker.catalogue()[:40], ["u0000001", "u0000007", "u0000100"]
+    scene = {"hour_band": "night", "day_kind": "weekday", "place": "home"}
+    for user in users:
+        online, _ = ranker.rows(user, items, scene, at)
+        offline = offline_rows(ranker, simulated, user, online, at)
+        spec = input_spec(simulated.spec)
+        for column in spec.columns:
+            ours, theirs = (
+                rows.column(column).cast(
+                    pa.string() if column in spec.categorical else pa.float64()
+                )
+                for rows in (online, offline)
+            )
+            assert ours.to_pylist() == theirs.to_pylist(), column
+        assert (ranker.scorer.score(online).score == ranker.scorer.score(offline).score).all()
+
+
+def offline_rows(ranker, profile, user, online, at):
+    """The same rows by the training set's point-in-time join."""
+    from exit_pipeline.features.training_set import state_features
+
+    context = ["hour_band", "day_kind", *profile.spec.context]
+    entity = pa.table(
+        {
+            **{name: online.column(name) for name in ("user_id", "item_id", "unit", *context)},
+            "cell": pa.array(["night|home"] * online.num_rows),
+            "event_timestamp": pa.array([at] * online.num_rows, pa.timestamp("us", "UTC")),
+        }
+    )
+    job = ranker.store.get_historical_features(
+        entity_df=entity.to_pandas(), features=ranker.store.get_feature_service("ranking")
+    )
+    batch = job.to_arrow().combine_chunks().to_batches()[0]
+    for name, values in state_features(batch, profile.spec).items():
+        batch = batch.append_column(name, values)
+    return batch
+
+
+@pytest.fixture(scope="module")
+def parts(small_home, simulated, tmp_path_factory):
+    """The training set's parts as tables, by part."""
+    days = [day for day, state in small_home.lake.days("training_set").items() if state.rows]
+    split = split_days(days, simulated.spec.split, 1)
+    tables = {}
+    for part in ("train", "validation", "calibration"):
+        chosen = getattr(split, part)
+        files = small_home.lake.files(
+            "training_set", [("ds", ">=", chosen[0]), ("ds", "<=", chosen[-1])]
+        )
+        tables[part] = ds.dataset(files).to_table()
+    return tables
+
+
+def validation_auc(tables, spec, folder):
+    import pyarrow.parquet as pq
+
+    files = {}
+    for part, table in tables.items():
+        file = folder / f"{part}.parquet"
+        pq.write_table(table, file)
+        files[part] = [str(file)]
+    model = train_model(
+        "exit", input_spec(spec), files, unit_input(spec),
+        spec.model, spec.training.model_copy(update={"epochs": 3}), scratch=folder / "rows",
+    )  # fmt: skip
+    score = Scorer(model).score(tables["validation"]).score
+    return auc(np.asarray(tables["validation"]["y"]).astype(float), score)
+
+
+def test_a_shuffled_target_teaches_nothing(parts, simulated, tmp_path):
+    rng = np.random.default_rng(0)
+    shuffled = {
+        part: table.set_column(
+            table.schema.get_field_index("y"), "y",
+            pa.array(rng.permutation(np.asarray(table["y"]))),
+        )
+        for part, table in parts.items()
+    }  # fmt: skip
+    found = validation_auc(shuffled, simulated.spec, tmp_path)
+    positives = int(np.asarray(shuffled["validation"]["y"]).sum())
+    assert abs(found - 0.5) < 3 * 0.29 / positives**0.5
+
+
+def test_a_planted_future_signal_reaches_no_feature(small_home, tmp_path):
+    """Clicks of tomorrow, landed with tomorrow, leave every feature of today as it was."""
+    home = SmallHome(tmp_path)
+    home.land()
+    spy = SMALL.start + timedelta(days=SMALL.days - 1)
+    file = home.lake.home.landing / "events" / f"ds={spy}" / "part-0.parquet"
+    table = ds.dataset(file).to_table()
+    plant(file, table)
+    home.run("run", "--select", "group:ingest, group:labels, group:features")
+    ours, theirs = home.lake, small_home.lake
+    for name in ("user_features", "item_features", "user_interest", "training_set"):
+        before = {d: s for d, s in theirs.days(name).items() if d < spy - timedelta(days=1)}
+        after = {d: s for d, s in ours.days(name).items() if d < spy - timedelta(days=1)}
+        assert before == after, name
+
+
+def plant(file, table):
+    """Adds a click on the last day for every exposure of it: a signal that tells outcomes."""
+    import pyarrow.parquet as pq
+
+    shown = table.filter(
+        pc.and_(pc.equal(table["domain"], "feed"), pc.equal(table["event_type"], "impression"))
+    )
+    n = shown.num_rows
+    clicks = shown.set_column(0, "event_id", pa.array([f"spy-{i}" for i in range(n)]))
+    clicks = clicks.set_column(
+        table.schema.get_field_index("event_type"), "event_type", pa.array(["click"] * n)
+    )
+    pq.write_table(pa.concat_tables([table, clicks]), file)
