@@ -14,7 +14,13 @@ from typing import NamedTuple
 
 import duckdb
 import pyarrow as pa
-from deltalake import CommitProperties, DeltaTable, write_deltalake
+from deltalake import (
+    ColumnProperties,
+    CommitProperties,
+    DeltaTable,
+    WriterProperties,
+    write_deltalake,
+)
 from deltalake.exceptions import DeltaError, TableNotFoundError
 
 from exit_pipeline import __version__
@@ -29,6 +35,10 @@ LOCK_SECONDS = 120.0
 PARTITIONS = {"events": ("known_on", "ds"), "quarantine": ("known_on",)}
 UNPARTITIONED = frozenset({"items", "users"})
 Filter = tuple[str, str, date]
+# A dictionary of values that hardly repeat costs time and saves no space.
+PLAIN_IDS = WriterProperties(
+    column_properties={"event_id": ColumnProperties(dictionary_enabled=False)}
+)
 
 
 class DayState(NamedTuple):
@@ -205,6 +215,9 @@ class Lake:
                 partition_by=list(self.partitions(name)) or None,
                 mode="overwrite",
                 predicate=predicate if exists else None,
+                writer_properties=PLAIN_IDS,
+                # Days are all that is ever pruned by, so no statistics are kept in the log.
+                configuration={"delta.dataSkippingNumIndexedCols": "0"},
                 commit_properties=CommitProperties(custom_metadata=metadata),
             )
         except DeltaError as error:

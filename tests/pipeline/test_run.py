@@ -200,9 +200,10 @@ def plant(file, table):
     """Adds a click on the last day for every exposure of it: a signal that tells outcomes."""
     import pyarrow.parquet as pq
 
-    shown = table.filter(
-        pc.and_(pc.equal(table["domain"], "feed"), pc.equal(table["event_type"], "impression"))
-    )
+    day = pc.strftime(table["ts"], "%Y-%m-%d")
+    of_the_day = pc.equal(day, str(SMALL.start + timedelta(days=SMALL.days - 1)))
+    in_feed = pc.and_(pc.equal(table["domain"], "feed"), of_the_day)
+    shown = table.filter(pc.and_(in_feed, pc.equal(table["event_type"], "impression")))
     n = shown.num_rows
     clicks = shown.set_column(0, "event_id", pa.array([f"spy-{i}" for i in range(n)]))
     clicks = clicks.set_column(

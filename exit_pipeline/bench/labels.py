@@ -1,0 +1,193 @@
+"""Labels against their floor and pandas; growth, a small memory limit, one more day."""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from datetime import date, timedelta
+from pathlib import Path
+from typing import Any
+
+from exit_pipeline.bench.measure import measure, report, watched
+from exit_pipeline.labels import (
+    build_group_consistency,
+    build_icl_labels,
+    build_impressions,
+    build_source_interest,
+)
+from exit_pipeline.lake import Lake, connect, create_table, render
+from exit_pipeline.lake.table import days_between
+from exit_pipeline.profile import load_profile
+from exit_pipeline.settings import load_settings
+
+START, DAYS = date(2026, 1, 5), 30
+LAST = START + timedelta(days=DAYS - 2)  # the last mature day
+HERE = "exit_pipeline.bench.labels"
+
+
+def run(rows: int = 20_000_000, quick: bool = False) -> dict[str, Any]:
+    """Measures the label stage.
+
+    Args:
+        rows: Events of the log, over 30 days.
+        quick: A small log, once.
+
+    Returns:
+        The report; see `measure.report`.
+    """
+    rows, repeats = (200_000, 1) if quick else (rows, 3)
+    with tempfile.TemporaryDirectory(prefix="bench-labels-") as folder:
+        one, two = f"{folder}/one", f"{folder}/two"
+        prepare(one, rows)
+        prepare(two, 2 * rows)
+        found = measure(
+            {
+                "floor": (f"{HERE}:floor", {"home": one}),
+                "source_interest": (f"{HERE}:source_interest", {"home": one}),
+                "stage": (f"{HERE}:stage", {"home": one}),
+                "stage_double": (f"{HERE}:stage", {"home": two}),
+                "double_1gb": (f"{HERE}:stage", {"home": two, "memory_limit": "1GB"}),
+                "day": (f"{HERE}:stage", {"home": one, "first": str(LAST)}),
+            },
+            repeats,
+        )
+        peer = measure({"pandas": (f"{HERE}:pandas_asof", {"home": one})}, 1)["pandas"]
+    cpu = {name: told["cpu_s"] for name, told in found.items()}
+    return report(
+        "labels",
+        {"rows": rows, "days": DAYS, "repeats": repeats},
+        {name: told for name, told in found.items() if name != "floor"},
+        found["floor"],
+        {"pandas": peer},
+        {
+            "floor": cpu["source_interest"] / cpu["floor"],
+            "stage_floor": cpu["stage"] / cpu["floor"],
+            "growth_40m_20m": cpu["stage_double"] / cpu["stage"],
+            "memory_1gb": cpu["double_1gb"] / cpu["stage_double"],
+            "speedup_pandas": peer["cpu_s"] / cpu["source_interest"],
+            "increment": cpu["day"] / (cpu["stage"] / (DAYS - 1)),
+        },
+        {"rss_mb_1gb": found["double_1gb"]["rss_mb"]},
+    )
+
+
+def prepare(home: str, rows: int) -> None:
+    """Makes a lake with `rows` events, their items and users."""
+    settings, lake = _open(home)
+    shutil.rmtree(home, ignore_errors=True)
+    with connect(settings, lake.home) as connection:
+        values = {"rows": rows, "users": max(rows // 200, 50)}
+        create_table(connection, "made", "bench_events", values)
+        for first in range(0, DAYS, 10):
+            days = [START + timedelta(days=first + n) for n in range(10)]
+            connection.execute(
+                "create or replace temp view part as select * from made "
+                f"where ds between '{days[0]}' and '{days[-1]}'"
+            )
+            lake.replace(connection, "events", "part", days)
+        for table in ("items", "users"):
+            create_table(connection, "made", f"bench_{table}", values)
+            lake.replace_all(connection, table, "made")
+
+
+def floor(home: str) -> dict[str, float]:
+    """Reads, filters, joins and sorts."""
+    settings, lake = _open(home)
+    with connect(settings, lake.home) as connection, watched() as found:
+        lake.view(connection, "events")
+        lake.view(connection, "items")
+        connection.execute(render("bench_labels_floor"))
+    return found
+
+
+def source_interest(home: str) -> dict[str, float]:
+    """The source-interest step, as the pipeline runs it, over every mature day."""
+    settings, lake = _open(home)
+    profile = load_profile("simulated")
+    if not lake.exists("impressions"):
+        with connect(settings, lake.home) as connection:
+            build_impressions(connection, lake, profile, START, LAST)
+    _forget(lake, "source_interest")
+    with connect(settings, lake.home) as connection, watched() as found:
+        build_source_interest(connection, lake, profile, START, LAST)
+    return found
+
+
+def stage(home: str, memory_limit: str = "8GB", first: str | None = None) -> dict[str, float]:
+    """The whole label stage to Delta: exposures, source interest, consistency, ICL."""
+    settings, lake = _open(home, memory_limit)
+    profile, since = load_profile("simulated"), date.fromisoformat(first) if first else START
+    if first is None:
+        for table in (
+            "impressions",
+            "source_interest",
+            "group_sums",
+            "group_consistency",
+            "icl_labels",
+        ):
+            _forget(lake, table)
+    else:
+        _forget_days(lake, since)
+    with watched() as found:
+        for build in (
+            build_impressions,
+            build_source_interest,
+            build_group_consistency,
+            build_icl_labels,
+        ):
+            with connect(settings, lake.home) as connection:
+                build(connection, lake, profile, since, LAST)
+    return found
+
+
+def pandas_asof(home: str) -> dict[str, float]:
+    """The same counts in pandas: those before t less those before t − W, by merge_asof."""
+    import pandas as pd
+
+    settings, lake = _open(home)
+    with connect(settings, lake.home) as connection:
+        lake.view(connection, "events")
+        lake.view(connection, "items")
+        with watched() as found:
+            rows = connection.sql(render("bench_pandas_rows")).df()
+            rows["key"] = rows["user_id"] + "|" + rows["category"]
+            shown = rows[rows["domain"] == "feed"].sort_values("ts")
+            for source in ("search", "channel"):
+                clicks = rows[rows["domain"] == source].sort_values("ts")[["ts", "key"]]
+                clicks["n"] = clicks.groupby("key").cumcount() + 1
+                clicks["last"] = clicks["ts"]
+                before = pd.merge_asof(
+                    shown[["ts", "key"]], clicks, on="ts", by="key", allow_exact_matches=False
+                )
+                earlier = shown[["ts", "key"]].assign(ts=shown["ts"] - pd.Timedelta(days=3))
+                outside = pd.merge_asof(
+                    earlier, clicks, on="ts", by="key", allow_exact_matches=False
+                )
+                shown[f"count_{source}"] = (
+                    before["n"].fillna(0).to_numpy() - outside["n"].fillna(0).to_numpy()
+                )
+    return found
+
+
+def _open(home: str, memory_limit: str = "8GB") -> tuple[Any, Lake]:
+    settings = load_settings(home=Path(home), memory_limit=memory_limit, threads=2)
+    return settings, Lake(settings.home_of("simulated"))
+
+
+def _forget(lake: Lake, table: str) -> None:
+    shutil.rmtree(lake.folder(table), ignore_errors=True)
+
+
+def _forget_days(lake: Lake, first: date) -> None:
+    """Leaves the lake as it was before `first` had matured."""
+    from deltalake import DeltaTable
+
+    for table in (
+        "impressions",
+        "source_interest",
+        "group_sums",
+        "group_consistency",
+        "icl_labels",
+    ):
+        for day in days_between(first, LAST):
+            DeltaTable(str(lake.folder(table))).delete(f"ds = '{day}'")

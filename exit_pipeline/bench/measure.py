@@ -1,0 +1,126 @@
+"""Measures contenders in fresh processes, in turn, and reports the least each took."""
+
+from __future__ import annotations
+
+import importlib
+import json
+import os
+import platform
+import resource
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+PACKAGES = ("duckdb", "deltalake", "feast", "great_expectations", "polars", "pandas", "torch")
+Contender = tuple[str, dict[str, Any]]
+
+
+@contextmanager
+def watched() -> Iterator[dict[str, float]]:
+    """Measures its block: CPU seconds (user + system, all threads) and peak memory in MB.
+
+    The peak is sampled, since what imports and preparation took before must not count.
+    """
+    found: dict[str, float] = {}
+    stop, peak = threading.Event(), [_resident_mb()]
+
+    def sample() -> None:
+        while not stop.wait(0.01):
+            peak[0] = max(peak[0], _resident_mb())
+
+    sampler = threading.Thread(target=sample, daemon=True)
+    sampler.start()
+    before, started = resource.getrusage(resource.RUSAGE_SELF), time.perf_counter()
+    try:
+        yield found
+    finally:
+        after = resource.getrusage(resource.RUSAGE_SELF)
+        stop.set()
+        sampler.join()
+        found["cpu_s"] = round(
+            after.ru_utime - before.ru_utime + after.ru_stime - before.ru_stime, 3
+        )
+        found["wall_s"] = round(time.perf_counter() - started, 3)
+        found["rss_mb"] = round(max(peak[0], _resident_mb()), 1)
+
+
+def measure(contenders: Mapping[str, Contender], repeats: int = 3) -> dict[str, dict[str, Any]]:
+    """Runs each contender `repeats` times, in turn, each time in a fresh process.
+
+    Args:
+        contenders: Name → ("module:function", arguments). The function does its preparation, then
+            its work inside `watched()`, and returns what that found, with anything of its own.
+        repeats: How often.
+
+    Returns:
+        By name the minimum of each measured number; other values are those of the last run.
+    """
+    runs: dict[str, list[dict[str, Any]]] = {name: [] for name in contenders}
+    for _ in range(repeats):
+        for name, (target, arguments) in contenders.items():
+            code = "from exit_pipeline.bench.measure import child; child()"
+            done = subprocess.run(
+                [sys.executable, "-c", code, target, json.dumps(arguments)],
+                stdout=subprocess.PIPE, check=True, text=True,
+            )  # fmt: skip
+            runs[name].append(json.loads(done.stdout.splitlines()[-1]))
+    least = ("cpu_s", "wall_s", "rss_mb")
+    return {
+        name: {k: min(run[k] for run in done) if k in least else done[-1][k] for k in done[-1]}
+        for name, done in runs.items()
+    }
+
+
+def child() -> None:
+    """Runs one contender in this process and prints what it found as JSON."""
+    module, function = sys.argv[1].split(":")
+    found = getattr(importlib.import_module(module), function)(**json.loads(sys.argv[2]))
+    print(json.dumps(found))
+    sys.stdout.flush()
+    os._exit(0)
+
+
+def report(
+    name: str,
+    config: Mapping[str, Any],
+    ours: Any,
+    floor: Any,
+    peers: Mapping[str, Any],
+    ratios: Mapping[str, float | None],
+    figures: Mapping[str, Any] | None = None,
+) -> dict[str, Any]:
+    """Builds the JSON of a bench; a peer that is not installed is null, never assumed."""
+    rounded = {key: value and round(value, 3) for key, value in ratios.items()}
+    return {
+        "name": name, "config": dict(config), "ours": ours, "floor": floor, "peers": dict(peers),
+        "ratios": rounded, "figures": dict(figures or {}), "machine": machine(),
+        "versions": {package: _version(package) for package in PACKAGES},
+    }  # fmt: skip
+
+
+def machine() -> dict[str, Any]:
+    """Cores, processor and memory."""
+    info = Path("/proc/cpuinfo")
+    models = [line.split(":", 1)[1].strip() for line in info.read_text().splitlines()
+              if line.startswith("model name")] if info.exists() else []  # fmt: skip
+    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") // 2**30
+    return {"cores": os.cpu_count(), "processor": models[0] if models else platform.machine(),
+            "memory_gb": memory}  # fmt: skip
+
+
+def _version(package: str) -> str | None:
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return None
+
+
+def _resident_mb() -> float:
+    pages = int(Path("/proc/self/statm").read_text().split()[1])
+    return pages * resource.getpagesize() / 1e6
