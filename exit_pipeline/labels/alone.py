@@ -131,7 +131,7 @@ def _stage(profile: Profile, inputs: Mapping[str, Path], home: Home) -> Profile:
 
 
 def _link(table: str, path: Path, folder: Path) -> str:
-    if DeltaTable.is_deltatable(str(path)):
+    if path.is_dir() and DeltaTable.is_deltatable(str(path)):
         files = [Path(file) for file in DeltaTable(str(path)).file_uris()]
     else:
         files = [path] if path.is_file() else sorted(path.rglob("*.parquet"))

@@ -1,0 +1,152 @@
+"""Bad input gets an error that says what, where and how to mend it; nothing is half done."""
+
+from __future__ import annotations
+
+import fcntl
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from exit_pipeline.errors import ContractError, LakeError, LandingError, NotMatureError, UsageError
+from exit_pipeline.labels import build_impressions
+from exit_pipeline.labels.alone import label_files
+from exit_pipeline.lake import table as lake_table
+from tests.logs import DAY, EVENTS, PROFILE, SmallLog, at, event
+
+ODD = ["it's", 'say "hi"', "a|b", "../../etc/passwd", "日本語", "x" * 10_000, "a;drop table b", " "]
+
+
+def refused(log: SmallLog, day: int, kind: type, *words: str) -> None:
+    """The day is refused with these words, and the tables stay as they were."""
+    before = log.lake.days("events"), log.lake.days("quarantine")
+    with pytest.raises(kind) as found:
+        log.ingest(day, day)
+    for word in (*words, "where:", "mend:"):
+        assert word in str(found.value)
+    assert (log.lake.days("events"), log.lake.days("quarantine")) == before
+
+
+@pytest.fixture
+def log(tmp_path):
+    small = SmallLog(tmp_path)
+    small.land(0, [event("a", at(0))])
+    small.ingest(0, 0)
+    return small
+
+
+@pytest.mark.parametrize("content", [b"", b"PAR1", b"no parquet at all, but long enough to look"])
+def test_a_file_that_is_empty_truncated_or_something_else(log, content):
+    log.land(1, [event("b", at(1))]).write_bytes(content)
+    refused(log, 1, LandingError, "not a readable Parquet file", "part-0.parquet")
+
+
+def test_a_truncated_file(log):
+    file = log.land(1, [event("b", at(1))])
+    file.write_bytes(file.read_bytes()[:-20])
+    refused(log, 1, LandingError, "not a readable Parquet file")
+
+
+def test_a_missing_day(log):
+    refused(log, 4, LandingError, "no landing file", "2026-01-09")
+
+
+def test_a_day_without_rows_is_a_day_without_events(log):
+    log.land(1, [])
+    (report,) = log.ingest(1, 1)
+    assert (report.read, report.events) == (0, 0)
+
+
+@pytest.mark.parametrize("column", ["event_id", "ts", "user_id", "domain", "place"])
+def test_a_missing_column(log, column):
+    schema = pa.schema([field for field in EVENTS if field.name != column])
+    log.land(1, [{k: v for k, v in event("b", at(1)).items() if k != column}], schema)
+    refused(log, 1, ContractError, f"column '{column}' is missing")
+
+
+def test_a_wrong_type(log):
+    schema = EVENTS.set(2, pa.field("user_id", pa.int64()))
+    log.land(1, [event("b", at(1), user_id=7)], schema)
+    refused(log, 1, ContractError, "'user_id' is BIGINT, not VARCHAR")
+
+
+def test_times_without_a_zone(log):
+    schema = EVENTS.set(1, pa.field("ts", pa.timestamp("us")))
+    log.land(1, [event("b", at(1).replace(tzinfo=None))], schema)
+    refused(log, 1, ContractError, "no time zone", "at time zone 'UTC'")
+
+
+def test_a_column_of_nulls(log):
+    log.land(1, [event("b", at(1), user_id=None)])
+    refused(log, 1, ContractError, "user_id_missing: 1", "nothing was changed")
+
+
+def test_too_many_broken_rows_fail_the_day(log):
+    rows = [event(f"b{n}", at(1)) for n in range(90)]
+    log.land(1, rows + [event(f"x{n}", at(1), domain="x") for n in range(10)])
+    refused(log, 1, ContractError, "10 of 100 rows", "unknown_domain: 10", "1.00%")
+
+
+def test_odd_ids_are_kept_as_they_are(log):
+    log.land(1, [event(f"e{n}", at(1), user_id=odd, item_id=odd) for n, odd in enumerate(ODD)])
+    log.ingest(1, 1)
+    found = {row["user_id"] for row in log.rows("events") if row["event_id"].startswith("e")}
+    assert found == set(ODD)
+
+
+def test_days_without_exposures_or_source_events_can_be_labelled(tmp_path):
+    log = SmallLog(tmp_path)
+    labels = log.run({
+        0: [event("s", at(0), "click", domain="search")],
+        1: [event("e", at(1))],
+        2: [],
+    })  # fmt: skip
+    assert [(row["event_id"], row["ys_search"], row["ys_channel"]) for row in labels] == [
+        ("e", 1, 0)
+    ]
+
+
+def test_an_immature_day_is_refused(log):
+    with pytest.raises(NotMatureError, match="are not mature before 2026-01-06"):
+        build_impressions(log.connect(), log.lake, log.profile, DAY, DAY)
+
+
+def test_a_second_writer_waits_and_then_says_so(log, monkeypatch):
+    monkeypatch.setattr(lake_table, "LOCK_SECONDS", 0.2)
+    log.land(1, [event("b", at(1))])
+    lock = log.lake.home.lake / ".locks" / "quarantine"
+    with lock.open("w") as held:
+        fcntl.flock(held, fcntl.LOCK_EX)
+        refused(log, 1, LakeError, "another run has been writing")
+    log.ingest(1, 1)
+
+
+def test_the_label_stage_alone(tmp_path):
+    log = SmallLog(tmp_path / "log")
+    rows = [event("s", at(0), "click", domain="search"), event("e", at(0, "13:00")),
+            event("c", at(0, "14:00"), "click"), event("last", at(1))]  # fmt: skip
+    file = tmp_path / "events.parquet"
+    pq.write_table(pa.Table.from_pylist(rows, EVENTS), file)
+    landing = log.lake.home.landing
+    inputs = {"events": file, "items": landing / "items", "users": landing / "users"}
+    summary = label_files(log.settings, log.profile, inputs, tmp_path / "out")
+    labels = pq.read_table(tmp_path / "out").to_pylist()
+    assert summary["rows"] == len(labels) == 1
+    assert (labels[0]["event_id"], labels[0]["y"], labels[0]["ys_search"]) == ("e", 1, 1)
+    with pytest.raises(UsageError, match="not empty"):
+        label_files(log.settings, log.profile, inputs, tmp_path / "out")
+
+
+def test_an_adapter_that_does_not_run(tmp_path):
+    log = SmallLog(tmp_path)
+    (tmp_path / "profile" / "events.sql").write_text("select nosuch from raw_events")
+    log.land(0, [event("a", at(0))])
+    with pytest.raises(ContractError, match="nosuch"):
+        log.ingest(0, 0)
+
+
+def test_a_profile_with_a_typo(tmp_path):
+    from exit_pipeline.errors import ProfileError
+
+    with pytest.raises(ProfileError, match="line 5: sorces: unknown key; did you mean 'sources'"):
+        SmallLog(tmp_path, PROFILE.replace("sources:", "sorces:"))

@@ -1,0 +1,83 @@
+"""Profiles are read strictly, and mistakes are explained where they stand."""
+
+from __future__ import annotations
+
+import pytest
+
+from exit_pipeline.errors import ProfileError
+from exit_pipeline.profile import load_profile
+from exit_pipeline.profile.load import built_in_profiles
+from tests.logs import ADAPTERS, PROFILE
+
+
+def write(folder, text):
+    folder.mkdir(exist_ok=True)
+    (folder / "profile.yaml").write_text(text)
+    for table, sql in ADAPTERS.items():
+        (folder / f"{table}.sql").write_text(sql)
+    return folder
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "words"),
+    [
+        ("interest_unit: category", "intrest_unit: category", "line 6: intrest_unit: unknown key"),
+        ("{values: [home", "{vals: [home", "did you mean 'values'?"),
+        ("[search, channel]", "[search, feed]", "'feed' is a source too"),
+        ("[search, channel]", "[search, 'a b']", "line 5: sources.1"),
+        (
+            "interest_unit: category",
+            "interest_unit: color",
+            "'color' is not one of item_id, category",
+        ),
+        ("group: [hour_band]", "group: [weather]", "'weather' is not one of"),
+        ("users: {segment: {}}", "users: {event_id: {}, segment: {}}", "reserved"),
+        ("start: 2026-01-05", "start: someday", "line 3: start"),
+        ("[home, work]", "[home, 'a|b']", "line 10: context.place.values.1"),
+    ],
+)
+def test_mistakes_are_named_with_their_line(tmp_path, old, new, words):
+    assert old in PROFILE
+    with pytest.raises(ProfileError) as found:
+        load_profile(write(tmp_path / "p", PROFILE.replace(old, new)))
+    assert words in str(found.value)
+
+
+def test_text_that_is_no_profile(tmp_path):
+    for text in ("", "- a\n- b\n", "a: [1", "\x00"):
+        with pytest.raises(ProfileError):
+            load_profile(write(tmp_path / "p", text))
+
+
+def test_a_missing_adapter_and_a_missing_profile(tmp_path):
+    folder = write(tmp_path / "p", PROFILE)
+    (folder / "items.sql").unlink()
+    with pytest.raises(ProfileError, match=r"adapter for 'items' does not exist"):
+        load_profile(folder)
+    with pytest.raises(ProfileError, match="did you mean 'simulated'"):
+        load_profile("simulatd")
+
+
+def test_the_built_in_profiles_load():
+    assert built_in_profiles() == ["complete_journey", "simulated"]
+    for name in built_in_profiles():
+        assert load_profile(name).name == name
+
+
+def test_the_hash_sees_settings_and_adapters(tmp_path):
+    folder = write(tmp_path / "p", PROFILE)
+    first = load_profile(folder).hash
+    assert load_profile(write(tmp_path / "p", "# a remark\n" + PROFILE)).hash == first
+    assert load_profile(write(tmp_path / "p", PROFILE + "outcome: click\n")).hash != first
+    write(tmp_path / "p", PROFILE)
+    (folder / "events.sql").write_text("select 1")
+    assert load_profile(folder).hash != first
+
+
+def test_maturity_follows_from_the_windows(tmp_path):
+    def maturity(labels):
+        return load_profile(write(tmp_path / "p", PROFILE + labels)).spec.labels.maturity_days
+
+    assert maturity("") == 2
+    assert maturity("labels: {attribution_hours: 25}\n") == 3
+    assert maturity("labels: {ahead_hours: 168}\n") == 8
