@@ -1,0 +1,114 @@
+"""Metrics against slow oracles, the bootstrap, and the table of decisions."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from exit_pipeline.evaluation import Evaluation, decide
+from exit_pipeline.evaluation.bootstrap import holm, paired
+from exit_pipeline.evaluation.metrics import auc, ece, gauc, logloss_rows, summary
+from exit_pipeline.profile.learning import GatesSpec
+
+ROWS = st.lists(
+    st.tuples(st.integers(0, 1), st.sampled_from([0.1, 0.2, 0.5, 0.50001, 0.9]), st.integers(0, 3)),
+    min_size=1, max_size=40,
+)  # fmt: skip
+
+
+def slow_auc(y, score):
+    pairs = [(p, n) for i, p in enumerate(score) for j, n in enumerate(score) if y[i] > y[j]]
+    return (
+        np.mean([1.0 if p > n else 0.5 if p == n else 0.0 for p, n in pairs]) if pairs else np.nan
+    )
+
+
+@settings(max_examples=60, deadline=None)
+@given(ROWS)
+def test_auc_and_gauc_equal_a_slow_count_of_pairs(rows):
+    y, score, user = (np.array(column, float) for column in zip(*rows, strict=True))
+    assert auc(y, score) == pytest.approx(slow_auc(y, score), nan_ok=True)
+    each, weight = [], []
+    for u in set(user):
+        mine = user == u
+        if 0 < y[mine].sum() < mine.sum():
+            each.append(slow_auc(y[mine], score[mine]))
+            weight.append(mine.sum())
+    expected = np.average(each, weights=weight) if each else np.nan
+    assert gauc(y, score, user.astype(int)) == pytest.approx(expected, nan_ok=True)
+
+
+def test_logloss_and_ece_by_hand():
+    y, p = np.array([1.0, 0.0]), np.array([0.8, 0.4])
+    np.testing.assert_allclose(logloss_rows(y, p), [-np.log(0.8), -np.log(0.6)])
+    assert ece(np.array([1.0, 0, 0, 1]), np.array([0.9, 0.1, 0.2, 0.6]), bins=2) == pytest.approx(
+        (2 * abs(0.15 - 0) + 2 * abs(0.75 - 1)) / 4
+    )
+    assert summary(y, p, np.array([0, 1]))["predicted_to_actual"] == pytest.approx(1.2)
+
+
+def test_the_bootstrap_sees_a_difference_and_no_difference():
+    rng = np.random.default_rng(0)
+    user, loss = rng.integers(200, size=4000), rng.random(4000)
+    same = paired(loss, loss + rng.normal(0, 0.1, 4000), user, margin=0.0, draws=400, seed=1)
+    assert same.low < 0 < same.high
+    worse = paired(loss + 0.05, loss, user, margin=0.01, draws=400, seed=1)
+    assert worse.low > 0.04
+    assert worse.p_worse < 0.01
+    assert paired(loss, loss, user, margin=0.0, draws=400, seed=1).mean == 0
+
+
+def test_holm_by_hand():
+    # 0.01 ≤ 0.05/3, 0.02 ≤ 0.05/2, but 0.06 > 0.05/1: two are rejected.
+    assert holm({"a": 0.06, "b": 0.01, "c": 0.02}, 0.05) == {"b", "c"}
+    assert holm({"a": 0.02, "b": 0.03, "c": 0.04}, 0.05) == set()
+    assert holm({}, 0.05) == set()
+
+
+SPEC = GatesSpec(slice_min_positives=50, bootstrap_draws=200)
+
+
+def evaluation(shift: float = 0.0, **changes) -> Evaluation:
+    """Scores of one world whose losses are moved by `shift`."""
+    rng = np.random.default_rng(0)
+    n = 4000
+    y, user = (rng.random(n) < 0.3).astype(float), rng.integers(400, size=n)
+    made = Evaluation(
+        metrics={"ece": 0.004}, by_slice={}, transfer={"search": 1.0},
+        loss=rng.random(n) + shift + rng.normal(0, 0.001, n), score=np.full(n, 0.3), y=y, user=user,
+        masks={"half": np.arange(n) % 2 == 0, "tiny": np.arange(n) < 20},
+    )  # fmt: skip
+    return replace(made, **changes)
+
+
+def worse_on_a_slice():
+    made = evaluation(-0.01)
+    return replace(made, loss=made.loss + 0.015 * made.masks["half"])
+
+
+BASE = evaluation(0.02)
+DECISIONS = {
+    "first, better than target-only": (evaluation(), None, {}, True, "every gate passed"),
+    "first, worse than target-only": (evaluation(0.05), None, {}, False, "target-only"),
+    "better than the champion": (evaluation(-0.01), evaluation(), {}, True, "every gate passed"),
+    "a tie": (evaluation(), evaluation(), {}, False, "worth it"),
+    "a tie with an old champion": (evaluation(), evaluation(), {"champion_age_days": 15.0}, True, "every"),
+    "worse than an old champion": (evaluation(0.01), evaluation(), {"champion_age_days": 15.0}, False, "champion"),
+    "worse on a slice": (worse_on_a_slice(), evaluation(), {}, False, "worse on half"),
+    "not calibrated": (evaluation(-0.01, metrics={"ece": 0.03}), evaluation(), {}, False, "calibrated"),
+    "transfer collapsed": (evaluation(-0.01, transfer={"search": 0.02}), evaluation(), {}, False, "transfer"),
+    "a failed check": (evaluation(-0.01), evaluation(), {"failed_checks": ["events:gx"]}, False, "events:gx"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("case", DECISIONS)
+def test_decisions(case):
+    challenger, champion, options, promote, word = DECISIONS[case]
+    decision = decide(challenger, BASE, champion, SPEC, **options)
+    assert decision.promote == promote, decision.reason
+    assert word in decision.reason
+    assert decision.promote == all(gate.passed for gate in decision.gates)

@@ -1,0 +1,235 @@
+"""The model, its losses by hand, its training, its files and its scorer."""
+
+from __future__ import annotations
+
+from datetime import date, timedelta
+
+import numpy as np
+import pyarrow as pa
+import pytest
+import torch
+
+from exit_pipeline.errors import ModelFileError, TrainingError
+from exit_pipeline.model import Batch, InputSpec, Outputs
+from exit_pipeline.model.losses import carry_loss, sum_loss, transfer_loss
+from exit_pipeline.profile.learning import SplitSpec, TrainingSpec
+from exit_pipeline.ranking.scorer import Scorer
+from exit_pipeline.training import load_model, save_model, split_days, train_model
+from exit_pipeline.training.calibrate import calibrate
+from tests.unit.rows import MODEL, SOURCES, SPEC, TRAINING, make_table, write_parts
+
+
+def train(folder, parts=None, name="exit", training=TRAINING, model=MODEL):
+    parts = parts or write_parts(folder)
+    return train_model(name, SPEC, parts, "unit", model, training, scratch=folder / "scratch")
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory):
+    return train(tmp_path_factory.mktemp("trained"))
+
+
+@pytest.fixture(scope="module")
+def scorer(trained):
+    return Scorer(trained)
+
+
+def bce(logit, y):
+    p = 1 / (1 + np.exp(-logit))
+    return -(y * np.log(p) + (1 - y) * np.log(1 - p))
+
+
+def one_source():
+    out = Outputs(
+        logit=torch.tensor([0.3, -1.0]), own=torch.tensor([0.1, -1.0]),
+        carry=torch.tensor([[0.2], [0.0]]), source=torch.tensor([[0.5], [-0.5]]),
+        transfer=torch.tensor([[1.0], [2.0]]), order=torch.tensor([0.7, 0.9]),
+        source_aux=torch.tensor([[0.5], [-0.5]]), whole=torch.tensor([0.9, 0.4]),
+    )  # fmt: skip
+    labels = {"y": [1.0, 0.0], "click": [1.0, 0.0], "order": [0.0, 0.0], "icl": [2.0, 0.0]}
+    by_source = {"source": [[1.0], [0.0]], "shown": [[1.0], [0.0]], "consistent": [[1.0], [0.0]]}
+    tensors = {name: torch.tensor(v) for name, v in {**labels, **by_source}.items()}
+    return out, Batch(torch.zeros(2, 1), torch.zeros(2, 1), tensors)
+
+
+def test_the_carry_loss_by_hand():
+    out, batch = one_source()
+    training = TrainingSpec(lambda_source=2.0, lambda_transfer=0.5, lambda_order=0.1)
+    expected = (
+        (bce(0.3, 1) + bce(-1.0, 0)) / 2
+        + 2.0 * (bce(0.5, 1) + bce(-0.5, 0)) / 2
+        + 0.5 * bce(1.0, 1)  # the row with y_s = 1 alone
+        + 0.1 * bce(0.7, 0)  # the clicked row alone
+    )
+    assert float(carry_loss(out, batch, training)) == pytest.approx(expected, rel=1e-5)
+
+
+@pytest.mark.parametrize(("kind", "distance"), [
+    ("l1", (1.1 + 0.4) / 2),
+    ("squared", (1.1**2 + 0.4**2) / 2),
+    ("huber", ((1.1 - 0.5) + 0.4**2 / 2) / 2),
+])  # fmt: skip
+def test_the_sum_loss_by_hand(kind, distance):
+    out, batch = one_source()
+    training = TrainingSpec(
+        lambda_target=3.0, lambda_source=2.0, lambda_transfer=0.5, lambda_order=0
+    )
+    expected = (
+        3.0 * (bce(0.1, 1) + bce(-1.0, 0)) / 2
+        + 2.0 * (bce(0.5, 1) + bce(-0.5, 0)) / 2
+        + 0.5 * distance
+    )
+    assert float(sum_loss(out, batch, training, kind)) == pytest.approx(expected, rel=1e-5)
+
+
+def test_without_shown_interest_the_transfer_term_is_nothing():
+    out, batch = one_source()
+    batch.labels["shown"].zero_()
+    assert float(transfer_loss(out, batch)) == 0
+
+
+def test_a_label_is_never_an_input():
+    for name in ("y", "icl", "ys_search", "consistent_search", "ahead_search"):
+        with pytest.raises(TrainingError, match="a label is never an input"):
+            InputSpec(("user_id",), (name,), {})
+
+
+def test_two_trainings_give_the_same_bytes(tmp_path):
+    parts = write_parts(tmp_path)
+    one, two = (train(tmp_path / n, parts) for n in ("one", "two"))
+    assert one.weights() == two.weights()
+    assert one.calibration == two.calibration
+    other = train(tmp_path / "three", parts, training=TRAINING.model_copy(update={"seed": 8}))
+    assert other.weights() != one.weights()
+
+
+def test_the_best_epoch_is_what_is_kept(tmp_path):
+    parts = write_parts(tmp_path, 600)
+    long = TRAINING.model_copy(update={"epochs": 30, "learning_rate": 0.03, "patience": 3})
+    model = train(tmp_path, parts, training=long)
+    losses = [epoch["validation_logloss"] for epoch in model.history]
+    best = int(np.argmin(losses))
+    assert len(losses) < 30
+    assert best < len(losses) - 1
+    again = train(tmp_path, parts, training=long.model_copy(update={"epochs": best + 1}))
+    assert again.weights() == model.weights()
+
+
+def test_transfer_is_learned(scorer):
+    rows = make_table(1500, 9)
+    found = scorer.score(rows).p_transfer
+    for k, source in enumerate(SOURCES):
+        carries = np.asarray(rows[f"consistent_{source}"]) == 1
+        assert found[carries, k].mean() > found[~carries, k].mean() + 0.08
+
+
+def test_the_parts_add_up_to_the_score(scorer):
+    found = scorer.score(make_table(300, 9))
+    logit = found.own + found.carry.sum(1) + found.bias
+    np.testing.assert_allclose(logit, np.log(found.score / (1 - found.score)), atol=1e-6)
+    assert (found.carry >= 0).all()
+
+
+def test_a_score_does_not_depend_on_the_batch(scorer):
+    rows = make_table(50, 9)
+    whole = scorer.score(rows).score
+    alone = np.concatenate([scorer.score(rows.slice(i, 1)).score for i in range(50)])
+    np.testing.assert_allclose(alone, whole, rtol=1e-5)
+
+
+def test_saved_and_loaded_it_scores_the_same_sources_in_order(trained, tmp_path):
+    save_model(trained, tmp_path / "model")
+    loaded, rows = Scorer.load(tmp_path / "model"), make_table(100, 9)
+    assert loaded.sources == SOURCES
+    ours, theirs = Scorer(trained).score(rows), loaded.score(rows)
+    assert (ours.score == theirs.score).all()
+    assert (ours.carry == theirs.carry).all()
+    assert not list(tmp_path.rglob("*.p*kl*"))
+
+
+def test_a_changed_byte_is_refused(trained, tmp_path):
+    save_model(trained, tmp_path / "model")
+    file = tmp_path / "model" / "model.safetensors"
+    content = bytearray(file.read_bytes())
+    content[-1] ^= 1
+    file.write_bytes(content)
+    with pytest.raises(ModelFileError, match="hash differs"):
+        load_model(tmp_path / "model")
+    file.unlink()
+    with pytest.raises(ModelFileError, match="cannot be read"):
+        load_model(tmp_path / "model")
+
+
+def test_unknown_values_and_nulls_score(scorer):
+    rows = make_table(3, 9)
+    for name in ("user_id", "place"):
+        rows = rows.set_column(
+            rows.schema.get_field_index(name), name, pa.array(["new", None, "?"])
+        )
+    assert np.isfinite(scorer.score(rows).score).all()
+
+
+def test_the_vocabulary_is_the_training_rows(tmp_path):
+    model = train(tmp_path, training=TRAINING.model_copy(update={"epochs": 1}))
+    assert "u99" not in model.encoder.vocabularies["user_id"]
+    seen = set(make_table(2000, 0)["unit"].to_pylist())
+    assert set(model.encoder.vocabularies["unit"]) == seen
+
+
+def test_target_only_sees_nothing_of_a_source(tmp_path):
+    scorer = Scorer(train(tmp_path, name="target_only"))
+    rows = make_table(200, 9)
+    other = rows
+    for name in (column for columns in SPEC.source_numeric.values() for column in columns):
+        at = rows.schema.get_field_index(name)
+        other = other.set_column(at, name, pa.array(np.full(200, 77.0)))
+    assert (scorer.score(rows).score == scorer.score(other).score).all()
+    assert scorer.score(rows).p_transfer.shape == (200, 0)
+
+
+def test_sum_trains_and_is_calibrated(tmp_path):
+    model = train(tmp_path, model=MODEL.model_copy(update={"combination": "sum"}))
+    rows = make_table(2000, 9)
+    score = Scorer(model).score(rows).score
+    assert abs(score.mean() - np.asarray(rows["y"]).mean()) < 0.05
+
+
+def test_one_class_only_is_refused(tmp_path):
+    def all_zero(table):
+        return table.set_column(
+            table.schema.get_field_index("y"), "y", pa.array(np.zeros(len(table), np.int8))
+        )
+
+    with pytest.raises(TrainingError, match="one class only"):
+        train(tmp_path, write_parts(tmp_path, 100, all_zero))
+
+
+def test_a_loss_that_is_not_finite_stops_and_names_the_step(tmp_path):
+    wild = TRAINING.model_copy(update={"learning_rate": 1e20})
+    with pytest.raises(TrainingError, match=r"epoch 1, step \d+"):
+        train(tmp_path, training=wild)
+
+
+def test_the_split_has_gaps(tmp_path):
+    days = [date(2026, 1, 1) + timedelta(days=n) for n in range(12)]
+    spec = SplitSpec(train_days=28, validation_days=1, calibration_days=1, evaluation_days=2)
+    split = split_days(days, spec, gap_days=1)
+    assert split.to_dict() == {
+        "train": ["2026-01-01", "2026-01-05"], "validation": ["2026-01-07", "2026-01-07"],
+        "calibration": ["2026-01-09", "2026-01-09"], "evaluation": ["2026-01-11", "2026-01-12"],
+    }  # fmt: skip
+    with pytest.raises(TrainingError, match="at least 8 days are needed"):
+        split_days(days[:7], spec, gap_days=1)
+    with pytest.raises(TrainingError):
+        split_days([], spec, gap_days=1)
+
+
+@pytest.mark.parametrize("kind", ["platt", "isotonic"])
+def test_calibration_is_monotone_and_calibrates(kind):
+    rng = np.random.default_rng(0)
+    z = np.round(rng.normal(size=4000), 2)
+    y = (rng.random(4000) < 1 / (1 + np.exp(-(0.5 * z - 1)))).astype(float)
+    found = calibrate(z, y, kind)
+    grid = np.linspace(-4, 4, 200)
+    assert (np.diff(found(grid)) >= 0).all()
+    assert abs((1 / (1 + np.exp(-found(z)))).mean() - y.mean()) < 0.01
