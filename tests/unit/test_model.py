@@ -115,12 +115,13 @@ def test_the_best_epoch_is_what_is_kept(tmp_path):
     assert again.weights() == model.weights()
 
 
-def test_transfer_is_learned(scorer):
+def test_transfer_is_learned(tmp_path):
     rows = make_table(1500, 9)
-    found = scorer.score(rows).p_transfer
+    firm = TRAINING.model_copy(update={"lambda_transfer": 1.0, "epochs": 8, "patience": 8})
+    found = Scorer(train(tmp_path, training=firm)).score(rows).p_transfer
     for k, source in enumerate(SOURCES):
         carries = np.asarray(rows[f"consistent_{source}"]) == 1
-        assert found[carries, k].mean() > found[~carries, k].mean() + 0.08
+        assert found[carries, k].mean() > found[~carries, k].mean() + 0.3
 
 
 def test_the_parts_add_up_to_the_score(scorer):
