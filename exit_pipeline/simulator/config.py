@@ -11,7 +11,7 @@ import numpy as np
 from exit_pipeline.errors import UsageError
 
 _SIZES: dict[str, dict[str, Any]] = {
-    "demo": {"days": 15, "users": 1500, "items": 480},
+    "demo": {"days": 28, "users": 800, "items": 480},
     "standard": {"days": 28, "users": 6000, "items": 2400},
 }
 
@@ -36,8 +36,8 @@ class SimulationConfig:
 
     seed: int = 7
     world: Literal["A", "B"] = "A"
-    days: int = 15
-    users: int = 1500
+    days: int = 28
+    users: int = 800
     items: int = 480
     sources: int = 2
     requests: float = 1.0

@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Generator
 from contextlib import contextmanager
 from typing import Any, Literal
+from uuid import uuid4
 
 import sqlalchemy as sa
 from great_expectations.compatibility.pydantic import PrivateAttr
 from great_expectations.datasource.fluent import SQLDatasource
 from great_expectations.execution_engine import SqlAlchemyExecutionEngine
-from sqlalchemy.pool import StaticPool
+from sqlalchemy.pool import NullPool
 
 
 class DuckDBExecutionEngine(SqlAlchemyExecutionEngine):
@@ -30,9 +31,9 @@ class DuckDBDatasource(SQLDatasource):
     type: Literal["duckdb"] = "duckdb"  # type: ignore[assignment]
     _ready: Any = PrivateAttr(None)
 
-    def use(self, engine: sa.Engine) -> None:
+    def use(self, engine: DuckDBExecutionEngine) -> None:
         """Sets the engine, in which the tables to validate are."""
-        self._ready = DuckDBExecutionEngine(engine=engine)
+        self._ready = engine
 
     def get_engine(self) -> sa.Engine:
         """Returns the engine that is ready."""
@@ -46,9 +47,9 @@ class DuckDBDatasource(SQLDatasource):
         """There is nothing to test: the engine is given, not reached."""
 
 
-def in_memory_engine(memory_limit: str, threads: int, spill: str) -> sa.Engine:
-    """Makes an SQLAlchemy engine over one in-memory DuckDB."""
+def in_memory_engine(memory_limit: str, threads: int, spill: str) -> DuckDBExecutionEngine:
+    """Makes an execution engine over one in-memory DuckDB; its name lets GX connect twice."""
     config = {"memory_limit": memory_limit, "threads": threads, "temp_directory": spill}
-    return sa.create_engine(
-        "duckdb:///:memory:", connect_args={"config": config}, poolclass=StaticPool
-    )
+    url = f"duckdb:///:memory:{uuid4().hex}"
+    engine = sa.create_engine(url, connect_args={"config": config}, poolclass=NullPool)
+    return DuckDBExecutionEngine(engine=engine)

@@ -17,7 +17,7 @@ from exit_pipeline.errors import ValidationError, ValidationRunError
 from exit_pipeline.lake.duck import quoted, render
 from exit_pipeline.settings import Home, Settings
 from exit_pipeline.validation.docs import write_docs
-from exit_pipeline.validation.engine import in_memory_engine
+from exit_pipeline.validation.engine import DuckDBExecutionEngine, in_memory_engine
 from exit_pipeline.validation.suites import Rule
 
 EXAMPLES = 5
@@ -93,40 +93,47 @@ def validate(
     home.spill.mkdir(parents=True, exist_ok=True)
     engine = in_memory_engine(settings.memory_limit, settings.threads, str(home.spill))
     try:
-        rows = _make_view(engine, table, files, partitions)
+        rows, names = _make_view(engine, table, files, partitions)
         context = gx.get_context(mode="ephemeral")
         context.variables.progress_bars = ProgressBarsConfig(globally=False)
         found = _run(context, engine, table, rules)
         again = [i for i, one in found.items() if not one.success and _column(rules[i])]
-        examples = _examples(engine, table, [rules[i] for i in again], rows) if again else []
+        examples = _examples(engine, table, [rules[i] for i in again], names) if again else []
         by_rule = dict(zip(again, examples, strict=True))
         outcomes = [_outcome(rules[i], found[i], by_rule.get(i, [])) for i in sorted(found)]
         return ValidationReport(table, rows, outcomes, write_docs(context, table, home))
     finally:
-        engine.dispose()
+        engine.engine.dispose()
 
 
 def _make_view(
-    engine: sa.Engine, table: str, files: Sequence[str], partitions: Sequence[str]
-) -> int:
+    engine: DuckDBExecutionEngine, table: str, files: Sequence[str], partitions: Sequence[str]
+) -> tuple[int, list[str]]:
+    """Makes a view over the files; returns its number of rows and its columns."""
     scan = render("_files", files=files, partitions=partitions)
     try:
-        with engine.begin() as connection:
+        with engine.get_connection() as connection:
             connection.exec_driver_sql("load icu")
             connection.exec_driver_sql("set TimeZone = 'UTC'")
             connection.exec_driver_sql(f"create view {quoted(table)} as {scan}")
-            count = connection.exec_driver_sql(f"select count(*) from {quoted(table)}").fetchone()
+            count = connection.exec_driver_sql(f"select count(*) from {quoted(table)}").scalar_one()
+            described = connection.exec_driver_sql(f"describe {quoted(table)}").fetchall()
+            connection.commit()  # so that the other connections of GX see the view
+            return int(count), [str(row[0]) for row in described]
     except sa.exc.SQLAlchemyError as error:
         raise ValidationRunError(
             f"the files of {table!r} cannot be read: {error.__cause__ or error}",
             where=table,
             mend="materialize the table again",
         ) from error
-    return int(count[0]) if count else 0
 
 
 def _run(
-    context: Any, engine: sa.Engine, table: str, rules: Sequence[Rule], key: str | None = None
+    context: Any,
+    engine: DuckDBExecutionEngine,
+    table: str,
+    rules: Sequence[Rule],
+    key: str | None = None,
 ) -> dict[int, Any]:
     """Runs the rules; returns GX's result of each by its number.
 
@@ -171,11 +178,10 @@ def _raise_if_not_run(table: str, rule: Rule, info: dict[str, Any]) -> None:
             )
 
 
-def _examples(engine: sa.Engine, table: str, rules: list[Rule], rows: int) -> list[list[str]]:
+def _examples(
+    engine: DuckDBExecutionEngine, table: str, rules: list[Rule], names: list[str]
+) -> list[list[str]]:
     """Rows that break each rule, by the table's first column that names rows."""
-    with engine.connect() as connection:
-        cursor = connection.exec_driver_sql(f"select * from {quoted(table)} limit 0")
-        names = list(cursor.keys())
     key = next((name for name in KEYS if name in names), names[0])
     found = _run(gx.get_context(mode="ephemeral"), engine, table, rules, key)
     lists = [found[i].result.get("partial_unexpected_index_list") or [] for i in sorted(found)]
