@@ -150,6 +150,7 @@ def pandas_asof(home: str) -> dict[str, float]:
         lake.view(connection, "items")
         with watched() as found:
             rows = connection.sql(render("bench_pandas_rows")).df()
+            rows["ts"] = rows["ts"].astype("datetime64[ns, UTC]")
             rows["key"] = rows["user_id"] + "|" + rows["category"]
             shown = rows[rows["domain"] == "feed"].sort_values("ts")
             for source in ("search", "channel"):

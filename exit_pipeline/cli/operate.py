@@ -23,6 +23,7 @@ from exit_pipeline.cli.output import (
     progress,
     use_profile,
 )
+from exit_pipeline.errors import UsageError
 
 STACK = ("dagster", "duckdb", "deltalake", "feast", "great-expectations", "mlflow", "torch")
 OPTIONAL = {
@@ -33,7 +34,7 @@ OPTIONAL = {
 
 def register(app: typer.Typer) -> None:
     """Adds these commands to the application."""
-    for command in (demo, ui, doctor):
+    for command in (demo, ui, doctor, bench):
         app.command()(command)
 
 
@@ -114,6 +115,33 @@ def ui(
         [dagster, "dev", "-m", "assets.definitions", "-h", host, "-p", str(port)],
         environment,
     )
+
+
+def bench(
+    name: Annotated[str, typer.Argument(help="labels, features, validation or pipeline.")],
+    rows: Annotated[
+        int | None, typer.Option(min=1000, help="Size; each bench has its own.")
+    ] = None,
+    quick: Annotated[bool, typer.Option("--quick", help="A small size, once.")] = False,
+    json: Json = False,
+) -> None:
+    """Measures the product beside its floor and its peers, in one run."""
+    from importlib import import_module
+
+    from exit_pipeline.bench import BENCHES
+
+    if name not in BENCHES:
+        raise UsageError(f"there is no bench {name!r}", mend=f"one of {', '.join(BENCHES)}")
+    size = {} if rows is None else {"rows": rows}
+    with progress(f"measuring {name}", quiet=json):
+        found = import_module(f"exit_pipeline.bench.{name}").run(**size, quick=quick)
+    if json:
+        emit(found)
+        return
+    table = Table("figure", "value")
+    for key, value in {**found["ratios"], **found["figures"]}.items():
+        table.add_row(key, "absent" if value is None else str(value))
+    console.print(table)
 
 
 def doctor(json: Json = False) -> None:

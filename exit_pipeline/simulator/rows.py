@@ -32,6 +32,8 @@ def day_start_us(world: World, day: int) -> int:
 
 def names(prefix: str, numbers: np.ndarray, width: int = 7) -> np.ndarray:
     """`u0000012` and the like, for an array of numbers."""
+    if not len(numbers):
+        return np.array([], dtype=str)
     return np.char.add(prefix, np.char.zfill(numbers.astype(f"U{width}"), width))
 
 

@@ -1,0 +1,64 @@
+"""The whole: the demo, loading the definitions, and what a day of a backfill takes."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+from exit_pipeline.bench.measure import measure, report, watched
+from exit_pipeline.settings import load_settings
+from exit_pipeline.simulator import SimulationConfig, simulate
+
+HERE = "exit_pipeline.bench.pipeline"
+COMMAND = [sys.executable, "-c", "from exit_pipeline.cli.main import main; main()"]
+
+
+def run(rows: int = 130_000, quick: bool = False) -> dict[str, Any]:
+    """Measures the demo, the definitions and a backfill.
+
+    Args:
+        rows: Exposures of the backfill's log, about.
+        quick: A tenth of them, and no demo.
+    """
+    rows = rows // 10 if quick else rows
+    definitions = measure({"load": (f"{HERE}:definitions", {})}, 1 if quick else 3)["load"]
+    with tempfile.TemporaryDirectory(prefix="bench-pipeline-") as folder:
+        home = Path(folder) / "backfill"
+        config = SimulationConfig(days=28, users=max(rows // 168, 50), items=480)
+        simulate(config, load_settings(home=home).home_of("simulated").landing)
+        select = "group:ingest, group:labels, group:features"
+        backfill = _seconds(home, "run", "--select", select)
+        demo = None if quick else _seconds(Path(folder) / "demo", "demo")
+    return report(
+        "pipeline",
+        {"exposures": rows, "days": config.days},
+        {"definitions": definitions, "backfill_seconds": backfill, "demo_seconds": demo},
+        None,
+        {},
+        {},
+        {
+            "demo_seconds": demo,
+            "definitions_cpu_seconds": definitions["cpu_s"],
+            "backfill_seconds_per_day": round(backfill / config.days, 3),
+        },
+    )
+
+
+def definitions() -> dict[str, float]:
+    """Loads the code location."""
+    with watched() as found:
+        import assets.definitions  # noqa: F401
+    return found
+
+
+def _seconds(home: Path, *arguments: str) -> float:
+    home.mkdir(parents=True, exist_ok=True)
+    started = time.perf_counter()
+    environment = {**os.environ, "EXIT_HOME": str(home)}
+    subprocess.run([*COMMAND, *arguments], env=environment, check=True, stdout=subprocess.DEVNULL)
+    return round(time.perf_counter() - started, 1)
