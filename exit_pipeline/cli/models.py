@@ -171,14 +171,17 @@ def print_ranking(ranking: Any) -> None:
         name = (str(item.rank), item.item_id, item.unit or "")
         table.add_row(*name, f"{item.score:.4f}", own, *carried)
     console.print(table)
-    for item in ranking.items[:1]:
-        _print_why(item)
+    if ranking.items:
+        _print_why(ranking.items[0])
+        most = max(ranking.items, key=lambda item: sum(item.carry.values()))
+        if most is not ranking.items[0] and sum(most.carry.values()) > 0:
+            _print_why(most)
 
 
 def _print_why(item: Any) -> None:
-    """Says in words and numbers how the first item came by its score."""
+    """Says in words and numbers how an item came by its score."""
     total = item.own + item.bias + sum(item.carry.values())
-    console.print(f"why {item.item_id} comes first: score {item.score:.4f}, logit {total:+.3f} =")
+    console.print(f"why {item.item_id} is #{item.rank}: score {item.score:.4f}, logit {total:+.3f} =")
     console.print(f"  own interest {item.own:+.3f}, calibration {item.bias:+.3f}")
     for source, carried in item.carry.items():
         console.print(

@@ -62,7 +62,7 @@ def demo(
 
         ranker = Ranker(settings, lake, profile)
         ranking = ranker.rank(
-            busy_user(settings, lake), {"hour_band": "evening", "place": "home"}, k=5
+            telling_user(settings, lake, profile), {"hour_band": "evening", "place": "home"}, k=5
         )
     seconds = round(time.perf_counter() - started, 1)
     places = {
@@ -83,13 +83,15 @@ def demo(
     console.print(f"  data docs     {places['data_docs']}")
 
 
-def busy_user(settings: Any, lake: Any) -> str:
-    """Returns a user whose interest is fresh, so that there is something to explain."""
+def telling_user(settings: Any, lake: Any, profile: Any) -> str:
+    """Returns a user whose fresh source interest carries over, so that there is much to explain."""
     from exit_pipeline.lake import connect, render
 
     with connect(settings, lake.home) as connection:
         lake.view(connection, "user_interest")
-        return connection.execute(render("busy_user")).fetchone()[0]  # type: ignore[index]
+        lake.view(connection, "scene_features")
+        query = render("telling_user", sources=tuple(profile.spec.sources))
+        return connection.execute(query).fetchone()[0]  # type: ignore[index]
 
 
 def ui(
