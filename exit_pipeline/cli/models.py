@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Annotated, Any
 
 import typer
@@ -160,7 +161,7 @@ def print_ranking(ranking: Any) -> None:
     """Prints a ranking: each score as own interest, what each source carries, and the bias."""
     scene = ", ".join(f"{name} {value}" for name, value in ranking.scene.items())
     console.print(f"{ranking.user_id} · {scene} · model version {ranking.model_version}")
-    console.print(f"interest as of {ranking.features_as_of or 'never'}, asked at {ranking.at}")
+    console.print(f"interest as of {_minute(ranking.features_as_of)}, asked {_minute(ranking.at)}")
     for flag in ranking.flags:
         console.print(f"  note: {flag}")
     sources = list(ranking.items[0].carry) if ranking.items else []
@@ -178,10 +179,15 @@ def print_ranking(ranking: Any) -> None:
             _print_why(most)
 
 
+def _minute(moment: str | None) -> str:
+    return f"{datetime.fromisoformat(moment):%Y-%m-%d %H:%M} UTC" if moment else "never"
+
+
 def _print_why(item: Any) -> None:
     """Says in words and numbers how an item came by its score."""
     total = item.own + item.bias + sum(item.carry.values())
-    console.print(f"why {item.item_id} is #{item.rank}: score {item.score:.4f}, logit {total:+.3f} =")
+    name = f"why {item.item_id} is #{item.rank}"
+    console.print(f"{name}: score {item.score:.4f}, logit {total:+.3f} =")
     console.print(f"  own interest {item.own:+.3f}, calibration {item.bias:+.3f}")
     for source, carried in item.carry.items():
         console.print(
