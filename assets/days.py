@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from dagster import (
     AssetExecutionContext,
+    AssetKey,
     AssetMaterialization,
     DataVersion,
     MaterializeResult,
@@ -17,6 +18,7 @@ from dagster import (
     TableColumn,
     TableSchema,
 )
+from dagster._core.definitions.data_version import DATA_VERSION_TAG
 
 from assets.resources import Pipeline
 
@@ -59,43 +61,52 @@ def build_days(
     started = time.perf_counter()
     states = build(pipeline.connect(), lake, pipeline.profile, first, min(last, newest))
     shared = table_metadata(lake, table, time.perf_counter() - started)
-    yield from report_days(context, states, shared, whole=last <= newest)
+    if last <= newest:
+        yield whole_range(context.asset_key, states, shared)
+    else:
+        context.log.info(f"days after {newest} are skipped: they are not mature yet")
+    yield from each_day(context, context.asset_key, states, shared)
 
 
-def report_days(
+def whole_range(
+    key: AssetKey, states: Mapping[date, DayState], shared: Mapping[str, Any]
+) -> MaterializeResult:
+    """What Dagster records of all days of a run at once, so that what hangs on them goes on."""
+    version = DataVersion(_combined(states))
+    return MaterializeResult(asset_key=key, metadata=dict(shared), data_version=version)
+
+
+def each_day(
     context: AssetExecutionContext,
+    key: AssetKey,
     states: Mapping[date, DayState],
     shared: Mapping[str, Any],
-    *,
-    whole: bool = True,
     details: Mapping[date, Mapping[str, Any]] | None = None,
-) -> Iterator[MaterializeResult | AssetMaterialization]:
-    """Yields what Dagster records of each day: rows, content hash as data version, metadata."""
-    per_day = {
-        day.isoformat(): {
-            "dagster/partition_row_count": state.rows,
-            "content_hash": state.hash,
-            **(details or {}).get(day, {}),
-        }
-        for day, state in states.items()
-    }
-    if whole:
-        for key, metadata in per_day.items():
-            context.add_asset_metadata(metadata, partition_key=key)
-        version = combined_version(states)
-        yield MaterializeResult(metadata=dict(shared), data_version=DataVersion(version))
-        return
-    context.log.info(f"days after {max(per_day)} are skipped: they are not mature yet")
-    for key, metadata in per_day.items():
+) -> Iterator[AssetMaterialization]:
+    """Yields what Dagster records of each day: its rows, and its content hash as data version.
+
+    Dagster gives all days of a run one data version. A record of its own for each day is what
+    lets a day that came out the same set nothing off, whatever days it was built with. Where the
+    inputs are known (the run's own record), they are said of each day too.
+    """
+    told = context.instance.get_latest_materialization_event(key)
+    ours = told is not None and told.run_id == context.run.run_id
+    tags = dict(told.asset_materialization.tags or {}) if ours else {}
+    for day, state in states.items():
         yield AssetMaterialization(
-            context.asset_key,
-            partition=key,
-            metadata={**shared, **metadata},
-            tags={"dagster/data_version": metadata["content_hash"]},
+            key,
+            partition=day.isoformat(),
+            metadata={
+                **shared,
+                "dagster/partition_row_count": state.rows,
+                "content_hash": state.hash,
+                **(details or {}).get(day, {}),
+            },
+            tags={**tags, DATA_VERSION_TAG: state.hash},
         )
 
 
-def combined_version(states: Mapping[date, DayState]) -> str:
+def _combined(states: Mapping[date, DayState]) -> str:
     """The content hash of one day, or a hash over the content hashes of several."""
     hashes = [states[day].hash for day in sorted(states)]
     return hashes[0] if len(hashes) == 1 else hashlib.sha256("".join(hashes).encode()).hexdigest()

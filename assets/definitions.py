@@ -7,9 +7,12 @@ from datetime import timedelta
 from dagster import (
     AssetCheckKey,
     AssetsDefinition,
+    AssetSelection,
     AssetSpec,
     AutomationCondition,
+    AutomationConditionSensorDefinition,
     BackfillPolicy,
+    DefaultSensorStatus,
     Definitions,
     in_process_executor,
     multiprocess_executor,
@@ -23,30 +26,41 @@ from exit_pipeline import __version__
 OWNER = "team:recommendations"
 _SETTLING = timedelta(days=PIPELINE.profile.spec.labels.maturity_days + 1)
 
-# What hangs on new data follows it, unless a blocking check said no. A label day is never the
-# newest one: it waits for the days that make it mature.
+# A day whose content hash is what it was before sets nothing off.
+_NEW_CONTENT = AutomationCondition.any_deps_match(AutomationCondition.data_version_changed())
+_AT_REST = ~AutomationCondition.any_deps_in_progress() & ~AutomationCondition.in_progress()
+_CHECKED = AutomationCondition.all_deps_blocking_checks_passed()
+
+# What hangs on new data follows it, unless a blocking check said no.
 FOLLOW = (
-    AutomationCondition.eager().replace(
-        AutomationCondition.in_latest_time_window(),
-        AutomationCondition.in_latest_time_window(_SETTLING),
-    )
-    & AutomationCondition.all_deps_blocking_checks_passed()
-)
+    AutomationCondition.in_latest_time_window(_SETTLING)
+    & (AutomationCondition.newly_missing() | _NEW_CONTENT).since_last_handled()
+    & ~AutomationCondition.any_deps_missing()
+    & _AT_REST
+    & _CHECKED
+).with_label("follow new content")
+REFRESH = (_NEW_CONTENT.since_last_handled() & _AT_REST & _CHECKED).with_label("bring it online")
 
 
 def _with_policies(definition: AssetsDefinition) -> AssetsDefinition:
     """Applies what holds for every asset: owner, code version, automation, single-run backfills."""
 
     def policies(spec: AssetSpec) -> AssetSpec:
-        follows = spec.partitions_def is not None and spec.deps
         return spec.replace_attributes(
             owners=[OWNER],
             code_version=f"{__version__}:{PIPELINE.profile.hash[:12]}",
-            automation_condition=FOLLOW if follows else None,
+            automation_condition=_automation(spec),
         )
 
     backfills = BackfillPolicy.single_run() if definition.partitions_def else None
     return definition.map_asset_specs(policies).with_attributes(backfill_policy=backfills)
+
+
+def _automation(spec: AssetSpec) -> AutomationCondition | None:
+    if spec.group_name == "online":
+        return REFRESH
+    # Landing is read when a schedule says so, and models are trained on a schedule of their own.
+    return FOLLOW if spec.partitions_def is not None and spec.deps else None
 
 
 ASSETS = [
@@ -67,6 +81,14 @@ defs = Definitions(
     asset_checks=checks.CHECKS,
     jobs=JOBS,
     schedules=SCHEDULES,
+    sensors=[
+        AutomationConditionSensorDefinition(
+            "automation",
+            target=AssetSelection.all(),
+            default_status=DefaultSensorStatus.RUNNING,
+            description="Asks for what follows new content.",
+        )
+    ],
     resources={"pipeline": PIPELINE},
     executor=(
         in_process_executor

@@ -5,7 +5,7 @@ from functools import partial
 from dagster import AssetDep, AssetExecutionContext, Nothing, ResourceParam, asset
 
 from assets.days import build_days
-from assets.partitions import daily, days, next_morning, window_of_events
+from assets.partitions import daily, days, mature, next_morning, window_of_events
 from assets.resources import Pipeline
 
 _DESCRIPTIONS = {
@@ -39,7 +39,7 @@ def _feature_asset(table: str, deps: list[AssetDep | str]):
 
 @asset(
     deps=[days("icl_labels"), days("impressions"), *(days(t, 1) for t in _DESCRIPTIONS)],
-    partitions_def=daily,
+    partitions_def=mature,
     group_name="features",
     kinds={"feast", "duckdb", "deltalake"},
     output_required=False,

@@ -2,12 +2,14 @@
 
 import time
 from collections.abc import Iterator
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from dagster import (
     AssetCheckResult,
     AssetCheckSpec,
     AssetExecutionContext,
+    AssetKey,
+    AssetMaterialization,
     AssetSpec,
     DataVersion,
     MaterializeResult,
@@ -16,9 +18,12 @@ from dagster import (
     multi_asset,
 )
 
-from assets.days import asked_days, combined_version, table_metadata
+from assets.days import asked_days, each_day, table_metadata, whole_range
 from assets.partitions import daily
 from assets.resources import Pipeline
+
+if TYPE_CHECKING:
+    from exit_pipeline.ingest import IngestReport
 
 BALANCED = "rows_accounted_for"
 
@@ -52,7 +57,7 @@ BALANCED = "rows_accounted_for"
 )
 def ingest(
     context: AssetExecutionContext, pipeline: ResourceParam[Pipeline]
-) -> Iterator[MaterializeResult | AssetCheckResult]:
+) -> Iterator[MaterializeResult | AssetMaterialization | AssetCheckResult]:
     """Reads landing days, from the oldest to the newest, into `events` and `quarantine`."""
     from exit_pipeline.ingest import ingest_days
     from exit_pipeline.lake.table import days_between
@@ -65,21 +70,12 @@ def ingest(
         context.log.info(f"{report.day}: {report.summary}")
     seconds = time.perf_counter() - started
     for table in ("events", "quarantine"):
-        states = {day: s for day, s in lake.days(table).items() if day in {r.day for r in reports}}
-        for report in reports:
-            metadata: dict[str, Any] = {
-                "dagster/partition_row_count": states[report.day].rows,
-                "content_hash": states[report.day].hash,
-                **(report.to_metadata() if table == "events" else {"rules": report.quarantine}),
-            }
-            context.add_asset_metadata(
-                metadata, asset_key=table, partition_key=report.day.isoformat()
-            )
-        yield MaterializeResult(
-            asset_key=table,
-            metadata=table_metadata(lake, table, seconds),
-            data_version=DataVersion(combined_version(states)),
-        )
+        key, stored = AssetKey(table), lake.days(table)
+        states = {report.day: stored[report.day] for report in reports}
+        details = {r.day: _details(table, r) for r in reports}
+        shared = table_metadata(lake, table, seconds)
+        yield whole_range(key, states, shared)
+        yield from each_day(context, key, states, shared, details)
     unbalanced = [report.summary for report in reports if not report.balanced]
     yield AssetCheckResult(
         asset_key="events",
@@ -87,6 +83,10 @@ def ingest(
         passed=not unbalanced,
         metadata={"days": len(reports), "unbalanced": unbalanced},
     )
+
+
+def _details(table: str, report: "IngestReport") -> dict[str, Any]:
+    return report.to_metadata() if table == "events" else {"rules": report.quarantine}
 
 
 def _attributes(table: str, description: str):

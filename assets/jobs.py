@@ -1,13 +1,19 @@
 """Jobs and the schedules that start them."""
 
-from datetime import timedelta
+from datetime import date, timedelta
 
 from dagster import (
+    AssetKey,
     AssetSelection,
+    DefaultScheduleStatus,
+    Field,
+    OpExecutionContext,
     RunRequest,
     ScheduleEvaluationContext,
     SkipReason,
     define_asset_job,
+    job,
+    op,
     schedule,
 )
 
@@ -15,7 +21,7 @@ from assets.partitions import daily
 from assets.resources import PIPELINE
 
 _SCHEDULE = PIPELINE.profile.spec.schedule
-_DAILY = AssetSelection.groups("ingest", "labels", "features")
+_DAILY = "group:ingest, group:labels, group:features"
 _LANDED = AssetSelection.groups("ingest") | AssetSelection.assets(
     "user_features", "item_features", "user_interest"
 )
@@ -26,9 +32,6 @@ daily_ingest = define_asset_job(
     partitions_def=daily,
     description="The events of day D and the features made of them. Labels of D − 1 and what "
     "hangs on them follow by their automation conditions, once D has landed.",
-)
-backfill = define_asset_job(
-    "backfill", _DAILY, partitions_def=daily, description="Every daily table, over a range of days."
 )
 
 retrain = define_asset_job(
@@ -41,7 +44,30 @@ refresh_online = define_asset_job(
 )
 
 
-@schedule(job=daily_ingest, cron_schedule=_SCHEDULE.daily, execution_timezone="UTC")
+_DAY = Field(str, description="A landing day, YYYY-MM-DD.")
+
+
+@op(config_schema={"first": _DAY, "last": _DAY})
+def rebuild(context: OpExecutionContext) -> None:
+    """Materializes every daily table, a run a stage, with the days that late rows re-open."""
+    from assets.run import run_graph
+
+    first, last = (date.fromisoformat(context.op_config[key]) for key in ("first", "last"))
+    run_graph(first, last, _DAILY, lambda stage: context.log.info(stage.title))
+
+
+@job(description="Every daily table over a range of landing days, as `exit-pipeline run` does it.")
+def backfill() -> None:
+    """Rebuilds a range of days."""
+    rebuild()
+
+
+@schedule(
+    job=daily_ingest,
+    cron_schedule=_SCHEDULE.daily,
+    execution_timezone="UTC",
+    default_status=DefaultScheduleStatus.RUNNING,
+)
 def daily_schedule(context: ScheduleEvaluationContext) -> RunRequest | SkipReason:
     """Ingests the day that ended last, if it is one of the log's."""
     day = (context.scheduled_execution_time - timedelta(days=1)).date().isoformat()
@@ -50,9 +76,22 @@ def daily_schedule(context: ScheduleEvaluationContext) -> RunRequest | SkipReaso
     return RunRequest(partition_key=day, run_key=day)
 
 
-@schedule(job=retrain, cron_schedule=_SCHEDULE.retrain, execution_timezone="UTC")
-def retrain_schedule(context: ScheduleEvaluationContext) -> RunRequest:
-    """Retrains once a day, after the day's labels."""
+@schedule(
+    job=retrain,
+    cron_schedule=_SCHEDULE.retrain,
+    execution_timezone="UTC",
+    default_status=DefaultScheduleStatus.RUNNING,
+)
+def retrain_schedule(context: ScheduleEvaluationContext) -> RunRequest | SkipReason:
+    """Retrains once a day, after the day's labels, if there are new training rows."""
+    rows, model = (
+        context.instance.get_latest_materialization_event(AssetKey(name))
+        for name in ("training_set", "candidate_model")
+    )
+    if rows is None:
+        return SkipReason("there are no training rows yet")
+    if model is not None and model.timestamp > rows.timestamp:
+        return SkipReason("no training rows are newer than the last candidate")
     return RunRequest(run_key=context.scheduled_execution_time.isoformat())
 
 

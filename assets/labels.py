@@ -6,17 +6,17 @@ from dagster import AssetExecutionContext, Nothing, ResourceParam, asset
 
 from assets.days import build_days
 from assets.partitions import (
-    daily,
     days,
     events_of_impressions,
     events_of_source_interest,
     impressions_of_source_interest,
     known_on_the_morning,
+    mature,
+    mornings,
 )
 from assets.resources import Pipeline
 
 _COMMON: dict[str, Any] = {
-    "partitions_def": daily,
     "group_name": "labels",
     "kinds": {"duckdb", "deltalake"},
     "output_required": False,
@@ -24,7 +24,7 @@ _COMMON: dict[str, Any] = {
 }
 
 
-@asset(deps=[events_of_impressions, "items", "users"], **_COMMON)
+@asset(deps=[events_of_impressions, "items", "users"], partitions_def=mature, **_COMMON)
 def impressions(context: AssetExecutionContext, pipeline: ResourceParam[Pipeline]):
     """Each target exposure with the outcome attributed to it."""
     from exit_pipeline.labels import build_impressions, last_mature
@@ -33,7 +33,11 @@ def impressions(context: AssetExecutionContext, pipeline: ResourceParam[Pipeline
     yield from build_days(context, pipeline, build_impressions, newest)
 
 
-@asset(deps=[impressions_of_source_interest, events_of_source_interest, "items"], **_COMMON)
+@asset(
+    deps=[impressions_of_source_interest, events_of_source_interest, "items"],
+    partitions_def=mature,
+    **_COMMON,
+)
 def source_interest(context: AssetExecutionContext, pipeline: ResourceParam[Pipeline]):
     """What the user showed in each source before and after each exposure."""
     from exit_pipeline.labels import build_source_interest, newest_day
@@ -43,7 +47,9 @@ def source_interest(context: AssetExecutionContext, pipeline: ResourceParam[Pipe
 
 
 @asset(
-    deps=[known_on_the_morning("impressions"), known_on_the_morning("source_interest")], **_COMMON
+    deps=[known_on_the_morning("impressions"), known_on_the_morning("source_interest")],
+    partitions_def=mornings,
+    **_COMMON,
 )
 def group_consistency(context: AssetExecutionContext, pipeline: ResourceParam[Pipeline]):
     """Does a group carry such interest over? As known on the morning of each day."""
@@ -53,7 +59,11 @@ def group_consistency(context: AssetExecutionContext, pipeline: ResourceParam[Pi
     yield from build_days(context, pipeline, build_group_consistency, newest)
 
 
-@asset(deps=[days("impressions"), days("source_interest"), days("group_consistency")], **_COMMON)
+@asset(
+    deps=[days("impressions"), days("source_interest"), days("group_consistency")],
+    partitions_def=mature,
+    **_COMMON,
+)
 def icl_labels(context: AssetExecutionContext, pipeline: ResourceParam[Pipeline]):
     """The Interest Combination Label of each mature exposure, and its parts."""
     from exit_pipeline.labels import build_icl_labels, newest_day

@@ -12,13 +12,22 @@ _SPEC = PIPELINE.profile.spec
 _LABELS = _SPEC.labels
 _MOVED = _SPEC.landing.lateness_days + _LABELS.horizon_days
 
-daily = DailyPartitionsDefinition(
-    start_date=_SPEC.start.isoformat(),
-    # The morning after the last day is a day of group statistics too.
-    end_date=(_SPEC.end + timedelta(days=2)).isoformat() if _SPEC.end else None,
-    timezone="UTC",
-    end_offset=1,  # group statistics of today are known this morning
-)
+
+def _days_of_the_log(after: int) -> DailyPartitionsDefinition:
+    """The days of the log, and `after` more (or fewer); the last one ended before now, likewise."""
+    extra = timedelta(days=1 + after)
+    return DailyPartitionsDefinition(
+        start_date=_SPEC.start.isoformat(),
+        end_date=(_SPEC.end + extra).isoformat() if _SPEC.end else None,
+        end_offset=after,
+        timezone="UTC",
+    )
+
+
+# A day that cannot be materialized yet is no partition yet: «materialize all» means what it says.
+daily = _days_of_the_log(0)
+mature = _days_of_the_log(-_LABELS.horizon_days)
+mornings = _days_of_the_log(1)  # group statistics of a day are known on its morning
 
 
 def days(asset: str, before: int = 0, after: int = 0) -> AssetDep:

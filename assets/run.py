@@ -3,25 +3,38 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import date, timedelta
 
-from dagster import AssetSelection, DagsterInstance, ExecuteInProcessResult, materialize
+from dagster import (
+    AssetSelection,
+    DagsterInstance,
+    ExecuteInProcessResult,
+    RunsFilter,
+    materialize,
+)
 from dagster._core.definitions.asset_selection import DagsterInvalidAssetSelectionError
 from dagster._core.errors import DagsterInvalidSubsetError
+from dagster._core.storage.dagster_run import IN_PROGRESS_RUN_STATUSES
 
 from assets.checks import CHECKS
 from assets.definitions import ASSETS, defs
 from assets.resources import PIPELINE
-from exit_pipeline.errors import ExitPipelineError, UsageError
+from exit_pipeline.errors import ExitPipelineError, LakeError, UsageError
 from exit_pipeline.ingest import landed_days
 from exit_pipeline.labels import last_landed, last_mature
+from exit_pipeline.lock import exclusive
 from exit_pipeline.settings import Home
 
 INSTANCE_SETTINGS = """\
 telemetry: {enabled: false}
 nux: {enabled: false}
+# Training holds the only place of its pool; a run whose process died gives it back.
+concurrency: {pools: {default_limit: 1}}
+run_monitoring: {enabled: true, free_slots_after_run_end_seconds: 60}
 """
+BY_COMMAND = {"exit/started_by": "run"}
 DAY = timedelta(days=1)
 LANDED = ("events", "quarantine", "items", "users")
 AS_LANDED = ("user_features", "item_features", "user_interest")
@@ -75,14 +88,16 @@ def run_graph(
 
     Raises:
         UsageError: Nothing has landed, or the days or the selection do not fit.
+        LakeError: Another such run is going on in this home.
         ExitPipelineError: A step failed; the error is the step's own.
     """
     first, last = _days(first, last)
     chosen = _chosen(select)
-    if full_refresh:
-        PIPELINE.lake("refresh").forget()
     done = []
-    with open_instance(PIPELINE.home) as instance:
+    with _only_run(PIPELINE.home), open_instance(PIPELINE.home) as instance:
+        _close_dead_runs(instance)
+        if full_refresh:
+            PIPELINE.lake("refresh").forget()
         for plan in _stages(first, last):
             assets = tuple(name for name in plan.assets if name in chosen)
             if not assets or (plan.first and plan.last and plan.first > plan.last):
@@ -92,6 +107,23 @@ def run_graph(
             _materialize(stage, instance)
             done.append(stage)
     return done
+
+
+def _only_run(home: Home) -> AbstractContextManager[None]:
+    refusal = LakeError(
+        "another run is going on in this home",
+        where=str(home.root),
+        mend="wait for it to end, or name another home with EXIT_HOME",
+    )
+    return exclusive(home.dagster / "run.lock", 0, refusal)
+
+
+def _close_dead_runs(instance: DagsterInstance) -> None:
+    """Ends runs whose process died: no other one is alive, or it would hold the lock."""
+    dead = RunsFilter(statuses=IN_PROGRESS_RUN_STATUSES, tags=BY_COMMAND)
+    for run in instance.get_runs(dead):
+        instance.report_run_failed(run, "its process died; the next run went on from what is whole")
+        instance.event_log_storage.free_concurrency_slots_for_run(run.run_id)
 
 
 def _stages(first: date, last: date) -> Iterator[Stage]:
@@ -121,9 +153,9 @@ def _reopened(first: date, last: date) -> date:
 
 
 def _materialize(stage: Stage, instance: DagsterInstance) -> ExecuteInProcessResult:
-    tags = {}
+    tags = dict(BY_COMMAND)
     if stage.first and stage.last:
-        tags = {
+        tags |= {
             "dagster/asset_partition_range_start": stage.first.isoformat(),
             "dagster/asset_partition_range_end": stage.last.isoformat(),
         }

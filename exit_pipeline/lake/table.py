@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import fcntl
 import json
-import time
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from datetime import date, timedelta
 from pathlib import Path
@@ -26,6 +24,7 @@ from deltalake.exceptions import DeltaError, TableNotFoundError
 from exit_pipeline import __version__
 from exit_pipeline.errors import LakeError
 from exit_pipeline.lake.duck import quoted, render
+from exit_pipeline.lock import exclusive
 from exit_pipeline.settings import Home
 
 BATCH_ROWS = 131_072
@@ -227,26 +226,14 @@ class Lake:
                 mend="if the profile's columns changed, run again with --full-refresh",
             ) from error
 
-    @contextmanager
-    def _writer(self, name: str) -> Iterator[None]:
-        """One writer of a table at a time, over all processes of this machine."""
-        lock = self.home.lake / ".locks" / name
-        lock.parent.mkdir(parents=True, exist_ok=True)
-        with lock.open("w") as handle:
-            deadline = time.monotonic() + LOCK_SECONDS
-            while True:
-                try:
-                    fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                    break
-                except BlockingIOError as error:
-                    if time.monotonic() > deadline:
-                        raise LakeError(
-                            f"another run has been writing {name!r} for {LOCK_SECONDS:.0f} s",
-                            where=str(self.folder(name)),
-                            mend="wait for that run to end, then run again",
-                        ) from error
-                    time.sleep(0.05)
-            yield
+    def _writer(self, name: str) -> AbstractContextManager[None]:
+        """One writer of a table at a time."""
+        refusal = LakeError(
+            f"another run has been writing {name!r} for {LOCK_SECONDS:.0f} s",
+            where=str(self.folder(name)),
+            mend="wait for that run to end, then run again",
+        )
+        return exclusive(self.home.lake / ".locks" / name, LOCK_SECONDS, refusal)
 
 
 def _day_states(
