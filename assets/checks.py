@@ -1,5 +1,7 @@
 """Great Expectations between the stages, as blocking checks."""
 
+from datetime import date
+
 from dagster import (
     AssetCheckExecutionContext,
     AssetCheckResult,
@@ -11,26 +13,15 @@ from dagster import (
 )
 
 from assets.resources import Pipeline
+from exit_pipeline.validation import EXPECTATIONS, SUITES
 
-TABLES = (
-    "events",
-    "impressions",
-    "source_interest",
-    "group_consistency",
-    "icl_labels",
-    "user_features",
-    "item_features",
-    "scene_features",
-    "user_interest",
-    "training_set",
-)
 RANGE = ("dagster/asset_partition_range_start", "dagster/asset_partition_range_end")
 
 
 def _check(table: str) -> AssetChecksDefinition:
     @asset_check(
         asset=table,
-        name="great_expectations",
+        name=EXPECTATIONS,
         blocking=True,
         description=f"What {table} must hold, checked where it lies.",
     )
@@ -38,15 +29,12 @@ def _check(table: str) -> AssetChecksDefinition:
         context: AssetCheckExecutionContext, pipeline: ResourceParam[Pipeline]
     ) -> AssetCheckResult:
         from exit_pipeline.errors import ValidationRunError
-        from exit_pipeline.validation import rules_for, validate
+        from exit_pipeline.validation.run import validate_days
 
         lake = pipeline.lake(context.run.run_id)
-        rules = rules_for(table, pipeline.profile.spec)
+        days = _days(context) if lake.partitions(table) else None
         try:
-            files = lake.files(table, _days(context, lake.partitions(table)[0]))
-            report = validate(
-                table, files, lake.partitions(table), rules, pipeline.settings, pipeline.home
-            )
+            report = validate_days(table, lake, pipeline.profile.spec, pipeline.settings, days)
         except ValidationRunError as error:
             # No verdict on the data: the check itself failed, and says so.
             return AssetCheckResult(
@@ -68,16 +56,12 @@ def _check(table: str) -> AssetChecksDefinition:
     return great_expectations
 
 
-def _days(context: AssetCheckExecutionContext, column: str) -> list[tuple]:
-    """The days of this run, as filters; a check without days looks at the whole table."""
-    from datetime import date
-
+def _days(context: AssetCheckExecutionContext) -> tuple[date, date] | None:
+    """The days of this run; a check that is run by itself looks at the whole table."""
     tags = context.run.tags
     first = tags.get(RANGE[0], tags.get("dagster/partition"))
     last = tags.get(RANGE[1], tags.get("dagster/partition"))
-    if first is None or last is None:
-        return []
-    return [(column, ">=", date.fromisoformat(first)), (column, "<=", date.fromisoformat(last))]
+    return (date.fromisoformat(first), date.fromisoformat(last)) if first and last else None
 
 
-CHECKS = [_check(table) for table in TABLES]
+CHECKS = [_check(table) for table in SUITES]

@@ -16,14 +16,19 @@ from dagster import (
     MaterializeResult,
     MetadataValue,
     TableColumn,
+    TableColumnDep,
+    TableColumnLineage,
     TableSchema,
 )
 from dagster._core.definitions.data_version import DATA_VERSION_TAG
 
 from assets.resources import Pipeline
+from exit_pipeline.validation import BLOCKING
+from exit_pipeline.validation.verdicts import refuse_failed
 
 if TYPE_CHECKING:
     from exit_pipeline.lake import DayState, Lake
+    from exit_pipeline.profile import ProfileSpec
 
 Build = Callable[..., "dict[date, DayState]"]
 
@@ -58,14 +63,22 @@ def build_days(
         )
         return
     lake = pipeline.lake(context.run.run_id)
+    refuse_failed(lake, _checks_before(context), min(last, newest))
     started = time.perf_counter()
     states = build(pipeline.connect(), lake, pipeline.profile, first, min(last, newest))
-    shared = table_metadata(lake, table, time.perf_counter() - started)
+    shared = table_metadata(lake, pipeline.profile.spec, table, time.perf_counter() - started)
     if last <= newest:
         yield whole_range(context.asset_key, states, shared)
     else:
         context.log.info(f"days after {newest} are skipped: they are not mature yet")
     yield from each_day(context, context.asset_key, states, shared)
+
+
+def _checks_before(context: AssetExecutionContext) -> list[tuple[str, str]]:
+    """The blocking checks of what this table reads."""
+    key = context.asset_key
+    read = {dep.asset_key.path[-1] for dep in context.assets_def.specs_by_key[key].deps}
+    return [(table, check) for table, check in BLOCKING if table in read]
 
 
 def whole_range(
@@ -112,17 +125,19 @@ def _combined(states: Mapping[date, DayState]) -> str:
     return hashes[0] if len(hashes) == 1 else hashlib.sha256("".join(hashes).encode()).hexdigest()
 
 
-def table_metadata(lake: Lake, table: str, seconds: float) -> dict[str, Any]:
+def table_metadata(lake: Lake, spec: ProfileSpec, table: str, seconds: float) -> dict[str, Any]:
     """Returns what is shown of a table whatever the day: where it is, its columns, its inputs."""
-    schema = lake.open(table).schema()
-    columns = [
-        TableColumn(
-            field.name, str(field.type.type) if hasattr(field.type, "type") else str(field.type)
-        )
-        for field in schema.fields
-    ]
+    from exit_pipeline.columns import column_lineage
+
+    types = lake.columns(table)
+    columns = [TableColumn(name, kind) for name, kind in types.items()]
+    lineage = {
+        column: [TableColumnDep(AssetKey(source), name) for source, name in sources]
+        for column, sources in column_lineage(table, spec, lake.columns).items()
+    }
     return {
         "dagster/column_schema": TableSchema(columns=columns),
+        **({"dagster/column_lineage": TableColumnLineage(lineage)} if lineage else {}),
         "dagster/uri": MetadataValue.path(str(lake.folder(table))),
         "delta_version": lake.version(table),
         "input_versions": MetadataValue.json(dict(lake.inputs)),

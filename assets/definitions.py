@@ -5,7 +5,6 @@ from __future__ import annotations
 from datetime import timedelta
 
 from dagster import (
-    AssetCheckKey,
     AssetsDefinition,
     AssetSelection,
     AssetSpec,
@@ -68,12 +67,6 @@ ASSETS = [
     for module in (ingestion, labels, features, training, online)
     for definition in module.ASSETS
 ]
-
-
-def blocking_checks() -> list[AssetCheckKey]:
-    """Returns the keys of all blocking checks of this code location."""
-    graph = defs.resolve_asset_graph()
-    return [key for key in graph.asset_check_keys if graph.get_check_spec(key).blocking]
 
 
 defs = Definitions(

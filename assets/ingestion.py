@@ -21,11 +21,11 @@ from dagster import (
 from assets.days import asked_days, each_day, table_metadata, whole_range
 from assets.partitions import daily
 from assets.resources import Pipeline
+from exit_pipeline.validation import BALANCED
+from exit_pipeline.validation.verdicts import record
 
 if TYPE_CHECKING:
     from exit_pipeline.ingest import IngestReport
-
-BALANCED = "rows_accounted_for"
 
 
 @multi_asset(
@@ -73,9 +73,12 @@ def ingest(
         key, stored = AssetKey(table), lake.days(table)
         states = {report.day: stored[report.day] for report in reports}
         details = {r.day: _details(table, r) for r in reports}
-        shared = table_metadata(lake, table, seconds)
+        shared = table_metadata(lake, pipeline.profile.spec, table, seconds)
         yield whole_range(key, states, shared)
         yield from each_day(context, key, states, shared, details)
+    for report in reports:
+        state = {report.day: lake.days("events")[report.day]}
+        record(lake.home, "events", BALANCED, state, report.balanced)
     unbalanced = [report.summary for report in reports if not report.balanced]
     yield AssetCheckResult(
         asset_key="events",
@@ -96,12 +99,13 @@ def _attributes(table: str, description: str):
     ) -> MaterializeResult:
         from exit_pipeline.ingest import ingest_attributes
 
-        lake, started = pipeline.lake(context.run.run_id), time.perf_counter()
+        lake, spec = pipeline.lake(context.run.run_id), pipeline.profile.spec
+        started = time.perf_counter()
         state = ingest_attributes(pipeline.connect(), lake, pipeline.profile, table)
         return MaterializeResult(
             metadata={
                 "dagster/row_count": state.rows,
-                **table_metadata(lake, table, time.perf_counter() - started),
+                **table_metadata(lake, spec, table, time.perf_counter() - started),
             },
             data_version=DataVersion(state.hash),
         )

@@ -10,6 +10,7 @@ from datetime import date, timedelta
 from dagster import (
     AssetSelection,
     DagsterInstance,
+    DagsterRunStatus,
     ExecuteInProcessResult,
     RunsFilter,
     materialize,
@@ -58,10 +59,10 @@ class Stage:
 
 
 def open_instance(home: Home) -> DagsterInstance:
-    """Opens the Dagster instance of a home, and makes it first if need be."""
+    """Opens the Dagster instance of a home, with the settings of this version."""
     settings = home.dagster / "dagster.yaml"
-    if not settings.exists():
-        home.dagster.mkdir(parents=True, exist_ok=True)
+    home.dagster.mkdir(parents=True, exist_ok=True)
+    if not settings.exists() or settings.read_text() != INSTANCE_SETTINGS:
         settings.write_text(INSTANCE_SETTINGS)
     return DagsterInstance.from_config(str(home.dagster))
 
@@ -120,7 +121,8 @@ def _only_run(home: Home) -> AbstractContextManager[None]:
 
 def _close_dead_runs(instance: DagsterInstance) -> None:
     """Ends runs whose process died: no other one is alive, or it would hold the lock."""
-    dead = RunsFilter(statuses=IN_PROGRESS_RUN_STATUSES, tags=BY_COMMAND)
+    begun = [DagsterRunStatus.NOT_STARTED, *IN_PROGRESS_RUN_STATUSES]
+    dead = RunsFilter(statuses=begun, tags=BY_COMMAND)
     for run in instance.get_runs(dead):
         instance.report_run_failed(run, "its process died; the next run went on from what is whole")
         instance.event_log_storage.free_concurrency_slots_for_run(run.run_id)
@@ -129,14 +131,14 @@ def _close_dead_runs(instance: DagsterInstance) -> None:
 def _stages(first: date, last: date) -> Iterator[Stage]:
     """Yields the stages in order; later ones look at what the earlier ones brought."""
     yield Stage(LANDED, first, last)
-    yield Stage(AS_LANDED, first, last)
     lake, spec = PIPELINE.lake("plan"), PIPELINE.profile.spec
+    # A day that lands again moves what was built on it since: all of it follows.
+    last = max(last, last_landed(lake) or last)
     start, mature = _reopened(first, last), last_mature(lake, spec)
-    morning = (last_landed(lake) or last) + DAY
+    yield Stage(AS_LANDED, first, last)
     if mature is not None:
-        mature = min(mature, last)
         yield Stage(MATURE, start, mature)
-        yield Stage(("group_consistency",), first, min(morning, last + DAY))
+        yield Stage(("group_consistency",), first, last + DAY)
         yield Stage(("scene_features",), max(first - DAY, spec.start), last)
         yield Stage(LABELLED, start, mature)
     yield Stage(_undated())
@@ -181,7 +183,7 @@ def _reason(stage: Stage, result: ExecuteInProcessResult) -> ExitPipelineError:
             error = error.cause
         message = error.message.split(": ", 1)[-1].strip() if error else "for no stated reason"
         if error is not None and error.cls_name in _OURS:
-            return _OURS[error.cls_name](message)
+            return _OURS[error.cls_name].read(message)
         return ExitPipelineError(
             f"the step {event.step_key!r} failed: {message}",
             where=stage.title,

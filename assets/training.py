@@ -4,7 +4,9 @@ from typing import Any
 
 from dagster import (
     AssetExecutionContext,
+    AssetKey,
     Backoff,
+    DataVersion,
     MaterializeResult,
     MetadataValue,
     ResourceParam,
@@ -14,7 +16,8 @@ from dagster import (
 
 from assets.plots import learning_curve, reliability
 from assets.resources import Pipeline
-from assets.upstream import failed_blocking_checks
+from exit_pipeline.validation import BLOCKING
+from exit_pipeline.validation.verdicts import unfit
 
 # Stores outside this process may be away for a moment.
 _RETRY = RetryPolicy(max_retries=2, delay=5, backoff=Backoff.EXPONENTIAL)
@@ -33,12 +36,13 @@ def candidate_model(
         lambda done, total, text: context.log.debug(f"{done}/{total} {text}"),
     )  # fmt: skip
     return MaterializeResult(
+        data_version=DataVersion(trained.lineage["sha256"]["model"]),
         metadata={
             "version": trained.version,
             "split": MetadataValue.json(trained.lineage["split"]),
             "learning_curve": MetadataValue.md(learning_curve(trained.history)),
             "lineage": MetadataValue.json(trained.lineage),
-        }
+        },
     )
 
 
@@ -50,8 +54,9 @@ def evaluation(
     from exit_pipeline.evaluation.tables import comparison, gates
     from exit_pipeline.registry.life import evaluate_version
 
+    lake = pipeline.lake(context.run.run_id)
     version, decision, scored = evaluate_version(
-        pipeline.lake(context.run.run_id), pipeline.profile, "challenger"
+        lake, pipeline.profile, _candidate(context), unfit(lake, BLOCKING)
     )
     return MaterializeResult(
         metadata={
@@ -74,9 +79,10 @@ def champion(
     from exit_pipeline.registry import CHAMPION, Registry
     from exit_pipeline.registry.life import evaluate_version
 
-    failed = failed_blocking_checks(context)
     lake = pipeline.lake(context.run.run_id)
-    version, decision, _ = evaluate_version(lake, pipeline.profile, "challenger", failed)
+    # A blocking check stops what is downstream only within its own run: look for what it said.
+    failed = unfit(lake, BLOCKING)
+    version, decision, _ = evaluate_version(lake, pipeline.profile, _candidate(context), failed)
     registry = Registry(pipeline.home, pipeline.profile.name)
     try:
         registry.decide(version, decision)
@@ -92,6 +98,13 @@ def champion(
             "gates": MetadataValue.md(gates(decision)),
         }
     )
+
+
+def _candidate(context: AssetExecutionContext) -> int | str:
+    """The version that the graph trained last, whatever was trained by hand since."""
+    event = context.instance.get_latest_materialization_event(AssetKey("candidate_model"))
+    told = event.asset_materialization if event else None
+    return int(told.metadata["version"].value) if told else "challenger"
 
 
 ASSETS = [candidate_model, evaluation, champion]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Self
+
 
 class ExitPipelineError(Exception):
     """Base of all errors of this project.
@@ -25,6 +27,13 @@ class ExitPipelineError(Exception):
         if self.mend:
             parts.append(f"  mend:  {self.mend}")
         return "\n".join(parts)
+
+    @classmethod
+    def read(cls, text: str) -> Self:
+        """Takes apart what `str` put together: how an error comes back from another process."""
+        what, _, rest = text.partition("\n  where: ")
+        body, _, mend = (rest or what).partition("\n  mend:  ")
+        return cls(what, where=body, mend=mend) if rest else cls(body, mend=mend)
 
     def __reduce__(self) -> tuple:
         # Dagster's multiprocess executor sends exceptions between processes.

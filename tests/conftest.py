@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import os
 import subprocess
 import sys
@@ -14,6 +15,18 @@ from exit_pipeline.lake import Lake
 from exit_pipeline.profile import load_profile
 from exit_pipeline.settings import load_settings
 from exit_pipeline.simulator import SimulationConfig, simulate
+
+
+def pytest_sessionfinish(exitstatus: int) -> None:
+    """Leaves at once at the very end: without DuckDB's report of «leaked instances»."""
+
+    def leave() -> None:
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(int(exitstatus))
+
+    atexit.register(leave)
+
 
 COMMAND = [sys.executable, "-c", "from exit_pipeline.cli.main import main; main()"]
 SMALL = SimulationConfig(days=11, users=260, items=120, seed=3)

@@ -52,7 +52,8 @@ def run(rows: int = 5_000_000, quick: bool = False) -> dict[str, Any]:
 def expectations(folder: str) -> dict[str, float]:
     """Runs the suite of `events`, as the pipeline does."""
     from exit_pipeline.profile import load_profile
-    from exit_pipeline.validation import rules_for, validate
+    from exit_pipeline.validation import rules_for
+    from exit_pipeline.validation.run import validate
 
     settings = load_settings(home=Path(folder), memory_limit="700MB", threads=2)
     rules = rules_for("events", load_profile("simulated").spec)

@@ -62,8 +62,27 @@ def run(
     """Materializes the graph without the UI: the same definitions, one run a stage."""
     use_profile(profile)
     stages = materialize(_date(first), _date(last), select, full_refresh, quiet=json)
+    decision = _decision(profile)
     if json:
-        emit({"profile": profile, "stages": stages})
+        emit({"profile": profile, "stages": stages, "model": decision})
+    elif decision:
+        word, reason = decision["decision"], decision["reason"]
+        console.print(f"version {decision['version']} {word}: {reason}")
+
+
+def _decision(profile: str) -> dict | None:
+    """What became of the newest version; None where nothing was trained yet."""
+    from exit_pipeline.profile import load_profile
+    from exit_pipeline.settings import load_settings
+
+    name = load_profile(profile).name
+    home = load_settings().home_of(name)
+    if not home.mlflow.exists():
+        return None
+    from exit_pipeline.registry import Registry
+
+    versions = Registry(home, name).versions()
+    return max(versions, key=lambda v: v.version).to_dict() if versions else None
 
 
 def materialize(

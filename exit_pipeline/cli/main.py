@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import atexit
+import errno
 import os
 import sys
 
@@ -46,15 +47,31 @@ def _run() -> int:
     try:
         app()
     except ExitPipelineError as error:
-        if "--json" in sys.argv:
-            emit({"error": error.what, "where": error.where, "mend": error.mend})
-        errors.print(f"error: {error}", style="red", markup=False)
-        return error.exit_code
+        return _say(error)
+    except OSError as error:
+        return _say(_of_the_system(error))
     except SystemExit as leave:  # how Typer ends, wrong use (2) included
         return leave.code if isinstance(leave.code, int) else 1
     except KeyboardInterrupt:
         errors.print("interrupted; what was whole before is whole now", style="yellow")
     return 1
+
+
+def _say(error: ExitPipelineError) -> int:
+    if "--json" in sys.argv:
+        emit({"error": error.what, "where": error.where, "mend": error.mend})
+    errors.print(f"error: {error}", style="red", markup=False)
+    return error.exit_code
+
+
+def _of_the_system(error: OSError) -> ExitPipelineError:
+    """A full disk, a folder that may not be written: said in a line, not in a traceback."""
+    if error.errno == errno.ENOSPC:
+        mend = "free some space, then run again: what was whole before is whole now"
+    else:
+        mend = "`exit-pipeline doctor` says what is reachable and writable"
+    where = str(error.filename or "")
+    return ExitPipelineError(error.strerror or str(error), where=where, mend=mend)
 
 
 def _leave(code: int) -> None:

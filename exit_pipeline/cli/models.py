@@ -53,8 +53,11 @@ def evaluate(
     _, lake, found = _open(profile)
     with progress("evaluating", quiet=json):
         from exit_pipeline.registry.life import evaluate_version
+        from exit_pipeline.validation import BLOCKING
+        from exit_pipeline.validation.verdicts import unfit
 
-        number, decision, scored = evaluate_version(lake, found, version)
+        failed = unfit(lake, BLOCKING)
+        number, decision, scored = evaluate_version(lake, found, version, failed)
     if json:
         figures = {role: evaluation.to_dict() for role, evaluation in scored.items()}
         emit({"version": number, "decision": decision.to_dict(), **figures})
@@ -79,6 +82,8 @@ def promote(
     with progress("asking the gates", quiet=json):
         from exit_pipeline.registry import Registry
         from exit_pipeline.registry.life import evaluate_version
+        from exit_pipeline.validation import BLOCKING
+        from exit_pipeline.validation.verdicts import unfit
 
         registry = Registry(lake.home, found.name)
         if force is not None:
@@ -87,7 +92,8 @@ def promote(
             number, decision = registry.get(version).version, None
             registry.force(number, force)
         else:
-            number, decision, _ = evaluate_version(lake, found, version)
+            failed = unfit(lake, BLOCKING)
+            number, decision, _ = evaluate_version(lake, found, version, failed)
             registry.decide(number, decision)
     if json:
         emit({"version": number, "promoted": True, "decision": decision and decision.to_dict()})

@@ -8,7 +8,7 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from datetime import date, timedelta
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import duckdb
 import pyarrow as pa
@@ -20,6 +20,7 @@ from deltalake import (
     write_deltalake,
 )
 from deltalake.exceptions import DeltaError, TableNotFoundError
+from deltalake.schema import ArrayType, PrimitiveType
 
 from exit_pipeline import __version__
 from exit_pipeline.errors import LakeError
@@ -96,6 +97,12 @@ class Lake:
     def version(self, name: str) -> int:
         """Returns the newest version of a table, or −1 where there is none."""
         return self.open(name).version() if self.exists(name) else -1
+
+    def columns(self, name: str) -> dict[str, str]:
+        """Returns the columns of a table with their types; none where there is no table."""
+        if not self.exists(name):
+            return {}
+        return {f.name: _type_name(f.type) for f in self.open(name).schema().fields}
 
     def files(
         self, name: str, filters: Sequence[Filter] = (), version: int | None = None
@@ -234,6 +241,12 @@ class Lake:
             mend="wait for that run to end, then run again",
         )
         return exclusive(self.home.lake / ".locks" / name, LOCK_SECONDS, refusal)
+
+
+def _type_name(kind: Any) -> str:
+    if isinstance(kind, ArrayType):
+        return f"list of {_type_name(kind.element_type)}"
+    return kind.type if isinstance(kind, PrimitiveType) else str(kind)
 
 
 def _day_states(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import date
 from typing import Any
 
 import great_expectations as gx
@@ -14,11 +15,14 @@ from great_expectations.core import ExpectationSuite, ValidationDefinition
 from great_expectations.data_context.types.base import ProgressBarsConfig
 
 from exit_pipeline.errors import ValidationError, ValidationRunError
+from exit_pipeline.lake import Lake
 from exit_pipeline.lake.duck import quoted, render
+from exit_pipeline.profile import ProfileSpec
 from exit_pipeline.settings import Home, Settings
 from exit_pipeline.validation.docs import write_docs
 from exit_pipeline.validation.engine import DuckDBExecutionEngine, in_memory_engine
-from exit_pipeline.validation.suites import Rule
+from exit_pipeline.validation.suites import EXPECTATIONS, Rule, rules_for
+from exit_pipeline.validation.verdicts import record
 
 EXAMPLES = 5
 KEYS = ("event_id", "item_id", "user_id", "unit")
@@ -65,6 +69,34 @@ class ValidationReport:
         if broken:
             said = "; ".join(f"{o.rule}: {o.unexpected} rows, such as {o.examples}" for o in broken)
             raise ValidationError(said, where=self.table, mend="mend the data that came in")
+
+
+def validate_days(
+    table: str, lake: Lake, spec: ProfileSpec, settings: Settings, days: tuple[date, date] | None
+) -> ValidationReport:
+    """Validates stored days of a table, and keeps the verdict by their content.
+
+    Args:
+        table: One of `SUITES`.
+        lake: Where it is.
+        spec: The profile that its suite follows.
+        settings: Memory limit and threads.
+        days: The first and the last day; None for a table without days.
+
+    Raises:
+        ValidationRunError: A rule could not be run; no verdict is kept.
+    """
+    filters, states = [], lake.days(table)
+    if days is not None:
+        column = lake.partitions(table)[0]
+        filters = [(column, ">=", days[0]), (column, "<=", days[1])]
+        states = {day: state for day, state in states.items() if days[0] <= day <= days[1]}
+    files = lake.files(table, filters)
+    report = validate(
+        table, files, lake.partitions(table), rules_for(table, spec), settings, lake.home
+    )
+    record(lake.home, table, EXPECTATIONS, states, report.passed)
+    return report
 
 
 def validate(

@@ -8,6 +8,9 @@ from typing import Any
 
 from exit_pipeline.profile import ProfileSpec
 
+EXPECTATIONS, BALANCED = "great_expectations", "rows_accounted_for"
+LARGEST = 1e300
+
 
 @dataclass(frozen=True)
 class Rule:
@@ -70,15 +73,6 @@ def between(name: str, low: float | None = None, high: float | None = None, **mo
         "ExpectColumnValuesToBeBetween",
         f"{name} is {limits}",
         {"column": name, "min_value": low, "max_value": high, **more},
-    )
-
-
-def mean(name: str, low: float, high: float) -> Rule:
-    """The mean is in a range."""
-    return Rule(
-        "ExpectColumnMeanToBeBetween",
-        f"the mean of {name} is within {low} and {high}",
-        {"column": name, "min_value": low, "max_value": high},
     )
 
 
@@ -156,12 +150,31 @@ def _training_set(spec: ProfileSpec) -> list[Rule]:
         *present("event_id", "user_id", "item_id", "event_timestamp", "y"),
         unique("event_id"),
         one_of("y", [0, 1]),
-        mean("y", 0.0001, 0.9999),
     ]
 
 
+def _attributes(table: str) -> Callable[[ProfileSpec], list[Rule]]:
+    def rules(spec: ProfileSpec) -> list[Rule]:
+        named = spec.items if table == "items" else spec.users
+        numbers = [name for name, attribute in named.items() if attribute.type == "numeric"]
+        # NaN is above every number, so a bound finds it as it finds the infinities.
+        finite = [between(name, -LARGEST, LARGEST) for name in numbers]
+        # Without an item there is nothing to rank; users may all be strangers.
+        some = [rows()] if table == "items" else []
+        return [*some, *present(f"{table[:-1]}_id", "valid_from"), *finite]
+
+    return rules
+
+
+def _quarantine(spec: ProfileSpec) -> list[Rule]:
+    return present("known_on", "rule", "file", "row", "raw")
+
+
 SUITES: dict[str, Callable[[ProfileSpec], list[Rule]]] = {
+    "items": _attributes("items"),
+    "users": _attributes("users"),
     "events": _events,
+    "quarantine": _quarantine,
     "impressions": _impressions,
     "source_interest": _source_interest,
     "group_consistency": _group_consistency,
@@ -172,6 +185,10 @@ SUITES: dict[str, Callable[[ProfileSpec], list[Rule]]] = {
     "user_interest": _snapshot("user_id", "state_us"),
     "training_set": _training_set,
 }
+
+
+# Every blocking check, as (table, check).
+BLOCKING = (*((table, EXPECTATIONS) for table in SUITES), ("events", BALANCED))
 
 
 def rules_for(table: str, spec: ProfileSpec) -> list[Rule]:

@@ -5,7 +5,12 @@ from __future__ import annotations
 import subprocess
 import sys
 
-from assets.definitions import blocking_checks, defs
+from dagster import DagsterInstance, SkipReason, build_schedule_context
+
+from assets.definitions import defs
+from assets.jobs import retrain_schedule
+from assets.partitions import daily, mature, mornings
+from exit_pipeline.validation import BLOCKING
 
 DEPENDENCIES = {
     "events": set(),
@@ -66,11 +71,33 @@ def test_policies_hold_for_every_asset():
             assert node.backfill_policy.max_partitions_per_run is None, key
 
 
-def test_every_daily_table_has_a_blocking_check():
-    found = {(name(key.asset_key), key.name) for key in blocking_checks()}
-    validated = set(DEPENDENCIES) - UNPARTITIONED - {"quarantine"}
-    expected = {(table, "great_expectations") for table in validated}
-    assert found == expected | {("events", "rows_accounted_for")}
+def test_every_table_has_a_blocking_check():
+    graph = defs.resolve_asset_graph()
+    keys = [key for key in graph.asset_check_keys if graph.get_check_spec(key).blocking]
+    assert {(name(key.asset_key), key.name) for key in keys} == set(BLOCKING)
+    tables = set(DEPENDENCIES) - {"candidate_model", "evaluation", "champion", "online_store"}
+    assert {table for table, _ in BLOCKING} == tables
+
+
+def test_a_day_that_cannot_be_built_yet_is_no_partition():
+    """The log ends on 2026-02-01; what it tells is mature, and known, a day apart."""
+    ends = [d.get_last_partition_key() for d in (mature, daily, mornings)]
+    assert ends == ["2026-01-31", "2026-02-01", "2026-02-02"]
+
+
+def test_what_follows_new_content_and_what_waits_for_a_schedule():
+    graph = defs.resolve_asset_graph()
+    follows = {name(k) for k in graph.get_all_asset_keys() if graph.get(k).automation_condition}
+    assert follows == set(DEPENDENCIES) - GROUPS["ingest"] - GROUPS["model"]
+    (sensor,) = defs.get_repository_def().sensor_defs
+    assert sensor.default_status.value == "RUNNING"
+    assert all(s.default_status.value == "RUNNING" for s in defs.get_repository_def().schedule_defs)
+
+
+def test_nothing_is_retrained_on_the_same_rows(tmp_path):
+    with DagsterInstance.local_temp(str(tmp_path)) as instance:
+        context = build_schedule_context(instance=instance)
+        assert isinstance(retrain_schedule(context), SkipReason)
 
 
 def test_jobs_and_schedules():

@@ -12,17 +12,23 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.dataset as ds
 import pytest
+from dagster import AssetKey, AssetRecordsFilter, DagsterRunStatus
 
+from assets.run import open_instance
+from exit_pipeline.errors import LakeError
 from exit_pipeline.evaluation.metrics import auc
 from exit_pipeline.features import input_spec, unit_input
+from exit_pipeline.lock import exclusive
 from exit_pipeline.ranking.rank import Ranker
 from exit_pipeline.ranking.scorer import Scorer
 from exit_pipeline.registry import CHAMPION, Registry
 from exit_pipeline.settings import load_settings
 from exit_pipeline.training import split_days, train_model
 from tests.conftest import SMALL, SmallHome
+from tests.pipeline.test_graph import DEPENDENCIES, GROUPS, UNPARTITIONED
 
-STAGES = 7
+# Stage, and seconds into it: each stage once, ingestion and training twice.
+KILLS = [(0, 0.2), (0, 1.0), (1, 0.4), (2, 0.4), (3, 0.3), (4, 0.3), (5, 0.5), (6, 0.4), (6, 6.0)]
 
 
 def champion(home: SmallHome) -> dict:
@@ -65,15 +71,18 @@ def test_labels_find_the_planted_truth(small_home):
 def test_a_run_killed_at_each_stage_ends_as_a_run_left_alone(small_home, tmp_path):
     home = SmallHome(tmp_path)
     home.land()
-    for stage in range(STAGES):
+    for stage, seconds in KILLS:
         process = home.start("run")
         titles = (line for line in process.stdout if line.strip())
         for _ in range(stage + 1):  # each line is the title of a stage that begins
             assert next(titles)
-        time.sleep(0.4)
+        time.sleep(seconds)
         process.send_signal(signal.SIGKILL)
         process.communicate()
     home.run("run")
+    with open_instance(home.lake.home) as instance:  # what died is not shown as going on
+        states = {run.status for run in instance.get_runs()}
+    assert states == {DagsterRunStatus.SUCCESS, DagsterRunStatus.FAILURE}
     assert home.hashes() == small_home.hashes()
     assert champion(home)["sha256"] == champion(small_home)["sha256"]
 
@@ -84,6 +93,31 @@ def test_running_again_changes_no_table(small_home):
     small_home.run("run", "--select", "group:ingest, group:labels")
     assert small_home.hashes() == hashes
     assert {name: small_home.lake.version(name) for name in hashes} == before
+
+
+def test_each_day_has_its_content_as_data_version_and_every_column_its_lineage(small_home):
+    with open_instance(small_home.lake.home) as instance:
+        for table in (set(DEPENDENCIES) - UNPARTITIONED) | {"items", "users"}:
+            told = instance.get_latest_materialization_event(AssetKey(table)).asset_materialization
+            columns = {c.name for c in told.metadata["dagster/column_schema"].schema.columns}
+            if table not in GROUPS["ingest"]:
+                lineage = told.metadata["dagster/column_lineage"].value.deps_by_column
+                assert set(lineage) == columns, table
+                read = {dep.asset_key.path[-1] for deps in lineage.values() for dep in deps}
+                assert read <= DEPENDENCIES[table], table
+            for day, state in small_home.lake.days(table).items():
+                if table not in UNPARTITIONED:
+                    seen = AssetRecordsFilter(AssetKey(table), asset_partitions=[day.isoformat()])
+                    (record,) = instance.fetch_materializations(seen, limit=1).records
+                    version = record.asset_materialization.tags["dagster/data_version"]
+                    assert version == state.hash, (table, day)
+
+
+def test_two_runs_at_a_time_are_refused(small_home):
+    with exclusive(small_home.lake.home.dagster / "run.lock", 0, LakeError("busy")):
+        said = small_home.run("run", code=1)
+    assert "another run is going on" in said
+    assert "mend:" in said
 
 
 def test_a_selection_that_matches_nothing_is_wrong_use(small_home):

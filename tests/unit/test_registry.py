@@ -67,7 +67,8 @@ def test_what_is_not_there(registry):
 
 
 def test_a_suite_passes_good_data_and_names_bad_rows(tmp_path):
-    from exit_pipeline.validation import SUITES, rules_for, validate
+    from exit_pipeline.validation import SUITES, rules_for
+    from exit_pipeline.validation.run import validate
     from exit_pipeline.validation.suites import Rule, between, present
     from tests.logs import SmallLog, at, event
 
