@@ -26,7 +26,7 @@ ui: $(READY) ## Open the Dagster UI with its daemon (PROFILE=simulated)
 	$(BIN)/exit-pipeline ui --profile $(PROFILE)
 
 test: $(READY) ## Run the tests
-	$(BIN)/python -m pytest -n 2
+	$(BIN)/python -m pytest -n 2 --dist loadfile
 
 lint: $(READY) ## Check style, imports and types
 	$(BIN)/ruff check .

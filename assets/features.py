@@ -5,7 +5,7 @@ from functools import partial
 from dagster import AssetDep, AssetExecutionContext, Nothing, ResourceParam, asset
 
 from assets.days import build_days
-from assets.partitions import daily, days, mature, next_morning, window_of_events
+from assets.partitions import daily, days, evenings, mature, next_morning, window_of_events
 from assets.resources import Pipeline
 
 _DESCRIPTIONS = {
@@ -16,12 +16,12 @@ _DESCRIPTIONS = {
 }
 
 
-def _feature_asset(table: str, deps: list[AssetDep | str]):
+def _feature_asset(table: str, deps: list[AssetDep | str], partitions=daily):
     @asset(
         name=table,
         description=_DESCRIPTIONS[table],
         deps=deps,
-        partitions_def=daily,
+        partitions_def=partitions,
         group_name="features",
         kinds={"duckdb", "deltalake", "feast"},
         output_required=False,
@@ -58,7 +58,7 @@ def training_set(context: AssetExecutionContext, pipeline: ResourceParam[Pipelin
 ASSETS = [
     _feature_asset("user_features", [window_of_events, "users"]),
     _feature_asset("item_features", [window_of_events, "items"]),
-    _feature_asset("scene_features", [next_morning("group_consistency")]),
+    _feature_asset("scene_features", [next_morning("group_consistency")], evenings),
     _feature_asset("user_interest", [window_of_events, "items"]),
     training_set,
 ]

@@ -13,27 +13,26 @@ _LABELS = _SPEC.labels
 _MOVED = _SPEC.landing.lateness_days + _LABELS.horizon_days
 
 
-def _days_of_the_log(after: int) -> DailyPartitionsDefinition:
-    """The days of the log, and `after` more (or fewer); the last one ended before now, likewise."""
-    extra = timedelta(days=1 + after)
+def _days_of_the_log(after: int = 0, first: int = 0) -> DailyPartitionsDefinition:
+    """The days of the log from the `first` on; the last is moved by `after`, for a live log too."""
     return DailyPartitionsDefinition(
-        start_date=_SPEC.start.isoformat(),
-        end_date=(_SPEC.end + extra).isoformat() if _SPEC.end else None,
+        start_date=(_SPEC.start + timedelta(days=first)).isoformat(),
+        end_date=(_SPEC.end + timedelta(days=1 + after)).isoformat() if _SPEC.end else None,
         end_offset=after,
         timezone="UTC",
     )
 
 
 # A day that cannot be materialized yet is no partition yet: «materialize all» means what it says.
-daily = _days_of_the_log(0)
+daily = _days_of_the_log()
 mature = _days_of_the_log(-_LABELS.horizon_days)
-mornings = _days_of_the_log(1)  # group statistics of a day are known on its morning
+# Group statistics of a day are known on its morning, once a first exposure is mature.
+mornings = _days_of_the_log(1, first=_LABELS.maturity_days)
+evenings = _days_of_the_log(first=_LABELS.maturity_days - 1)
 
 
 def days(asset: str, before: int = 0, after: int = 0) -> AssetDep:
     """A dependency of day D on the days D − before … D + after of an asset."""
-    if not before and not after:
-        return AssetDep(asset)
     mapping = TimeWindowPartitionMapping(
         start_offset=-before, end_offset=after, allow_nonexistent_upstream_partitions=True
     )

@@ -138,8 +138,9 @@ def _stages(first: date, last: date) -> Iterator[Stage]:
     yield Stage(AS_LANDED, first, last)
     if mature is not None:
         yield Stage(MATURE, start, mature)
-        yield Stage(("group_consistency",), first, last + DAY)
-        yield Stage(("scene_features",), max(first - DAY, spec.start), last)
+        known = max(first, spec.start + spec.labels.maturity_days * DAY)
+        yield Stage(("group_consistency",), known, last + DAY)
+        yield Stage(("scene_features",), known - DAY, last)
         yield Stage(LABELLED, start, mature)
     yield Stage(_undated())
 

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import atexit
 import os
+import re
+import shutil
 import subprocess
 import sys
 from dataclasses import dataclass
+from datetime import date
 from pathlib import Path
 
 import pytest
@@ -49,6 +52,14 @@ class SmallHome:
 
     def land(self) -> None:
         simulate(SMALL, self.lake.home.landing)
+
+    def profile_ending(self, last: date) -> Path:
+        """Writes the simulated profile with another end; returns its folder."""
+        folder = self.root / "profile"
+        shutil.copytree(load_profile("simulated").file.parent, folder)
+        file = folder / "profile.yaml"
+        file.write_text(re.sub(r"(?m)^end: .*$", f"end: {last}", file.read_text()))
+        return folder
 
     def start(self, *arguments: str) -> subprocess.Popen:
         return subprocess.Popen(

@@ -3,49 +3,98 @@
 from __future__ import annotations
 
 import json
+import os
+import re
 import shutil
+import signal
 import socket
 import subprocess
 import time
 import urllib.request
-from datetime import timedelta
+from dataclasses import dataclass
+from datetime import date, timedelta
 from pathlib import Path
 
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
 import pytest
 
 from tests.conftest import COMMAND, SMALL, SmallHome
+from tests.pipeline.test_graph import DEPENDENCIES, GROUPS
 
 pytestmark = [
     pytest.mark.browser,
     pytest.mark.slow,
     pytest.mark.skipif(shutil.which("chromium") is None, reason="Chromium is not installed"),
 ]
-ARGUMENTS = [
+CHROMIUM = [
     "--no-sandbox",
     "--disable-gpu",
     "--disable-dev-shm-usage",
     "--disable-background-networking",
 ]
+LAST = SMALL.start + timedelta(days=SMALL.days - 1)
+
+
+@dataclass(frozen=True)
+class Ui:
+    """A running UI with its daemon, and the home that it shows."""
+
+    home: SmallHome
+    url: str
+
+    def graphql(self, query: str) -> dict:
+        body = json.dumps({"query": query}).encode()
+        headers = {"Content-Type": "application/json"}
+        request = urllib.request.Request(f"{self.url}/graphql", body, headers)
+        return json.load(urllib.request.urlopen(request, timeout=30))["data"]
+
+    def runs(self) -> list[str]:
+        found = self.graphql("{ runsOrError { ... on Runs { results { status } } } }")
+        return [run["status"] for run in found["runsOrError"]["results"]]
+
+    def backfills(self) -> list[str]:
+        query = "{ partitionBackfillsOrError { ... on PartitionBackfills { results { status } } } }"
+        return [b["status"] for b in self.graphql(query)["partitionBackfillsOrError"]["results"]]
+
+    def stale(self, asset: str, day: date) -> str:
+        key = f'{{ path: ["{asset}"] }}'
+        query = f'{{ assetNodes(assetKeys: [{key}]) {{ staleStatus(partition: "{day}") }} }}'
+        return self.graphql(query)["assetNodes"][0]["staleStatus"]
+
+    def wait_for_rest(self, seconds: float) -> None:
+        """Waits until every backfill and every run has ended well."""
+
+        def ended() -> bool:
+            assert not {"FAILURE", "CANCELED"} & set(self.runs())
+            assert "COMPLETED_FAILED" not in self.backfills()
+            return set(self.backfills()) <= {"COMPLETED_SUCCESS"} and set(self.runs()) == {
+                "SUCCESS"
+            }
+
+        wait(ended, seconds)
 
 
 @pytest.fixture(scope="module")
 def ui(tmp_path_factory):
-    """The UI with its daemon on a home whose log has landed; runs are in one process."""
+    """The UI on a home whose log has landed, under a profile whose log ends with it."""
     home = SmallHome(tmp_path_factory.mktemp("ui"))
     home.land()
+    profile = home.profile_ending(LAST)
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
     environment = {**home.environment, "EXIT_EXECUTOR": "in_process"}
     process = subprocess.Popen(
-        [*COMMAND, "ui", "--port", str(port)], env=environment, cwd=home.root,
-        stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True,
+        [*COMMAND, "ui", "--profile", str(profile), "--port", str(port)],
+        env=environment, cwd=home.root, start_new_session=True,
+        stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
     )  # fmt: skip
     url = f"http://127.0.0.1:{port}"
     wait(lambda: reachable(url), 120)
-    yield home, url
-    process.terminate()
-    process.wait(30)
+    yield Ui(home, url)
+    os.killpg(process.pid, signal.SIGTERM)
+    process.wait(60)
 
 
 @pytest.fixture(scope="module")
@@ -54,71 +103,89 @@ def page(ui):
 
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(
-            executable_path=shutil.which("chromium"), args=ARGUMENTS
+            executable_path=shutil.which("chromium"), args=CHROMIUM
         )
-        yield browser.new_page(viewport={"width": 1900, "height": 1000})
+        page = browser.new_page(viewport={"width": 2400, "height": 1900})
+        page.set_default_timeout(60_000)
+        yield page
         browser.close()
 
 
-def reachable(url):
+def reachable(url: str) -> bool:
     try:
         return urllib.request.urlopen(f"{url}/server_info", timeout=2).status == 200
     except OSError:
         return False
 
 
-def wait(ready, seconds):
+def wait(ready, seconds: float) -> None:
     deadline = time.monotonic() + seconds
     while not ready():
         assert time.monotonic() < deadline, "it did not come about in time"
-        time.sleep(0.5)
+        time.sleep(1)
 
 
-def graphql(url, query):
-    body = json.dumps({"query": query}).encode()
-    request = urllib.request.Request(f"{url}/graphql", body, {"Content-Type": "application/json"})
-    return json.load(urllib.request.urlopen(request, timeout=30))["data"]
+def materialize(page, ui: Ui, asset: str, days: str | None = None) -> None:
+    """Presses «Materialize» on an asset's page, and picks days if it has some."""
+    page.goto(f"{ui.url}/assets/{asset}")
+    page.get_by_role("button", name="Materialize").first.click()
+    if days:
+        page.get_by_placeholder(re.compile("^ex:")).fill(days)
+        page.keyboard.press("Tab")
+        page.get_by_role("button", name="Launch").last.click()
 
 
-def finished(url):
-    runs = graphql(url, "{ runsOrError { ... on Runs { results { status } } } }")
-    states = [run["status"] for run in runs["runsOrError"]["results"]]
-    assert "FAILURE" not in states
-    return states and all(state == "SUCCESS" for state in states)
+def test_the_graph_shows_every_asset_in_its_group(ui, page):
+    expanded = "%2C".join(f"global%40global%3A{group}" for group in GROUPS)
+    page.goto(f"{ui.url}/asset-groups?expanded={expanded}")
+    for asset in DEPENDENCIES:
+        page.get_by_text(asset, exact=True).first.wait_for()
+    page.screenshot(path=ui.home.root / "graph.png")
 
 
-def test_the_graph_is_there(ui, page):
-    _, url = ui
-    page.goto(f"{url}/asset-groups")
-    for group in ("ingest", "labels", "features", "model", "online"):
-        page.get_by_text(group, exact=True).first.wait_for(timeout=60_000)
-
-
-def launch(page, url, asset, confirm="Launch"):
-    page.goto(f"{url}/assets/{asset}")
-    page.get_by_role("button", name="Materialize").first.click(timeout=60_000)
-
-
-def test_materializing_a_backfill_of_every_day_and_a_single_day(ui, page):
-    home, url = ui
-    for asset in ("items", "users"):
-        launch(page, url, asset)
-        wait(lambda asset=asset: home.lake.exists(asset), 120)
-    launch(page, url, "events")
-    first, last = SMALL.start, SMALL.start + timedelta(days=3)
-    page.get_by_test_id("add-partition-link").or_(page.get_by_role("textbox")).first.wait_for(
-        timeout=30_000
+def test_materializing_all(ui, page):
+    page.goto(f"{ui.url}/asset-groups")
+    page.get_by_role("button", name="Materialize all").click()
+    page.get_by_role("button", name="All", exact=True).click()
+    page.get_by_role("button", name="Launch backfill").click()
+    wait(lambda: ui.backfills(), 60)
+    ui.wait_for_rest(420)
+    assert len(ui.home.lake.days("training_set")) == SMALL.days - 1
+    query = (
+        "{ assetNodes { assetKey { path } staleStatus assetMaterializations(limit: 1) { runId } } }"
     )
-    page.get_by_role("textbox").first.fill(f"[{first}...{last}]")
-    page.keyboard.press("Tab")
-    page.get_by_role("button", name="Launch").last.click(timeout=30_000)
-    wait(lambda: len(home.lake.days("events")) == 4, 180)
-    wait(lambda: finished(url), 120)
-    screenshot(page, url, home.root)
+    for node in ui.graphql(query)["assetNodes"]:
+        assert node["assetMaterializations"], node
+        assert node["staleStatus"] == "FRESH", node
 
 
-def screenshot(page, url, folder: Path):
-    page.goto(f"{url}/assets/events?view=partitions")
-    page.wait_for_timeout(2_000)
-    page.screenshot(path=folder / "events.png")
-    assert (folder / "events.png").stat().st_size > 10_000
+def test_a_backfill_of_several_days_that_changes_nothing_sets_nothing_off(ui, page):
+    hashes, runs = ui.home.hashes(), len(ui.runs())
+    materialize(page, ui, "impressions", f"[{SMALL.start}...{SMALL.start + timedelta(days=3)}]")
+    wait(lambda: len(ui.runs()) > runs, 60)
+    ui.wait_for_rest(180)
+    time.sleep(35)  # a tick of the automation sensor
+    assert len(ui.runs()) == runs + 1
+    assert ui.home.hashes() == hashes
+    page.goto(f"{ui.url}/assets/impressions?view=partitions")
+    page.get_by_text("2026-01-05").first.wait_for()
+    page.screenshot(path=ui.home.root / "partitions.png")
+
+
+def test_a_single_stale_day_is_mended(ui, page):
+    day = SMALL.start + timedelta(days=2)
+    raise_prices(ui.home.lake.home.landing / "items")
+    before = ui.home.lake.days("item_features")[day]
+    materialize(page, ui, "items")
+    wait(lambda: ui.stale("item_features", day) == "STALE", 120)
+    materialize(page, ui, "item_features", str(day))
+    wait(lambda: ui.stale("item_features", day) == "FRESH", 180)
+    ui.wait_for_rest(240)
+    assert ui.home.lake.days("item_features")[day] != before
+
+
+def raise_prices(folder: Path) -> None:
+    (file,) = folder.glob("*.parquet")
+    table = pq.read_table(file)
+    dearer = pc.add(table["price"], 1.0)
+    pq.write_table(table.set_column(table.schema.get_field_index("price"), "price", dearer), file)

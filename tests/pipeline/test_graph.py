@@ -80,9 +80,16 @@ def test_every_table_has_a_blocking_check():
 
 
 def test_a_day_that_cannot_be_built_yet_is_no_partition():
-    """The log ends on 2026-02-01; what it tells is mature, and known, a day apart."""
-    ends = [d.get_last_partition_key() for d in (mature, daily, mornings)]
-    assert ends == ["2026-01-31", "2026-02-01", "2026-02-02"]
+    """The log is of 2026-01-05 … 2026-02-01; its exposures are mature after two days."""
+    found = {
+        name: (days.get_first_partition_key(), days.get_last_partition_key())
+        for name, days in {"mature": mature, "daily": daily, "mornings": mornings}.items()
+    }
+    assert found == {
+        "mature": ("2026-01-05", "2026-01-31"),
+        "daily": ("2026-01-05", "2026-02-01"),
+        "mornings": ("2026-01-07", "2026-02-02"),
+    }
 
 
 def test_what_follows_new_content_and_what_waits_for_a_schedule():

@@ -11,6 +11,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.dataset as ds
+import pyarrow.parquet as pq
 import pytest
 from dagster import AssetKey, AssetRecordsFilter, DagsterRunStatus
 
@@ -170,23 +171,23 @@ def offline_rows(ranker, profile, user, online, at):
 
 
 @pytest.fixture(scope="module")
-def parts(small_home, simulated, tmp_path_factory):
-    """The training set's parts as tables, by part."""
-    days = [day for day, state in small_home.lake.days("training_set").items() if state.rows]
-    split = split_days(days, simulated.spec.split, 1)
+def parts(small_home, simulated):
+    return parts_of(small_home, simulated)
+
+
+def parts_of(home: SmallHome, profile) -> dict[str, pa.Table]:
+    """The training set's parts, by name."""
+    days = [day for day, state in home.lake.days("training_set").items() if state.rows]
+    split = split_days(days, profile.spec.split, 1)
     tables = {}
     for part in ("train", "validation", "calibration"):
         chosen = getattr(split, part)
-        files = small_home.lake.files(
-            "training_set", [("ds", ">=", chosen[0]), ("ds", "<=", chosen[-1])]
-        )
+        files = home.lake.files("training_set", [("ds", ">=", chosen[0]), ("ds", "<=", chosen[-1])])
         tables[part] = ds.dataset(files).to_table()
     return tables
 
 
 def validation_auc(tables, spec, folder):
-    import pyarrow.parquet as pq
-
     files = {}
     for part, table in tables.items():
         file = folder / f"{part}.parquet"
@@ -214,33 +215,41 @@ def test_a_shuffled_target_teaches_nothing(parts, simulated, tmp_path):
     assert abs(found - 0.5) < 3 * 0.29 / positives**0.5
 
 
-def test_a_planted_future_signal_reaches_no_feature(small_home, tmp_path):
-    """Clicks of tomorrow, landed with tomorrow, leave every feature of today as it was."""
-    home = SmallHome(tmp_path)
+def test_a_planted_future_signal_does_not_lift_auc(small_home, parts, simulated, tmp_path):
+    """A search click right after each exposure that was clicked, in the log of every day."""
+    home = SmallHome(tmp_path / "home")
     home.land()
-    spy = SMALL.start + timedelta(days=SMALL.days - 1)
-    file = home.lake.home.landing / "events" / f"ds={spy}" / "part-0.parquet"
-    table = ds.dataset(file).to_table()
-    plant(file, table)
+    clicks = clicked_exposures(small_home)
+    for folder in (home.lake.home.landing / "events").glob("ds=*"):
+        plant(folder / "part-0.parquet", clicks)
     home.run("run", "--select", "group:ingest, group:labels, group:features")
-    ours, theirs = home.lake, small_home.lake
-    for name in ("user_features", "item_features", "user_interest", "training_set"):
-        before = {d: s for d, s in theirs.days(name).items() if d < spy - timedelta(days=1)}
-        after = {d: s for d, s in ours.days(name).items() if d < spy - timedelta(days=1)}
-        assert before == after, name
+    planted = parts_of(home, simulated)
+    told = np.asarray(planted["validation"]["ahead_search"]).astype(float)
+    y = np.asarray(planted["validation"]["y"]).astype(float)
+    assert auc(y, told) > 0.9  # who looked ahead would know
+    before = validation_auc(parts, simulated.spec, tmp_path)
+    assert validation_auc(planted, simulated.spec, tmp_path) < before + 0.03
 
 
-def plant(file, table):
-    """Adds a click on the last day for every exposure of it: a signal that tells outcomes."""
-    import pyarrow.parquet as pq
+def clicked_exposures(home: SmallHome) -> pa.Table:
+    impressions = ds.dataset(home.lake.files("impressions")).to_table()
+    return impressions.filter(pc.equal(impressions["y_click"], 1)).select(["event_id"])
 
-    day = pc.strftime(table["ts"], "%Y-%m-%d")
-    of_the_day = pc.equal(day, str(SMALL.start + timedelta(days=SMALL.days - 1)))
-    in_feed = pc.and_(pc.equal(table["domain"], "feed"), of_the_day)
-    shown = table.filter(pc.and_(in_feed, pc.equal(table["event_type"], "impression")))
+
+def plant(file, clicks):
+    """Adds to a landing file a search click a second after each of its clicked exposures."""
+    table = pq.read_table(file, partitioning=None)
+    at = pc.is_in(table["event_id"], clicks["event_id"].combine_chunks())
+    shown = table.filter(pc.and_(at, pc.equal(table["event_type"], "impression")))
     n = shown.num_rows
-    clicks = shown.set_column(0, "event_id", pa.array([f"spy-{i}" for i in range(n)]))
-    clicks = clicks.set_column(
-        table.schema.get_field_index("event_type"), "event_type", pa.array(["click"] * n)
-    )
-    pq.write_table(pa.concat_tables([table, clicks]), file)
+    columns = {
+        "event_id": pc.binary_join_element_wise("spy", shown["event_id"], "-"),
+        "ts": pc.add(shown["ts"], pa.scalar(1_000_000, pa.duration("us"))),
+        "domain": pa.array(["search"] * n),
+        "event_type": pa.array(["click"] * n),
+        "request_id": pa.nulls(n, pa.string()),
+    }
+    for name, values in columns.items():
+        index = table.schema.get_field_index(name)
+        shown = shown.set_column(index, name, values)
+    pq.write_table(pa.concat_tables([table, shown.cast(table.schema)]), file)
