@@ -8,6 +8,8 @@ import numpy as np
 import pyarrow as pa
 import pytest
 import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from exit_pipeline.errors import ModelFileError, TrainingError
 from exit_pipeline.model import Batch, InputSpec, Outputs
@@ -234,3 +236,33 @@ def test_calibration_is_monotone_and_calibrates(kind):
     grid = np.linspace(-4, 4, 200)
     assert (np.diff(found(grid)) >= 0).all()
     assert abs((1 / (1 + np.exp(-found(z)))).mean() - y.mean()) < 0.01
+
+
+def drawn(n=4000):
+    rng = np.random.default_rng(0)
+    z = rng.normal(-1, 1.5, n)
+    return z, (rng.random(n) < 1 / (1 + np.exp(-z))).astype(float)
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.floats(0.5, 10), st.floats(-6, 6))
+def test_platt_undoes_any_scale_and_shift(scale, shift):
+    z, y = drawn()
+    found = calibrate(scale * z + shift, y, "platt")
+    assert found.slope * scale == pytest.approx(1, abs=0.1)
+    np.testing.assert_allclose(found(scale * z + shift), calibrate(z, y, "platt")(z), atol=1e-6)
+
+
+def test_platt_on_separable_rows_stays_finite():
+    z = np.array([-2.0, -1.0, 1.0, 2.0])
+    found = calibrate(z, (z > 0).astype(float), "platt")
+    assert 0 < found.slope < 10
+    assert abs(found.bias) < 1e-6
+
+
+@pytest.mark.parametrize("turned", [lambda z: -3 * z + 2, lambda z: np.full_like(z, 4.0)])
+def test_where_the_logit_says_nothing_only_the_mean_is_moved(turned):
+    z, y = drawn()
+    found = calibrate(turned(z), y, "platt")
+    assert found.slope == 1
+    assert (1 / (1 + np.exp(-found(turned(z))))).mean() == pytest.approx(y.mean(), abs=1e-3)
