@@ -59,6 +59,8 @@ def evaluate(scorer: Scorer, files: Sequence[str]) -> Evaluation:
     rows = ds.dataset(list(files)).to_table() if files else pa.table({})
     if rows.num_rows == 0:
         raise TrainingError("the evaluation part has no rows", mend="land more days")
+    # Users are numbered as they come, and the bootstrap draws by number: files must not decide.
+    rows = rows.sort_by([("event_timestamp", "ascending"), ("event_id", "ascending")])
     found = scorer.score(rows)
     y = np.asarray(rows["y"]).astype(float)
     user = np.asarray(rows["user_id"].combine_chunks().dictionary_encode().indices)

@@ -36,27 +36,31 @@ class Encoder:
 
     @classmethod
     def fit(
-        cls, files: Sequence[str], spec: InputSpec, unit: str, min_count: int, bins: int
+        cls,
+        connection: duckdb.DuckDBPyConnection,
+        files: Sequence[str],
+        spec: InputSpec,
+        unit: str,
+        min_count: int,
+        bins: int,
     ) -> Self:
         """Learns vocabularies and quantile edges from training files.
 
         Args:
+            connection: A DuckDB with the limits of the settings.
             files: Parquet files of training rows only.
             spec: The columns.
             unit: The interest unit's column.
             min_count: Ids seen more rarely are unknown; other categories need two rows.
             bins: Number of quantile bins.
         """
-        with duckdb.connect() as connection:
-            connection.execute("load icu; set TimeZone = 'UTC'")
-            connection.execute(
-                f"create view rows as {render('_files', files=files, partitions=())}"
-            )
-            words = {
-                name: _vocabulary(connection, name, min_count if name in IDS else 2)
-                for name in spec.categorical
-            }
-            edges = {name: _edges(connection, name, bins) for name in spec.numbers}
+        rows = render("_files", files=files, partitions=())
+        connection.execute(f"create or replace temp view rows as {rows}")
+        words = {
+            name: _vocabulary(connection, name, min_count if name in IDS else 2)
+            for name in spec.categorical
+        }
+        edges = {name: _edges(connection, name, bins) for name in spec.numbers}
         return cls(spec, words, edges, unit)
 
     def encode(self, columns: pa.Table | pa.RecordBatch) -> tuple[np.ndarray, np.ndarray]:
@@ -113,6 +117,6 @@ def _vocabulary(connection: duckdb.DuckDBPyConnection, name: str, least: int) ->
 def _edges(connection: duckdb.DuckDBPyConnection, name: str, bins: int) -> list[float]:
     shares = [i / bins for i in range(bins + 1)]
     query = render("model_edges", column=quoted(name))
-    found = connection.execute(query, {"shares": shares}).fetchone()[0]  # type: ignore[index]
+    ((found,),) = connection.execute(query, {"shares": shares}).fetchall()
     edges = sorted({float(np.float32(edge)) for edge in found or []})
     return edges if len(edges) > 1 else [*(edges or [0.0]), (edges or [0.0])[0] + 1.0]

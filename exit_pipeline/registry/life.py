@@ -57,13 +57,14 @@ def train(
         for part in ("train", "validation", "calibration")
     }
     history, hashes = {}, {}
-    with tempfile.TemporaryDirectory() as scratch:
+    lake.home.spill.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=lake.home.spill) as scratch:
         folders = {}
         for role, name in NAMES.items():
             model = train_model(
                 name, input_spec(spec), parts, unit_input(spec),
                 spec.model, spec.training, scratch=Path(scratch) / "rows", device=settings.device,
-                threads=settings.threads, progress=progress,
+                threads=settings.threads, memory_limit=settings.memory_limit, progress=progress,
             )  # fmt: skip
             folders[role] = Path(scratch) / role
             hashes[role] = save_model(model, folders[role])["sha256"]

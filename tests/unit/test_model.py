@@ -6,6 +6,7 @@ from datetime import date, timedelta
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 import torch
 from hypothesis import given, settings
@@ -103,6 +104,20 @@ def test_two_trainings_give_the_same_bytes(tmp_path):
     assert one.calibration == two.calibration
     other = train(tmp_path / "three", parts, training=TRAINING.model_copy(update={"seed": 8}))
     assert other.weights() != one.weights()
+
+
+def test_files_and_the_order_of_their_rows_do_not_matter(tmp_path):
+    parts = write_parts(tmp_path, 600)
+    other = {}
+    for part, (file,) in parts.items():
+        table = pq.read_table(file)
+        table = table.take(np.random.default_rng(1).permutation(len(table)))
+        other[part] = [str(tmp_path / f"{part}-{n}.parquet") for n in (2, 1)]
+        for name, piece in zip(other[part], (table.slice(0, 70), table.slice(70)), strict=True):
+            pq.write_table(piece, name)
+    one, two = train(tmp_path / "one", parts), train(tmp_path / "two", other)
+    assert one.weights() == two.weights()
+    assert one.calibration == two.calibration
 
 
 def test_the_best_epoch_is_what_is_kept(tmp_path):
