@@ -47,6 +47,7 @@ def decide(
     *,
     champion_age_days: float | None = None,
     failed_checks: Sequence[str] = (),
+    withdrawn: str = "",
     seed: int = 0,
 ) -> Decision:
     """Decides whether a challenger becomes champion.
@@ -59,13 +60,14 @@ def decide(
         spec: The limits.
         champion_age_days: Age of the champion.
         failed_checks: Names of upstream blocking checks that failed.
+        withdrawn: Why the challenger was rolled back from earlier; empty where it was not.
         seed: Of the bootstrap's draws.
 
     Returns:
         The decision. A tie does not promote, unless the champion is older than its limit.
     """
     against_base = _compare(challenger, target_only, spec, seed)
-    gates = [*_of_itself(challenger, spec, failed_checks)]
+    gates = [*_of_itself(challenger, spec, failed_checks), _not_withdrawn(withdrawn)]
     gates.append(_not_worse("not worse than target-only", against_base, spec))
     rival, against = target_only, against_base
     if champion is not None:
@@ -96,6 +98,11 @@ def _of_itself(
         healthy = ratio is None or low <= ratio <= high
         measured = "nothing to carry" if ratio is None else f"{ratio:.2f}"
         yield GateResult(f"transfer from {source}", healthy, measured, f"{low} … {high}")
+
+
+def _not_withdrawn(reason: str) -> GateResult:
+    measured = f"rolled back from: {reason}" if reason else "never"
+    return GateResult("not withdrawn", not reason, measured, "never rolled back from")
 
 
 def _compare(ours: Evaluation, theirs: Evaluation, spec: GatesSpec, seed: int) -> Difference:

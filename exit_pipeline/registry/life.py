@@ -106,7 +106,8 @@ def evaluate_version(
     age = (datetime.now(UTC) - champion.created) / timedelta(days=1) if champion else None
     decision = decide(
         scored["model"], scored["baseline"], scored.get("champion"), profile.spec.gates,
-        champion_age_days=age, failed_checks=failed_checks, seed=profile.spec.training.seed,
+        champion_age_days=age, failed_checks=failed_checks, withdrawn=found.withdrawn,
+        seed=profile.spec.training.seed,
     )  # fmt: skip
     figures = {role: evaluation.to_dict() for role, evaluation in scored.items()}
     metrics = {n: v for n, v in scored["model"].metrics.items() if v is not None}

@@ -101,6 +101,7 @@ DECISIONS = {
     "worse on a slice": (worse_on_a_slice(), evaluation(), {}, False, "worse on half"),
     "not calibrated": (evaluation(-0.01, metrics={"ece": 0.03}), evaluation(), {}, False, "calibrated"),
     "transfer collapsed": (evaluation(-0.01, transfer={"search": 0.02}), evaluation(), {}, False, "transfer"),
+    "withdrawn": (evaluation(-0.01), evaluation(), {"withdrawn": "it hurt"}, False, "it hurt"),
     "a failed check": (evaluation(-0.01), evaluation(), {"failed_checks": ["events:gx"]}, False, "events:gx"),
 }  # fmt: skip
 
