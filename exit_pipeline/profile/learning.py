@@ -72,7 +72,9 @@ class TrainingSpec(Strict):
 class GatesSpec(Strict):
     """When a challenger becomes champion."""
 
-    logloss_margin: float = Field(0.0005, ge=0, description="How much worse is still not worse.")
+    logloss_margin: float = Field(
+        0.0005, ge=0, description="How much worse is still not worse; all of the 95 % interval."
+    )
     slice_min_positives: int = Field(500, ge=1, description="Support of a slice that is tested.")
     slice_alpha: float = Field(0.05, gt=0, lt=1, description="Level of Holm's correction.")
     max_ece: float = Field(0.02, gt=0, description="Expected calibration error after calibration.")

@@ -90,6 +90,18 @@ def worse_on_a_slice():
     return replace(made, loss=made.loss + 0.015 * made.masks["half"])
 
 
+def unsure():
+    """Worse by less than the margin on average, by an interval that reaches far past it."""
+    made = evaluation()
+    return replace(made, loss=made.loss + np.random.default_rng(1).normal(0.0002, 0.3, 4000))
+
+
+def worse_on_one_of_60():
+    rng = np.random.default_rng(2)
+    made = evaluation(-0.01, masks={f"scene {k}": rng.random(4000) < 0.2 for k in range(60)})
+    return replace(made, loss=made.loss + 0.05 * made.masks["scene 7"])
+
+
 BASE = evaluation(0.02)
 DECISIONS = {
     "first, better than target-only": (evaluation(), None, {}, True, "every gate passed"),
@@ -99,6 +111,8 @@ DECISIONS = {
     "a tie with an old champion": (evaluation(), evaluation(), {"champion_age_days": 15.0}, True, "every"),
     "worse than an old champion": (evaluation(0.01), evaluation(), {"champion_age_days": 15.0}, False, "champion"),
     "worse on a slice": (worse_on_a_slice(), evaluation(), {}, False, "worse on half"),
+    "worse on one slice of many": (worse_on_one_of_60(), evaluation(), {}, False, "worse on scene 7 "),
+    "not surely within the margin": (unsure(), evaluation(), {"champion_age_days": 15.0}, False, "not worse than the champion"),
     "not calibrated": (evaluation(-0.01, metrics={"ece": 0.03}), evaluation(), {}, False, "calibrated"),
     "transfer collapsed": (evaluation(-0.01, transfer={"search": 0.02}), evaluation(), {}, False, "transfer"),
     "withdrawn": (evaluation(-0.01), evaluation(), {"withdrawn": "it hurt"}, False, "it hurt"),
