@@ -48,6 +48,7 @@ def decide(
     champion_age_days: float | None = None,
     failed_checks: Sequence[str] = (),
     withdrawn: str = "",
+    seen_by_champion: str = "",
     seed: int = 0,
 ) -> Decision:
     """Decides whether a challenger becomes champion.
@@ -61,6 +62,8 @@ def decide(
         champion_age_days: Age of the champion.
         failed_checks: Names of upstream blocking checks that failed.
         withdrawn: Why the challenger was rolled back from earlier; empty where it was not.
+        seen_by_champion: Which of the rows the champion was fitted on, so that no comparison is
+            fair; empty where none. Such a champion is not given.
         seed: Of the bootstrap's draws.
 
     Returns:
@@ -68,6 +71,7 @@ def decide(
     """
     against_base = _compare(challenger, target_only, spec, seed)
     gates = [*_of_itself(challenger, spec, failed_checks), _not_withdrawn(withdrawn)]
+    gates.append(_fair(seen_by_champion))
     gates.append(_not_worse("not worse than target-only", against_base, spec))
     rival, against = target_only, against_base
     if champion is not None:
@@ -103,6 +107,11 @@ def _of_itself(
 def _not_withdrawn(reason: str) -> GateResult:
     measured = f"rolled back from: {reason}" if reason else "never"
     return GateResult("not withdrawn", not reason, measured, "never rolled back from")
+
+
+def _fair(seen: str) -> GateResult:
+    limit = "evaluation days that the champion was not fitted on"
+    return GateResult("fair comparison", not seen, seen or "unseen rows", limit)
 
 
 def _compare(ours: Evaluation, theirs: Evaluation, spec: GatesSpec, seed: int) -> Difference:
@@ -147,7 +156,7 @@ def _worth_it(
     better = difference.high < 0
     if not has_champion:
         # The first model has no champion to beat: not being worse than target-only is enough.
-        return GateResult("worth it", True, "the first champion", "better, or the first")
+        return GateResult("worth it", True, "no champion to beat", "better, or the first")
     old = age_days is not None and age_days > spec.champion_max_age_days
     measured = "better" if better else f"not surely better ({_interval(difference)})"
     if age_days is not None:
