@@ -43,7 +43,7 @@ def sum_loss(out: Outputs, batch: Batch, training: TrainingSpec, kind: str) -> T
         "squared": F.mse_loss,
     }
     return (
-        training.lambda_target * F.binary_cross_entropy_with_logits(out.own, batch.labels["y"])
+        training.lambda_target * F.binary_cross_entropy_with_logits(out.target, batch.labels["y"])
         + training.lambda_source * source_loss(out, batch)
         + training.lambda_transfer * distances[kind](out.whole, batch.labels["icl"])
         + training.lambda_order * order_loss(out, batch)

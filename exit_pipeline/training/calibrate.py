@@ -21,7 +21,7 @@ class Calibration:
 
     Args:
         kind: `platt`: a · z + b. `isotonic`: a step function, linear between its knots.
-        slope: a, above 0.
+        slope: a, above 0; 1 where isotonic.
         bias: b.
         knots: Logits, rising (isotonic).
         values: Calibrated logits at the knots, not falling (isotonic).
@@ -130,4 +130,7 @@ def _isotonic(z: np.ndarray, y: np.ndarray) -> Calibration:
             blocks[-1] = [a + b for a, b in zip(blocks[-1], last, strict=True)]
     rate = np.repeat([(s + 0.5) / (w + 1) for s, w, _ in blocks], [int(k) for *_, k in blocks])
     rate = np.maximum.accumulate(rate)
+    level = rate[1:] == rate[:-1]
+    ends = np.r_[True, ~(level[1:] & level[:-1]), True][: len(knots)]
+    knots, rate = knots[ends], rate[ends]
     return Calibration("isotonic", 1.0, 0.0, knots.tolist(), np.log(rate / (1 - rate)).tolist())

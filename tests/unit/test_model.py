@@ -45,7 +45,7 @@ def bce(logit, y):
 def one_source():
     out = Outputs(
         logit=torch.tensor([0.3, -1.0]), own=torch.tensor([0.1, -1.0]),
-        carry=torch.tensor([[0.2], [0.0]]), source=torch.tensor([[0.5], [-0.5]]),
+        carry=torch.tensor([[0.2], [0.0]]), target=torch.tensor([0.1, -1.0]), source=torch.tensor([[0.5], [-0.5]]),
         transfer=torch.tensor([[1.0], [2.0]]), order=torch.tensor([0.7, 0.9]),
         source_aux=torch.tensor([[0.5], [-0.5]]), whole=torch.tensor([0.9, 0.4]),
     )  # fmt: skip
@@ -141,11 +141,24 @@ def test_transfer_is_learned(tmp_path):
         assert found[carries, k].mean() > found[~carries, k].mean() + 0.3
 
 
-def test_the_parts_add_up_to_the_score(scorer):
-    found = scorer.score(make_table(300, 9))
+@pytest.mark.parametrize("kind", ["platt", "isotonic"])
+@pytest.mark.parametrize("combination", ["carry", "sum"])
+def test_the_parts_add_up_to_the_score(tmp_path, combination, kind):
+    training = TRAINING.model_copy(update={"epochs": 1, "calibration": kind})
+    model = train(
+        tmp_path, None, "exit", training, MODEL.model_copy(update={"combination": combination})
+    )
+    found = Scorer(model).score(make_table(300, 9))
     logit = found.own + found.carry.sum(1) + found.bias
-    np.testing.assert_allclose(logit, np.log(found.score / (1 - found.score)), atol=1e-6)
+    np.testing.assert_allclose(logit, np.log(found.score / (1 - found.score)), atol=1e-9)
     assert (found.carry >= 0).all()
+    assert found.carry.any()
+    if combination == "sum":
+        assert ((found.carry > 0).sum(1) <= 1).all()
+        assert (found.carry.argmax(1) == (found.p_source * found.p_transfer).argmax(1)).all()
+    if kind == "platt":
+        np.testing.assert_allclose(found.bias, model.calibration.bias, atol=1e-9)
+    assert (np.diff(found.score[np.argsort(found.logit)]) >= 0).all()
 
 
 def test_a_score_does_not_depend_on_the_batch(scorer):
@@ -251,6 +264,13 @@ def test_calibration_is_monotone_and_calibrates(kind):
     grid = np.linspace(-4, 4, 200)
     assert (np.diff(found(grid)) >= 0).all()
     assert abs((1 / (1 + np.exp(-found(z)))).mean() - y.mean()) < 0.01
+
+
+def test_an_isotonic_map_keeps_the_ends_of_its_level_blocks_alone():
+    z, y = np.arange(8.0), np.array([0, 0, 0, 1, 0, 1, 1, 1.0])
+    found = calibrate(z, y, "isotonic")
+    assert found.knots == [0, 2, 3, 4, 5, 7]
+    np.testing.assert_allclose(1 / (1 + np.exp(-found(z))), [1 / 8] * 3 + [0.5] * 2 + [7 / 8] * 3)
 
 
 def drawn(n=4000):
