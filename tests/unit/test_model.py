@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 
 from exit_pipeline.errors import ModelFileError, TrainingError
 from exit_pipeline.model import Batch, InputSpec, Outputs
+from exit_pipeline.model.exit import FIRST_STRENGTH
 from exit_pipeline.model.losses import carry_loss, sum_loss, transfer_loss
 from exit_pipeline.profile.learning import SplitSpec, TrainingSpec
 from exit_pipeline.ranking.scorer import Scorer
@@ -139,6 +140,47 @@ def test_transfer_is_learned(tmp_path):
     for k, source in enumerate(SOURCES):
         carries = np.asarray(rows[f"consistent_{source}"]) == 1
         assert found[carries, k].mean() > found[~carries, k].mean() + 0.3
+
+
+def test_a_collapse_of_the_transfer_is_said_and_recorded(tmp_path):
+    said, weights = [], {"lambda_transfer": 0.0, "epochs": 2}
+
+    def train_on(share):
+        def change(table):
+            for source in SOURCES:
+                name = f"consistent_{source}"
+                at = table.schema.get_field_index(name)
+                values = (np.arange(len(table)) % 100 < share).astype(float)
+                table = table.set_column(at, name, pa.array(values))
+            return table
+
+        said.clear()
+        training = TRAINING.model_copy(update=weights)
+        return train_model(
+            "exit", SPEC, write_parts(tmp_path, 300, change), "unit", MODEL, training,
+            scratch=tmp_path / "scratch", progress=lambda done, total, text: said.append(text),
+        ).history  # fmt: skip
+
+    # Nobody teaches p_tr here: it stays near a half, which is far above 5 % and about 50 %.
+    assert all(epoch["alarm"] and epoch["transfer"] > 1.5 for epoch in train_on(5))
+    assert any("ALARM: mean p_transfer is" in text for text in said)
+    assert not any(epoch["alarm"] for epoch in train_on(50))
+    assert not any("ALARM" in text for text in said)
+
+
+def test_the_strength_of_a_source_is_learned(tmp_path):
+    moved = (train(tmp_path).module.strength.weight[1:] - FIRST_STRENGTH).abs()
+    assert float(moved.detach().mean()) > 0.4
+
+
+def test_sum_is_validated_on_its_calibrated_score(tmp_path):
+    model = train(tmp_path, model=MODEL.model_copy(update={"combination": "sum"}))
+    rows = make_table(2000, 1)  # the validation part
+    logit, y = Scorer(model).score(rows).logit, np.asarray(rows["y"]).astype(float)
+    best = min(epoch["validation_logloss"] for epoch in model.history)
+    found = bce(calibrate(logit, y, "platt")(logit), y).mean()
+    assert found == pytest.approx(best, abs=1e-6)
+    assert found < bce(logit, y).mean() - 0.01
 
 
 @pytest.mark.parametrize("kind", ["platt", "isotonic"])
