@@ -113,7 +113,7 @@ class Outputs:
         target: float[n], logit of target interest, p_t.
         source: float[n, K], logits of source interest.
         transfer: float[n, K], logits of how strongly this scene lets it transfer.
-        order: float[n], logit of an order given a click (ESMM).
+        order: float[n], logit of an order given the outcome (ESMM).
         source_aux: float[n, K], like `source`, for its own loss (gradient to the trunk scaled).
         whole: float[n], P_whole of `sum`, else None.
     """

@@ -61,7 +61,7 @@ class TrainingSpec(Strict):
     lambda_target: float = Field(1.0, ge=0, description="λ₁: weight of the target head (`sum`).")
     lambda_source: float = Field(1.0, ge=0, description="λ₂: weight of the source heads.")
     lambda_transfer: float = Field(0.1, ge=0, description="λ₃: weight of the transfer term.")
-    lambda_order: float = Field(0.1, ge=0, description="Weight of the order-given-click head.")
+    lambda_order: float = Field(0.1, ge=0, description="Weight of the order head.")
     shuffle_buffer: int = Field(262_144, ge=1, description="Rows shuffled at a time.")
     max_loss_rise: float = Field(
         5.0, gt=1, description="A loss above this multiple of the first epoch's mean stops."

@@ -26,7 +26,8 @@ class Scores:
         p_target: float64[n], of own interest alone, before calibration.
         p_source: float64[n, K].
         p_transfer: float64[n, K].
-        p_order: float64[n], of an order: score × p(order | click).
+        p_order: float64[n], of an order: score × p(order | outcome), or the score itself where an
+            order is the outcome.
         own: float64[n], part of the calibrated logit that is target interest.
         carry: float64[n, K], parts that came over from each source.
         bias: float64[n], the calibration's part.
@@ -92,7 +93,7 @@ class Scorer:
             p_target=_sigmoid(out["target"]),
             p_source=_sigmoid(out["source"]),
             p_transfer=_sigmoid(out["transfer"]),
-            p_order=score * _sigmoid(out["order"]),
+            p_order=score if self.model.outcome == "order" else score * _sigmoid(out["order"]),
             own=slope * out["own"],
             carry=slope * out["carry"],
             bias=calibrated - slope * logit,

@@ -64,7 +64,8 @@ def train(
         for role, name in NAMES.items():
             model = train_model(
                 name, input_spec(spec), parts, unit_input(spec),
-                spec.model, spec.training, scratch=Path(scratch) / "rows", device=settings.device,
+                spec.model, spec.training, scratch=Path(scratch) / "rows",
+                outcome=spec.outcome, device=settings.device,
                 threads=settings.threads, memory_limit=settings.memory_limit, progress=progress,
             )  # fmt: skip
             folders[role] = Path(scratch) / role

@@ -25,6 +25,7 @@ def train_model(
     training: TrainingSpec,
     *,
     scratch: Path,
+    outcome: str = "either",
     device: str = "cpu",
     threads: int = 1,
     memory_limit: str = "4GB",
@@ -40,6 +41,7 @@ def train_model(
         model_spec: Form and size.
         training: The loop.
         scratch: Where encoded rows are kept meanwhile.
+        outcome: What y counts: `click`, `order` or `either`.
         device: `cpu`, `cuda`, `mps` or `auto`.
         threads: Of DuckDB, and of torch on a CPU.
         memory_limit: Of DuckDB; what is beyond it spills to `scratch`.
@@ -73,4 +75,4 @@ def train_model(
         found["logit"].double().numpy(), found["y"].double().numpy(), training.calibration
     )
     epochs = [epoch.to_dict() for epoch in history]
-    return TrainedModel(name, model.to("cpu"), encoder, model_spec, calibration, epochs)
+    return TrainedModel(name, model.to("cpu"), encoder, model_spec, calibration, epochs, outcome)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import date, timedelta
 
 import numpy as np
@@ -15,7 +16,7 @@ from hypothesis import strategies as st
 from exit_pipeline.errors import ModelFileError, TrainingError
 from exit_pipeline.model import Batch, InputSpec, Outputs
 from exit_pipeline.model.exit import FIRST_STRENGTH
-from exit_pipeline.model.losses import carry_loss, sum_loss, transfer_loss
+from exit_pipeline.model.losses import carry_loss, order_loss, sum_loss, transfer_loss
 from exit_pipeline.profile.learning import SplitSpec, TrainingSpec
 from exit_pipeline.ranking.scorer import Scorer
 from exit_pipeline.training import load_model, save_model, split_days, train_model
@@ -43,6 +44,11 @@ def bce(logit, y):
     return -(y * np.log(p) + (1 - y) * np.log(1 - p))
 
 
+def product_bce(outcome, order, ordered):
+    p = 1 / (1 + np.exp(-outcome)) / (1 + np.exp(-order))
+    return -np.log(p if ordered else 1 - p)
+
+
 def one_source():
     out = Outputs(
         logit=torch.tensor([0.3, -1.0]), own=torch.tensor([0.1, -1.0]),
@@ -50,7 +56,7 @@ def one_source():
         transfer=torch.tensor([[1.0], [2.0]]), order=torch.tensor([0.7, 0.9]),
         source_aux=torch.tensor([[0.5], [-0.5]]), whole=torch.tensor([0.9, 0.4]),
     )  # fmt: skip
-    labels = {"y": [1.0, 0.0], "click": [1.0, 0.0], "order": [0.0, 0.0], "icl": [2.0, 0.0]}
+    labels = {"y": [1.0, 0.0], "click": [1.0, 0.0], "order": [1.0, 0.0], "icl": [2.0, 0.0]}
     by_source = {"source": [[1.0], [0.0]], "shown": [[1.0], [0.0]], "consistent": [[1.0], [0.0]]}
     tensors = {name: torch.tensor(v) for name, v in {**labels, **by_source}.items()}
     return out, Batch(torch.zeros(2, 1), torch.zeros(2, 1), tensors)
@@ -63,9 +69,11 @@ def test_the_carry_loss_by_hand():
         (bce(0.3, 1) + bce(-1.0, 0)) / 2
         + 2.0 * (bce(0.5, 1) + bce(-0.5, 0)) / 2
         + 0.5 * bce(1.0, 1)  # the row with y_s = 1 alone
-        + 0.1 * bce(0.7, 0)  # the clicked row alone
+        + 0.1 * (product_bce(0.3, 0.7, 1) + product_bce(-1.0, 0.9, 0)) / 2  # over all rows
     )
-    assert float(carry_loss(out, batch, training)) == pytest.approx(expected, rel=1e-5)
+    assert float(carry_loss(replace(out, whole=None), batch, training)) == pytest.approx(
+        expected, rel=1e-5
+    )
 
 
 @pytest.mark.parametrize(("kind", "distance"), [
@@ -84,6 +92,35 @@ def test_the_sum_loss_by_hand(kind, distance):
         + 0.5 * distance
     )
     assert float(sum_loss(out, batch, training, kind)) == pytest.approx(expected, rel=1e-5)
+
+
+def test_the_order_term_leaves_the_main_head_alone():
+    out, batch = one_source()
+    out.logit.requires_grad_()
+    out.order.requires_grad_()
+    order_loss(replace(out, whole=None), batch).backward()
+    assert out.logit.grad is None
+    assert out.order.grad.abs().min() > 0
+    sure = replace(out, logit=torch.full((2,), 99.0), order=torch.full((2,), 99.0), whole=None)
+    assert np.isfinite(float(order_loss(sure, batch)))
+
+
+@pytest.mark.parametrize("outcome", ["either", "order"])
+def test_the_chance_of_an_order(tmp_path, outcome):
+    def all_orders(table):
+        at = table.schema.get_field_index("y_order")
+        return table.set_column(at, "y_order", table["y"]) if outcome == "order" else table
+
+    training = TRAINING.model_copy(update={"epochs": 8, "patience": 8, "lambda_order": 1.0})
+    model = train_model(
+        "exit", SPEC, write_parts(tmp_path, 2000, all_orders), "unit", MODEL, training,
+        scratch=tmp_path / "scratch", outcome=outcome,
+    )  # fmt: skip
+    save_model(model, tmp_path / "model")
+    rows = all_orders(make_table(2000, 9))
+    found = Scorer.load(tmp_path / "model").score(rows)
+    assert found.p_order.mean() == pytest.approx(np.asarray(rows["y_order"]).mean(), abs=0.03)
+    assert (found.p_order == found.score).all() == (outcome == "order")
 
 
 def test_without_shown_interest_the_transfer_term_is_nothing():
