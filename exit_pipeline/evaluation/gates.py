@@ -99,8 +99,12 @@ def _of_itself(
     yield GateResult("calibrated", error <= spec.max_ece, f"ECE {error:.4f}", f"≤ {spec.max_ece}")
     low, high = spec.transfer_collapse
     for source, ratio in challenger.transfer.items():
-        healthy = ratio is None or low <= ratio <= high
-        measured = "nothing to carry" if ratio is None else f"{ratio:.2f}"
+        if challenger.shown[source] < spec.transfer_min_rows:
+            healthy, measured = True, f"{challenger.shown[source]} rows: too few to say"
+        elif ratio is None:
+            healthy, measured = True, "nothing to carry"
+        else:
+            healthy, measured = low <= ratio <= high, f"{ratio:.2f}"
         yield GateResult(f"transfer from {source}", healthy, measured, f"{low} … {high}")
 
 

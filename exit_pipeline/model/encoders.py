@@ -11,6 +11,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from exit_pipeline.errors import ModelFileError
 from exit_pipeline.lake.duck import quoted, render
 from exit_pipeline.model.inputs import InputSpec
 
@@ -68,7 +69,18 @@ class Encoder:
 
         Returns:
             int32[n, C] indices (0 unknown) and float32[n, M] numbers (NaN unknown).
+
+        Raises:
+            ModelFileError: The rows lack columns that the model reads.
         """
+        missing = [name for name in self.spec.columns if name not in columns.schema.names]
+        if missing:
+            raise ModelFileError(
+                f"the model reads columns that the rows do not have: {', '.join(missing)}",
+                where="a model trained under an earlier profile",
+                mend="bring the columns back, or train a model under this profile; where the "
+                "champion is the one of old, `promote --force` replaces it",
+            )
         n = columns.num_rows
         categorical = np.zeros((n, len(self.spec.categorical)), np.int32)
         for index, name in enumerate(self.spec.categorical):

@@ -81,6 +81,9 @@ class GatesSpec(Strict):
     transfer_collapse: tuple[float, float] = Field(
         (0.5, 1.5), description="Healthy range of mean p_transfer ÷ mean a where y_s = 1."
     )
+    transfer_min_rows: int = Field(
+        200, ge=1, description="Rows with y_s = 1 below which that range is not asked for."
+    )
     champion_max_age_days: int = Field(
         14, ge=1, description="An older champion yields to a model that is merely not worse."
     )

@@ -279,6 +279,12 @@ def test_unknown_values_and_nulls_score(scorer):
     assert np.isfinite(scorer.score(rows).score).all()
 
 
+def test_columns_that_are_gone_are_named(scorer):
+    rows = make_table(3, 9).drop_columns(["place", "lift_mid"])
+    with pytest.raises(ModelFileError, match="do not have: place, lift_mid"):
+        scorer.score(rows)
+
+
 def test_the_vocabulary_is_the_training_rows(tmp_path):
     model = train(tmp_path, training=TRAINING.model_copy(update={"epochs": 1}))
     assert "u99" not in model.encoder.vocabularies["user_id"]
