@@ -84,8 +84,9 @@ def champion(
     failed = unfit(lake, BLOCKING)
     version, decision, _ = evaluate_version(lake, pipeline.profile, _candidate(context), failed)
     registry = Registry(pipeline.home, pipeline.profile.name)
+    promoted = False
     try:
-        registry.decide(version, decision)
+        promoted = registry.decide(version, decision)
     except GateRefusal as refusal:
         context.log.warning(str(refusal))
     holder = registry.find(CHAMPION)
@@ -93,7 +94,7 @@ def champion(
         metadata={
             "challenger": version,
             "champion": holder.version if holder else "none yet",
-            "promoted": decision.promote,
+            "promoted": promoted,
             "reason": decision.reason,
             "gates": MetadataValue.md(gates(decision)),
         }

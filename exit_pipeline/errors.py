@@ -91,7 +91,7 @@ class ModelFileError(ExitPipelineError):
 
 
 class RegistryError(ExitPipelineError):
-    """The model registry has no such version or alias."""
+    """The model registry has no such version or alias, or cannot be read."""
 
 
 class GateRefusal(ExitPipelineError):

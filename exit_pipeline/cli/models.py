@@ -90,17 +90,19 @@ def promote(
             if not force.strip():
                 raise UsageError("a forced promotion needs a reason", mend='--force "why"')
             number, decision = registry.get(version).version, None
-            registry.force(number, force)
+            promoted = registry.force(number, force)
         else:
             failed = unfit(lake, BLOCKING)
             number, decision, _ = evaluate_version(lake, found, version, failed)
-            registry.decide(number, decision)
+            promoted = registry.decide(number, decision)
     if json:
-        emit({"version": number, "promoted": True, "decision": decision and decision.to_dict()})
+        gates = decision and decision.to_dict()
+        emit({"version": number, "promoted": promoted, "decision": gates})
         return
     if decision:
         _print_gates(decision)
-    console.print(f"version {number} is the champion")
+    already = "" if promoted else " already; nothing was changed"
+    console.print(f"version {number} is the champion{already}")
 
 
 def rollback(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -15,8 +16,10 @@ class Difference:
         mean: Ours less theirs, per row.
         low: 2.5 % quantile.
         high: 97.5 % quantile.
-        p_worse: Share of draws in which ours is worse by no more than the margin asked about:
-            small means «surely worse than the margin».
+        p_worse: Chance of a mean within the margin asked about, by a normal tail with the draws'
+            mean and standard deviation: small means «surely worse than the margin». A share of
+            draws could not fall below one in their number, and a correction over dozens of slices
+            asks for less than that.
     """
 
     mean: float
@@ -51,9 +54,15 @@ def paired(
         means[draw] = times @ difference / (times @ rows)
     low, high = np.quantile(means, [0.025, 0.975])
     mean = float(difference.sum() / rows.sum())
-    # Add-one smoothing: no finite number of draws shows a chance of exactly nothing.
-    p_worse = (1 + int((means <= margin).sum())) / (draws + 1)
-    return Difference(mean, float(low), float(high), p_worse)
+    return Difference(mean, float(low), float(high), _tail(means, margin))
+
+
+def _tail(means: np.ndarray, margin: float) -> float:
+    """P(Z ≤ margin) of a normal Z with the mean and standard deviation of the draws."""
+    over, spread = float(means.mean() - margin), float(means.std())
+    if spread == 0:
+        return float(over <= 0)
+    return 0.5 * math.erfc(over / spread / math.sqrt(2))
 
 
 def holm(p_values: dict[str, float], alpha: float) -> set[str]:

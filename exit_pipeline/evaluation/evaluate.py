@@ -25,6 +25,7 @@ class Evaluation:
         metrics: Over all rows.
         by_slice: Metrics by slice; a slice of one class has no AUC.
         transfer: Mean p_tr ÷ mean a where y_s = 1, by source; None where nothing carries.
+        shown: Rows with y_s = 1, by source: the support of `transfer`.
         loss: float64[n], logloss per row.
         score: float64[n].
         y: float64[n].
@@ -35,6 +36,7 @@ class Evaluation:
     metrics: dict[str, Any]
     by_slice: dict[str, dict[str, Any]]
     transfer: dict[str, float | None]
+    shown: dict[str, int]
     loss: np.ndarray
     score: np.ndarray
     y: np.ndarray
@@ -43,7 +45,12 @@ class Evaluation:
 
     def to_dict(self) -> dict[str, Any]:
         """The figures, JSON-able."""
-        return {"all": self.metrics, "slices": self.by_slice, "transfer": self.transfer}
+        return {
+            "all": self.metrics,
+            "slices": self.by_slice,
+            "transfer": self.transfer,
+            "transfer_rows": self.shown,
+        }
 
 
 def evaluate(scorer: Scorer, files: Sequence[str]) -> Evaluation:
@@ -59,6 +66,8 @@ def evaluate(scorer: Scorer, files: Sequence[str]) -> Evaluation:
     rows = ds.dataset(list(files)).to_table() if files else pa.table({})
     if rows.num_rows == 0:
         raise TrainingError("the evaluation part has no rows", mend="land more days")
+    # Users are numbered as they come, and the bootstrap draws by number: files must not decide.
+    rows = rows.sort_by([("event_timestamp", "ascending"), ("event_id", "ascending")])
     found = scorer.score(rows)
     y = np.asarray(rows["y"]).astype(float)
     user = np.asarray(rows["user_id"].combine_chunks().dictionary_encode().indices)
@@ -68,10 +77,12 @@ def evaluate(scorer: Scorer, files: Sequence[str]) -> Evaluation:
         for name, mask in masks.items()
         if mask.any()
     }
+    transfer, shown = _transfer(rows, scorer.sources, found.p_transfer)
     return Evaluation(
         metrics=summary(y, found.score, user),
         by_slice=by_slice,
-        transfer=_transfer(rows, scorer.sources, found.p_transfer),
+        transfer=transfer,
+        shown=shown,
         loss=logloss_rows(y, found.score),
         score=found.score,
         y=y,
@@ -82,11 +93,13 @@ def evaluate(scorer: Scorer, files: Sequence[str]) -> Evaluation:
 
 def _transfer(
     rows: pa.Table, sources: Sequence[str], p_transfer: np.ndarray
-) -> dict[str, float | None]:
+) -> tuple[dict[str, float | None], dict[str, int]]:
     ratios: dict[str, float | None] = {}
+    support: dict[str, int] = {}
     for k in range(p_transfer.shape[1]):
         shown = np.asarray(pc.equal(rows[f"ys_{sources[k]}"], 1))
         carries = np.asarray(rows[f"consistent_{sources[k]}"])[shown]
+        support[sources[k]] = len(carries)
         mean = carries.mean() if len(carries) else 0.0
         ratios[sources[k]] = round(float(p_transfer[shown, k].mean() / mean), 4) if mean else None
-    return ratios
+    return ratios, support

@@ -47,6 +47,8 @@ def decide(
     *,
     champion_age_days: float | None = None,
     failed_checks: Sequence[str] = (),
+    withdrawn: str = "",
+    seen_by_champion: str = "",
     seed: int = 0,
 ) -> Decision:
     """Decides whether a challenger becomes champion.
@@ -59,13 +61,17 @@ def decide(
         spec: The limits.
         champion_age_days: Age of the champion.
         failed_checks: Names of upstream blocking checks that failed.
+        withdrawn: Why the challenger was rolled back from earlier; empty where it was not.
+        seen_by_champion: Which of the rows the champion was fitted on, so that no comparison is
+            fair; empty where none. Such a champion is not given.
         seed: Of the bootstrap's draws.
 
     Returns:
         The decision. A tie does not promote, unless the champion is older than its limit.
     """
     against_base = _compare(challenger, target_only, spec, seed)
-    gates = [*_of_itself(challenger, spec, failed_checks)]
+    gates = [*_of_itself(challenger, spec, failed_checks), _not_withdrawn(withdrawn)]
+    gates.append(_fair(seen_by_champion))
     gates.append(_not_worse("not worse than target-only", against_base, spec))
     rival, against = target_only, against_base
     if champion is not None:
@@ -93,9 +99,23 @@ def _of_itself(
     yield GateResult("calibrated", error <= spec.max_ece, f"ECE {error:.4f}", f"≤ {spec.max_ece}")
     low, high = spec.transfer_collapse
     for source, ratio in challenger.transfer.items():
-        healthy = ratio is None or low <= ratio <= high
-        measured = "nothing to carry" if ratio is None else f"{ratio:.2f}"
+        if challenger.shown[source] < spec.transfer_min_rows:
+            healthy, measured = True, f"{challenger.shown[source]} rows: too few to say"
+        elif ratio is None:
+            healthy, measured = True, "nothing to carry"
+        else:
+            healthy, measured = low <= ratio <= high, f"{ratio:.2f}"
         yield GateResult(f"transfer from {source}", healthy, measured, f"{low} … {high}")
+
+
+def _not_withdrawn(reason: str) -> GateResult:
+    measured = f"rolled back from: {reason}" if reason else "never"
+    return GateResult("not withdrawn", not reason, measured, "never rolled back from")
+
+
+def _fair(seen: str) -> GateResult:
+    limit = "evaluation days that the champion was not fitted on"
+    return GateResult("fair comparison", not seen, seen or "unseen rows", limit)
 
 
 def _compare(ours: Evaluation, theirs: Evaluation, spec: GatesSpec, seed: int) -> Difference:
@@ -106,9 +126,13 @@ def _compare(ours: Evaluation, theirs: Evaluation, spec: GatesSpec, seed: int) -
 
 
 def _not_worse(name: str, difference: Difference, spec: GatesSpec) -> GateResult:
+    """Not worse beyond the margin: all of the paired 95 % interval lies at or below it.
+
+    Too few rows to say so refuse: that a model is not surely worse is no reason to trust it.
+    """
     return GateResult(
-        name, difference.mean <= spec.logloss_margin and difference.low <= spec.logloss_margin,
-        f"logloss {_interval(difference)}", f"≤ +{spec.logloss_margin}",
+        name, difference.high <= spec.logloss_margin,
+        f"logloss {_interval(difference)}", f"all of it ≤ +{spec.logloss_margin}",
     )  # fmt: skip
 
 
@@ -136,7 +160,7 @@ def _worth_it(
     better = difference.high < 0
     if not has_champion:
         # The first model has no champion to beat: not being worse than target-only is enough.
-        return GateResult("worth it", True, "the first champion", "better, or the first")
+        return GateResult("worth it", True, "no champion to beat", "better, or the first")
     old = age_days is not None and age_days > spec.champion_max_age_days
     measured = "better" if better else f"not surely better ({_interval(difference)})"
     if age_days is not None:

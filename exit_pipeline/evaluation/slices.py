@@ -14,16 +14,19 @@ from exit_pipeline.model.encoders import Encoder
 def slices(rows: pa.Table, encoder: Encoder) -> Iterator[tuple[str, np.ndarray]]:
     """Yields the name of each slice and bool[n], which rows are in it.
 
-    `source interest`: some y_s = 1; `nothing carries`: y_s = 1 and every a = 0; `cold users`,
-    `cold items`: ids that training had not seen often enough; each scene.
+    `source interest`: some y_s = 1; `nothing carries`: some y_s = 1, but a = 0 for each source
+    that it is 1 for; `cold users`, `cold items`: ids that training had not seen often enough; each
+    scene.
 
     Args:
         rows: n rows of the training set.
         encoder: The model's; its vocabularies say what is cold.
     """
-    sources = encoder.spec.sources
-    shown = _any(rows, [f"ys_{s}" for s in sources])
-    carries = _any(rows, [f"consistent_{s}" for s in sources])
+    shown, carries = np.zeros(rows.num_rows, bool), np.zeros(rows.num_rows, bool)
+    for source in encoder.spec.sources:
+        interest = np.asarray(rows.column(f"ys_{source}")) > 0
+        shown |= interest
+        carries |= interest & (np.asarray(rows.column(f"consistent_{source}")) > 0)
     yield "source interest", shown
     yield "nothing carries", shown & ~carries
     for name, column in (("cold users", "user_id"), ("cold items", "item_id")):
@@ -32,10 +35,3 @@ def slices(rows: pa.Table, encoder: Encoder) -> Iterator[tuple[str, np.ndarray]]
     scene = rows.column("scene").combine_chunks()
     for value in sorted(pc.unique(scene).to_pylist()):
         yield f"scene {value}", np.asarray(pc.equal(scene, value))
-
-
-def _any(rows: pa.Table, names: list[str]) -> np.ndarray:
-    found = np.zeros(rows.num_rows, bool)
-    for name in names:
-        found |= np.asarray(rows.column(name)) > 0
-    return found

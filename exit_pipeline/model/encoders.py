@@ -11,6 +11,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from exit_pipeline.errors import ModelFileError
 from exit_pipeline.lake.duck import quoted, render
 from exit_pipeline.model.inputs import InputSpec
 
@@ -36,27 +37,31 @@ class Encoder:
 
     @classmethod
     def fit(
-        cls, files: Sequence[str], spec: InputSpec, unit: str, min_count: int, bins: int
+        cls,
+        connection: duckdb.DuckDBPyConnection,
+        files: Sequence[str],
+        spec: InputSpec,
+        unit: str,
+        min_count: int,
+        bins: int,
     ) -> Self:
         """Learns vocabularies and quantile edges from training files.
 
         Args:
+            connection: A DuckDB with the limits of the settings.
             files: Parquet files of training rows only.
             spec: The columns.
             unit: The interest unit's column.
             min_count: Ids seen more rarely are unknown; other categories need two rows.
             bins: Number of quantile bins.
         """
-        with duckdb.connect() as connection:
-            connection.execute("load icu; set TimeZone = 'UTC'")
-            connection.execute(
-                f"create view rows as {render('_files', files=files, partitions=())}"
-            )
-            words = {
-                name: _vocabulary(connection, name, min_count if name in IDS else 2)
-                for name in spec.categorical
-            }
-            edges = {name: _edges(connection, name, bins) for name in spec.numbers}
+        rows = render("_files", files=files, partitions=())
+        connection.execute(f"create or replace temp view rows as {rows}")
+        words = {
+            name: _vocabulary(connection, name, min_count if name in IDS else 2)
+            for name in spec.categorical
+        }
+        edges = {name: _edges(connection, name, bins) for name in spec.numbers}
         return cls(spec, words, edges, unit)
 
     def encode(self, columns: pa.Table | pa.RecordBatch) -> tuple[np.ndarray, np.ndarray]:
@@ -64,7 +69,18 @@ class Encoder:
 
         Returns:
             int32[n, C] indices (0 unknown) and float32[n, M] numbers (NaN unknown).
+
+        Raises:
+            ModelFileError: The rows lack columns that the model reads.
         """
+        missing = [name for name in self.spec.columns if name not in columns.schema.names]
+        if missing:
+            raise ModelFileError(
+                f"the model reads columns that the rows do not have: {', '.join(missing)}",
+                where="a model trained under an earlier profile",
+                mend="bring the columns back, or train a model under this profile; where the "
+                "champion is the one of old, `promote --force` replaces it",
+            )
         n = columns.num_rows
         categorical = np.zeros((n, len(self.spec.categorical)), np.int32)
         for index, name in enumerate(self.spec.categorical):
@@ -113,6 +129,6 @@ def _vocabulary(connection: duckdb.DuckDBPyConnection, name: str, least: int) ->
 def _edges(connection: duckdb.DuckDBPyConnection, name: str, bins: int) -> list[float]:
     shares = [i / bins for i in range(bins + 1)]
     query = render("model_edges", column=quoted(name))
-    found = connection.execute(query, {"shares": shares}).fetchone()[0]  # type: ignore[index]
+    ((found,),) = connection.execute(query, {"shares": shares}).fetchall()
     edges = sorted({float(np.float32(edge)) for edge in found or []})
     return edges if len(edges) > 1 else [*(edges or [0.0]), (edges or [0.0])[0] + 1.0]

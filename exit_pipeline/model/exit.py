@@ -58,15 +58,21 @@ class Exit(nn.Module):
         if self.combination == "sum":
             return _summed(own, order, source, aside, transfer, carried)
         carry = F.softplus(self.strength(batch.categorical[:, self.unit])) * carried
-        return Outputs(own + carry.sum(1), own, carry, source, transfer, order, aside)
+        return Outputs(own + carry.sum(1), own, carry, own, source, transfer, order, aside)
 
 
 def _summed(
-    own: Tensor, order: Tensor, source: Tensor, aside: Tensor, transfer: Tensor, carried: Tensor
+    target: Tensor, order: Tensor, source: Tensor, aside: Tensor, transfer: Tensor, carried: Tensor
 ) -> Outputs:
-    whole = own.sigmoid() + carried.amax(1)
-    logit = torch.logit((whole / 2).clamp(MARGIN, 1 - MARGIN))
-    return Outputs(logit, own, carried, source, transfer, order, aside, whole)
+    """The source that carries most moves the logit from where target interest alone puts it."""
+    whole = target.sigmoid() + carried.amax(1)
+    logit, own = _half_logit(whole), _half_logit(target.sigmoid())
+    carry = F.one_hot(carried.argmax(1), carried.shape[1]) * (logit - own)[:, None]
+    return Outputs(logit, own, carry, target, source, transfer, order, aside, whole)
+
+
+def _half_logit(whole: Tensor) -> Tensor:
+    return torch.logit((whole / 2).clamp(MARGIN, 1 - MARGIN))
 
 
 def _scene_columns(numbers: tuple[str, ...], sources: tuple[str, ...]) -> list[int]:

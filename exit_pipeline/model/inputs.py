@@ -107,12 +107,13 @@ class Outputs:
     """What a model says of n rows; K is the number of sources (0 columns where it has none).
 
     Args:
-        logit: float[n], of the outcome, before calibration.
-        own: float[n], the part of the logit that is target interest.
+        logit: float[n], of the outcome, before calibration: `own` + Σ_k `carry`.
+        own: float[n], the part of the logit that is target interest: all of it if nothing carries.
         carry: float[n, K], the part of the logit that came over from each source.
+        target: float[n], logit of target interest, p_t.
         source: float[n, K], logits of source interest.
         transfer: float[n, K], logits of how strongly this scene lets it transfer.
-        order: float[n], logit of an order given a click (ESMM).
+        order: float[n], logit of an order given the outcome (ESMM).
         source_aux: float[n, K], like `source`, for its own loss (gradient to the trunk scaled).
         whole: float[n], P_whole of `sum`, else None.
     """
@@ -120,6 +121,7 @@ class Outputs:
     logit: Tensor
     own: Tensor
     carry: Tensor
+    target: Tensor
     source: Tensor
     transfer: Tensor
     order: Tensor

@@ -1,4 +1,4 @@
-"""Interest Prediction Network: target interest, an order given a click, and source interest."""
+"""Interest Prediction Network: target interest, an order given the outcome, and source interest."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class InterestPrediction(nn.Module):
         self.gradient = spec.head_gradient
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        """float[n, inputs] → z_t [n], order given click [n], z_s [n, K], and z_s for its loss."""
+        """float[n, inputs] → z_t [n], order given y [n], z_s [n, K], and z_s for its loss."""
         h = self.trunk(x)
         own, order = (self.heads[i](h[:, i]).squeeze(-1) for i in (0, 1))
         sources = range(2, len(self.heads))

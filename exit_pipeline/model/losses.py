@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+import torch
 from torch import Tensor
 from torch.nn import functional as F
 
@@ -16,7 +17,7 @@ def carry_loss(out: Outputs, batch: Batch, training: TrainingSpec) -> Tensor:
 
     Args:
         out: Of n rows.
-        batch: With labels `y`, `source`, `shown`, `consistent`, `order`, `click`.
+        batch: With labels `y`, `source`, `shown`, `consistent`, `order`.
         training: The weights λ.
 
     Returns:
@@ -43,7 +44,7 @@ def sum_loss(out: Outputs, batch: Batch, training: TrainingSpec, kind: str) -> T
         "squared": F.mse_loss,
     }
     return (
-        training.lambda_target * F.binary_cross_entropy_with_logits(out.own, batch.labels["y"])
+        training.lambda_target * F.binary_cross_entropy_with_logits(out.target, batch.labels["y"])
         + training.lambda_source * source_loss(out, batch)
         + training.lambda_transfer * distances[kind](out.whole, batch.labels["icl"])
         + training.lambda_order * order_loss(out, batch)
@@ -64,9 +65,17 @@ def transfer_loss(out: Outputs, batch: Batch) -> Tensor:
 
 
 def order_loss(out: Outputs, batch: Batch) -> Tensor:
-    """Mean over clicked rows of BCE(p(order | click), y_order) (ESMM's second head)."""
-    labels = batch.labels
-    return _masked(out.order[:, None], labels["order"][:, None], labels["click"][:, None]).sum()
+    """BCE(P(y) · P(order | y), y_order) over all rows (ESMM, Ma et al. 2018b, eq. 1 and 4).
+
+    Over all rows, since rows with an outcome alone are a selection that no request comes from. P(y)
+    is held fixed here: the main head answers to its own term, and its calibration stays as it is.
+    """
+    outcome = out.logit if out.whole is None else out.target
+    chance = F.logsigmoid(outcome.detach()) + F.logsigmoid(out.order)
+    # A chance of one would make what did not happen infinitely surprising.
+    chance = chance.clamp(max=-1e-6)
+    ordered = batch.labels["order"]
+    return -(ordered * chance + (1 - ordered) * torch.log(-torch.expm1(chance))).mean()
 
 
 def loss_of(out: Outputs, batch: Batch, model: ModelSpec, training: TrainingSpec) -> Tensor:

@@ -36,4 +36,4 @@ class TargetOnly(nn.Module):
         words = self.categorical(batch.categorical).flatten(1)
         numbers = self.numeric(batch.numeric).flatten(1)
         own, order, nothing, aside = self.ipn(torch.cat([words, numbers], dim=1))
-        return Outputs(own, own, nothing, nothing, nothing, order, aside)
+        return Outputs(own, own, nothing, own, nothing, nothing, order, aside)

@@ -61,7 +61,7 @@ class TrainingSpec(Strict):
     lambda_target: float = Field(1.0, ge=0, description="λ₁: weight of the target head (`sum`).")
     lambda_source: float = Field(1.0, ge=0, description="λ₂: weight of the source heads.")
     lambda_transfer: float = Field(0.1, ge=0, description="λ₃: weight of the transfer term.")
-    lambda_order: float = Field(0.1, ge=0, description="Weight of the order-given-click head.")
+    lambda_order: float = Field(0.1, ge=0, description="Weight of the order head.")
     shuffle_buffer: int = Field(262_144, ge=1, description="Rows shuffled at a time.")
     max_loss_rise: float = Field(
         5.0, gt=1, description="A loss above this multiple of the first epoch's mean stops."
@@ -72,12 +72,17 @@ class TrainingSpec(Strict):
 class GatesSpec(Strict):
     """When a challenger becomes champion."""
 
-    logloss_margin: float = Field(0.0005, ge=0, description="How much worse is still not worse.")
+    logloss_margin: float = Field(
+        0.0005, ge=0, description="How much worse is still not worse; all of the 95 % interval."
+    )
     slice_min_positives: int = Field(500, ge=1, description="Support of a slice that is tested.")
     slice_alpha: float = Field(0.05, gt=0, lt=1, description="Level of Holm's correction.")
     max_ece: float = Field(0.02, gt=0, description="Expected calibration error after calibration.")
     transfer_collapse: tuple[float, float] = Field(
         (0.5, 1.5), description="Healthy range of mean p_transfer ÷ mean a where y_s = 1."
+    )
+    transfer_min_rows: int = Field(
+        200, ge=1, description="Rows with y_s = 1 below which that range is not asked for."
     )
     champion_max_age_days: int = Field(
         14, ge=1, description="An older champion yields to a model that is merely not worse."

@@ -109,7 +109,9 @@ class Ranker:
         items = list(candidates) if candidates is not None else self.catalogue()
         rows, flags = self.rows(user_id, items, scene_of(self.spec, scene, at), at)
         scores = self.scorer.score(rows)
-        best = sorted(range(len(items)), key=lambda i: (-scores.score[i], items[i]))[:k]
+        best = sorted(
+            range(len(items)), key=lambda i: (-scores.score[i], -scores.logit[i], items[i])
+        )[:k]
         state = rows.column("state_us")[0].as_py() if len(items) else None
         return Ranking(
             user_id=user_id,
@@ -137,7 +139,7 @@ class Ranker:
             score=float(scores.score[i]),
             p_target=float(scores.p_target[i]),
             own=float(scores.own[i]),
-            bias=scores.bias,
+            bias=float(scores.bias[i]),
             carry=by_source(scores.carry),
             p_source=by_source(scores.p_source),
             p_transfer=by_source(scores.p_transfer),

@@ -15,27 +15,33 @@ from exit_pipeline.training.artifact import TrainedModel, load_model
 
 @dataclass(frozen=True)
 class Scores:
-    """What n rows scored; `own + Σ_k carry + bias` is the calibrated logit (Platt).
+    """What n rows scored; `own + Σ_k carry + bias` is the calibrated logit.
+
+    Platt's map scales the parts and adds a constant. An isotonic one has no parts: they stay as
+    the model made them, and the bias of a row is what calibration moved it by.
 
     Args:
         score: float64[n], the calibrated probability of the outcome.
+        logit: float64[n], before calibration; it orders rows that an isotonic map made equal.
         p_target: float64[n], of own interest alone, before calibration.
         p_source: float64[n, K].
         p_transfer: float64[n, K].
-        p_order: float64[n], of an order: score × p(order | click).
-        own: float64[n], calibrated part of the logit that is target interest.
-        carry: float64[n, K], calibrated parts that came over from each source.
-        bias: The calibration's constant.
+        p_order: float64[n], of an order: score × p(order | outcome), or the score itself where an
+            order is the outcome.
+        own: float64[n], part of the calibrated logit that is target interest.
+        carry: float64[n, K], parts that came over from each source.
+        bias: float64[n], the calibration's part.
     """
 
     score: np.ndarray
+    logit: np.ndarray
     p_target: np.ndarray
     p_source: np.ndarray
     p_transfer: np.ndarray
     p_order: np.ndarray
     own: np.ndarray
     carry: np.ndarray
-    bias: float
+    bias: np.ndarray
 
 
 class Scorer:
@@ -71,22 +77,26 @@ class Scorer:
                 {},
             )
             out = self.model.module(batch)
-            for name in ("logit", "own", "carry", "source", "transfer", "order"):
+            for name in ("own", "carry", "target", "source", "transfer", "order"):
                 parts.setdefault(name, []).append(getattr(out, name).double().numpy())
         return self._scores({name: np.concatenate(values) for name, values in parts.items()})
 
     def _scores(self, out: dict[str, np.ndarray]) -> Scores:
         calibration = self.model.calibration
-        score = _sigmoid(calibration(out["logit"]))
+        # Summed here in 64 bits, so that the parts add up to what is calibrated.
+        logit = out["own"] + out["carry"].sum(1)
+        calibrated, slope = calibration(logit), calibration.slope
+        score = _sigmoid(calibrated)
         return Scores(
             score=score,
-            p_target=_sigmoid(out["own"]),
+            logit=logit,
+            p_target=_sigmoid(out["target"]),
             p_source=_sigmoid(out["source"]),
             p_transfer=_sigmoid(out["transfer"]),
-            p_order=score * _sigmoid(out["order"]),
-            own=calibration.slope * out["own"],
-            carry=calibration.slope * out["carry"],
-            bias=calibration.bias,
+            p_order=score if self.model.outcome == "order" else score * _sigmoid(out["order"]),
+            own=slope * out["own"],
+            carry=slope * out["carry"],
+            bias=calibrated - slope * logit,
         )
 
 

@@ -2,28 +2,32 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
-from importlib.metadata import version as package_version
 from pathlib import Path
 from typing import Any
 
-from exit_pipeline import __version__
 from exit_pipeline.evaluation import Decision, Evaluation, decide, evaluate
 from exit_pipeline.features import input_spec, unit_input
 from exit_pipeline.lake import Lake
 from exit_pipeline.profile import Profile
 from exit_pipeline.ranking.scorer import Scorer
+from exit_pipeline.registry.lineage import (
+    FITTED,
+    TABLE,
+    check_rows,
+    describe,
+    made_from,
+    seen_days,
+    stored_days,
+)
 from exit_pipeline.registry.models import CHAMPION, Registry
 from exit_pipeline.settings import Settings
-from exit_pipeline.training import Split, save_model, split_days, train_model
+from exit_pipeline.training import save_model, split_days, train_model
 from exit_pipeline.training.loop import Progress
 
-PACKAGES = ("torch", "numpy", "duckdb", "deltalake", "feast", "pyarrow")
 NAMES = {"model": "exit", "baseline": "target_only"}
 
 
@@ -49,26 +53,25 @@ def train(
         LakeError: There is no training set.
     """
     spec = profile.spec
-    table = lake.version("training_set")
-    days = [day for day, state in lake.days("training_set").items() if state.rows]
+    table = lake.open(TABLE).version()
+    days = [day for day, state in stored_days(lake, table).items() if state.rows]
     split = split_days(days, spec.split, spec.labels.horizon_days)
-    parts = {
-        part: _files(lake, getattr(split, part), table)
-        for part in ("train", "validation", "calibration")
-    }
+    parts = {part: _files(lake, split.days()[part], table) for part in FITTED}
     history, hashes = {}, {}
-    with tempfile.TemporaryDirectory() as scratch:
+    lake.home.spill.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=lake.home.spill) as scratch:
         folders = {}
         for role, name in NAMES.items():
             model = train_model(
                 name, input_spec(spec), parts, unit_input(spec),
-                spec.model, spec.training, scratch=Path(scratch) / "rows", device=settings.device,
-                threads=settings.threads, progress=progress,
+                spec.model, spec.training, scratch=Path(scratch) / "rows",
+                outcome=spec.outcome, device=settings.device,
+                threads=settings.threads, memory_limit=settings.memory_limit, progress=progress,
             )  # fmt: skip
             folders[role] = Path(scratch) / role
             hashes[role] = save_model(model, folders[role])["sha256"]
             history[role] = model.history
-        lineage = _lineage(settings, lake, profile, split, table, hashes)
+        lineage = describe(settings, lake, profile, split, table, hashes)
         params = {**spec.model.model_dump(), **spec.training.model_dump()}
         version = Registry(lake.home, profile.name).register(folders, params, lineage)
     return Trained(version, lineage, history)
@@ -91,21 +94,25 @@ def evaluate_version(
         The version's number, the decision, and the evaluations by role.
 
     Raises:
-        RegistryError: There is no such version.
+        RegistryError: There is no such version, or the lake holds other rows than it was made from.
     """
     registry = Registry(lake.home, profile.name)
     found, champion = registry.get(which), registry.find(CHAMPION)
-    lineage = found.lineage
-    days = [date.fromisoformat(day) for day in lineage["split"]["evaluation"]]
-    files = _files(lake, days, lineage["tables"]["training_set"])
-    rivals = {role: registry.folder(found.version, role) for role in NAMES}
-    if champion and champion.version != found.version:
-        rivals["champion"] = registry.folder(champion.version)
-    scored = {role: evaluate(Scorer.load(folder), files) for role, folder in rivals.items()}
+    check_rows(lake, found)
+    lineage = made_from(found)
+    days = lineage["split"]["evaluation"]
+    folders = {role: registry.folder(found.version, role) for role in NAMES}
+    rival = champion if champion and champion.version != found.version else None
+    seen = seen_days(rival, days) if rival else ""
+    if rival and not seen:
+        folders["champion"] = registry.folder(rival.version)
+    files = _files(lake, [date.fromisoformat(day) for day in days], lineage["tables"][TABLE])
+    scored = {role: evaluate(Scorer.load(folder), files) for role, folder in folders.items()}
     age = (datetime.now(UTC) - champion.created) / timedelta(days=1) if champion else None
     decision = decide(
         scored["model"], scored["baseline"], scored.get("champion"), profile.spec.gates,
-        champion_age_days=age, failed_checks=failed_checks, seed=profile.spec.training.seed,
+        champion_age_days=age, failed_checks=failed_checks, withdrawn=found.withdrawn,
+        seen_by_champion=seen, seed=profile.spec.training.seed,
     )  # fmt: skip
     figures = {role: evaluation.to_dict() for role, evaluation in scored.items()}
     metrics = {n: v for n, v in scored["model"].metrics.items() if v is not None}
@@ -117,34 +124,4 @@ def evaluate_version(
 
 def _files(lake: Lake, days: Sequence[date], version: int) -> list[str]:
     first, last = min(days), max(days)
-    return lake.files("training_set", [("ds", ">=", first), ("ds", "<=", last)], version)
-
-
-def _lineage(
-    settings: Settings,
-    lake: Lake,
-    profile: Profile,
-    split: Split,
-    table: int,
-    hashes: dict[str, str],
-) -> dict[str, Any]:
-    """Everything that it takes to make the model again."""
-    commit = lake.open("training_set", table).history(1)[0]
-    constraints = {name: package_version(name) for name in PACKAGES}
-    days = {str(day): state.hash for day, state in lake.days("training_set").items()}
-    used = json.dumps({d: days[d] for d in sorted(days)}).encode()
-    return {
-        "model": NAMES["model"],
-        "sha256": hashes,
-        "tables": {"training_set": table, **json.loads(commit.get("inputs", "{}"))},
-        "training_set_hash": hashlib.sha256(used).hexdigest(),
-        "split": split.to_dict(),
-        "code": __version__,
-        "profile": profile.name,
-        "profile_hash": profile.hash,
-        "profile_text": profile.text,
-        "seed": profile.spec.training.seed,
-        "threads": settings.threads,
-        "device": settings.device,
-        "packages": constraints,
-    }
+    return lake.files(TABLE, [("ds", ">=", first), ("ds", "<=", last)], version)

@@ -3,80 +3,26 @@
 from __future__ import annotations
 
 import json
-import logging
-import os
 import tempfile
-import warnings
 from collections.abc import Mapping
-from dataclasses import dataclass, field
-from datetime import UTC, datetime
-from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import mlflow
 from mlflow.entities import Metric, Param, RunTag
-from mlflow.exceptions import MlflowException
-from mlflow.tracking import MlflowClient
 
-from exit_pipeline.errors import GateRefusal, RegistryError
+from exit_pipeline.errors import GateRefusal, RegistryError, UsageError
 from exit_pipeline.evaluation.gates import Decision
-from exit_pipeline.settings import Home
-
-for _noisy in ("mlflow", "alembic"):
-    logging.getLogger(_noisy).setLevel(logging.ERROR)
-warnings.filterwarnings("ignore", module=r"mlflow\.")
+from exit_pipeline.registry.reading import RegistryReader, Version
+from exit_pipeline.registry.tags import champion_stack, cut, new_entry, shortened
 
 CHAMPION, CHALLENGER = "champion", "challenger"
-PROMOTED, REFUSED, ROLLED_BACK = "promoted", "refused", "rolled back to"
+PROMOTED, REFUSED = "promoted", "refused"
+ROLLED_BACK, WITHDRAWN = "rolled back to", "rolled back from"
 
 
-@dataclass(frozen=True)
-class Version:
-    """One registered version."""
-
-    version: int
-    aliases: list[str]
-    metrics: dict[str, float]
-    decision: str
-    reason: str
-    created: datetime
-    lineage: dict[str, Any] = field(repr=False)
-
-    def to_dict(self) -> dict[str, Any]:
-        """What `exit-pipeline models --json` shows of a version."""
-        names = ("version", "aliases", "metrics", "decision", "reason")
-        return {**{n: getattr(self, n) for n in names}, "created": self.created.isoformat()}
-
-
-class Registry:
-    """The registry of one profile; nothing global is set, and nothing is opened before it is used.
-
-    Args:
-        home: Its `mlflow` folder holds a sqlite store, unless `MLFLOW_TRACKING_URI` names another.
-        profile: The profile's name; the model is `exit-NAME`.
-    """
-
-    def __init__(self, home: Home, profile: str) -> None:
-        self.home, self.name = home, f"exit-{profile}"
-
-    @property
-    def uri(self) -> str:
-        """The store's address."""
-        return os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{self.home.mlflow}/mlflow.db"
-
-    @cached_property
-    def client(self) -> MlflowClient:
-        """MLflow's client; the store, the experiment and the model are made if need be."""
-        self.home.mlflow.mkdir(parents=True, exist_ok=True)
-        client = MlflowClient(tracking_uri=self.uri, registry_uri=self.uri)
-        if client.get_experiment_by_name(self.name) is None:
-            local = "MLFLOW_TRACKING_URI" not in os.environ
-            place = (self.home.mlflow / "artifacts").as_uri() if local else None
-            client.create_experiment(self.name, artifact_location=place)
-        if not client.search_registered_models(f"name = '{self.name}'"):
-            client.create_registered_model(self.name)
-        return client
+class Registry(RegistryReader):
+    """The registry of one profile: what can be done with its versions."""
 
     def register(
         self,
@@ -98,11 +44,11 @@ class Registry:
         experiment = client.get_experiment_by_name(self.name)
         assert experiment is not None  # made with the client
         run = client.create_run(experiment.experiment_id, run_name=lineage["model"])
-        run_id = run.info.run_id
+        run_id, text = run.info.run_id, json.dumps(lineage, sort_keys=True)
         client.log_batch(
             run_id,
             params=[Param(name, str(value)) for name, value in params.items()],
-            tags=[RunTag("lineage", json.dumps(lineage, sort_keys=True))],
+            tags=[RunTag(*one) for one in cut("lineage", text).items()],
         )
         with tempfile.TemporaryDirectory() as folder:
             target = Path(folder) / "model"
@@ -117,7 +63,7 @@ class Registry:
         version = client.create_model_version(
             self.name, f"{run.info.artifact_uri}/model", run_id, description="not decided yet"
         )
-        self._alias(CHALLENGER, int(version.version), "registered")
+        self._alias(CHALLENGER, int(version.version), "registered", "registered")
         return int(version.version)
 
     def record(self, version: int, metrics: Mapping[str, float], name: str, document: Any) -> None:
@@ -126,109 +72,95 @@ class Registry:
         self.client.log_batch(run_id, metrics=[Metric(n, v, 0, 0) for n, v in metrics.items()])
         self.client.log_dict(run_id, document, name)
 
-    def decide(self, version: int, decision: Decision) -> None:
+    def decide(self, version: int, decision: Decision) -> bool:
         """Writes down a decision, and makes the version champion if it is to promote.
+
+        Returns:
+            Whether it became champion; False where it was champion already: nothing is written.
 
         Raises:
             GateRefusal: The decision is to refuse; it is written down first.
         """
-        self.get(version)
-        word = PROMOTED if decision.promote else REFUSED
-        self._note(version, word, decision.reason, decision.to_dict())
-        if not decision.promote:
-            raise GateRefusal(
-                f"version {version} stays challenger: {decision.reason}",
-                where=self.name,
-                mend="`exit-pipeline models` shows every gate; `promote --force` overrides them",
-            )
-        self._alias(CHAMPION, version, decision.reason)
+        found = self.get(version)
+        if CHAMPION in found.aliases:
+            return False
+        if decision.promote:
+            self._crown(found, PROMOTED, decision.reason)
+            return True
+        self._note(version, REFUSED, decision.reason)
+        raise GateRefusal(
+            f"version {version} stays challenger: {decision.reason}",
+            where=self.name,
+            mend="`exit-pipeline evaluate` shows every gate; `promote --force` overrides them",
+        )
 
-    def force(self, version: int, reason: str) -> None:
-        """Makes a version champion whatever the gates say; the reason is kept."""
-        self.get(version)
-        self._note(version, PROMOTED, f"by hand: {reason}", None)
-        self._alias(CHAMPION, version, f"by hand: {reason}")
+    def force(self, version: int, reason: str) -> bool:
+        """Makes a version champion whatever the gates say; the reason is kept.
+
+        Returns:
+            Whether it became champion; False where it was champion already: nothing is written.
+        """
+        found = self.get(version)
+        if CHAMPION in found.aliases:
+            return False
+        self._crown(found, PROMOTED, f"by hand: {reason}")
+        return True
 
     def rollback(self, reason: str, to: int | None = None) -> int:
-        """Makes the champion before this one, or a given version, champion again.
+        """Makes the champion before this one, or a given earlier one, champion again.
+
+        The version rolled back from is withdrawn: no later decision promotes it but by force.
 
         Raises:
             RegistryError: There is no earlier champion.
+            UsageError: The version named is champion, or never was.
         """
-        was = [entry["version"] for entry in self.history() if entry["alias"] == CHAMPION]
-        earlier = [version for version in was if version != was[-1]]
-        if to is None and not earlier:
+        moves = [entry for entry in self.history() if entry["alias"] == CHAMPION]
+        stack = champion_stack((e["version"], e["move"] == ROLLED_BACK) for e in moves)
+        present = self.find(CHAMPION)
+        while present and stack and stack[-1] == present.version:
+            stack.pop()
+        if to is None and not stack:
             raise RegistryError(
-                "there is no earlier champion", where=self.name, mend="name one with --to"
+                "there is no earlier champion", where=self.name, mend="promote a version instead"
             )
-        version = self.get(to if to is not None else earlier[-1]).version
-        self._note(version, ROLLED_BACK, reason, None)
-        self._alias(CHAMPION, version, f"rollback: {reason}")
-        return version
+        target = stack[-1] if to is None else to
+        self._check_earlier(target, present, {entry["version"] for entry in moves})
+        if present:
+            self._withdraw(present.version, reason)
+        self._crown(self.get(target), ROLLED_BACK, reason)
+        return target
 
-    def history(self) -> list[dict[str, Any]]:
-        """Who held which alias since when, and why; oldest first."""
-        tags = self.client.get_registered_model(self.name).tags
-        return json.loads(tags.get("alias_history", "[]"))
+    def _check_earlier(self, version: int, present: Version | None, champions: set[int]) -> None:
+        is_champion = present is not None and present.version == version
+        if is_champion or version not in champions:
+            raise UsageError(
+                f"version {version} {'is the champion' if is_champion else 'never was champion'}",
+                where=f"{self.name}, --to {version}",
+                mend="`exit-pipeline models` lists earlier champions; `promote` makes new ones",
+            )
 
-    def versions(self) -> list[Version]:
-        """All versions, oldest first."""
-        found = self.client.search_model_versions(f"name = '{self.name}'")
-        numbers = sorted(int(version.version) for version in found)
-        return [self.get(number) for number in numbers]
+    def _withdraw(self, version: int, reason: str) -> None:
+        self._note(version, WITHDRAWN, reason)
+        self.client.set_model_version_tag(self.name, str(version), "withdrawn", shortened(reason))
 
-    def get(self, which: int | str) -> Version:
-        """Returns a version by its number or an alias.
+    def _note(self, version: int, word: str, reason: str) -> None:
+        tags = self.client.get_model_version(self.name, str(version)).tags
+        key, value = new_entry("decision", tags, reason, decision=word)
+        self.client.set_model_version_tag(self.name, str(version), key, value)
+        text = f"{word}: {shortened(reason)}"
+        self.client.update_model_version(self.name, str(version), text)
 
-        Raises:
-            RegistryError: There is none.
-        """
-        try:
-            if isinstance(which, int) or which.isdigit():
-                found = self.client.get_model_version(self.name, str(which))
-            else:
-                found = self.client.get_model_version_by_alias(self.name, which)
-        except MlflowException as error:
-            raise RegistryError(
-                f"there is no version or alias {which!r}",
-                where=self.name,
-                mend="`exit-pipeline models` lists them; `exit-pipeline run` trains the first",
-            ) from error
-        run = self.client.get_run(str(found.run_id))
-        return Version(
-            version=int(found.version),
-            aliases=sorted(found.aliases),
-            metrics=dict(run.data.metrics),
-            decision=found.tags.get("decision", "undecided"),
-            reason=found.tags.get("reason", ""),
-            created=datetime.fromtimestamp(found.creation_timestamp / 1000, UTC),
-            lineage=json.loads(run.data.tags.get("lineage", "{}")),
+    def _crown(self, version: Version, move: str, reason: str) -> None:
+        self._note(version.version, move, reason)
+        if version.withdrawn:
+            self.client.delete_model_version_tag(self.name, str(version.version), "withdrawn")
+        self._alias(CHAMPION, version.version, move, reason)
+
+    def _alias(self, alias: str, version: int, move: str, reason: str) -> None:
+        key, value = new_entry(
+            "alias", self._tags(), reason, alias=alias, version=version, move=move
         )
-
-    def find(self, which: int | str) -> Version | None:
-        """Like `get`, but None where there is none."""
-        try:
-            return self.get(which)
-        except RegistryError:
-            return None
-
-    def folder(self, which: int | str, model: str = "model") -> Path:
-        """Returns the local folder of a version's model, or of its baseline; fetched if remote."""
-        version = self.client.get_model_version(self.name, str(self.get(which).version))
-        place = mlflow.artifacts.download_artifacts(
-            artifact_uri=f"{version.source}/artifacts", tracking_uri=self.uri
-        )
-        return Path(place) / model
-
-    def _note(self, version: int, word: str, reason: str, gates: Any) -> None:
-        for key, value in (("decision", word), ("reason", reason), ("gates", json.dumps(gates))):
-            self.client.set_model_version_tag(self.name, str(version), key, value[:5000])
-        self.client.update_model_version(self.name, str(version), f"{word}: {reason}")
-
-    def _alias(self, alias: str, version: int, reason: str) -> None:
-        entry = {"alias": alias, "version": version, "reason": reason,
-                 "at": datetime.now(UTC).isoformat(timespec="seconds")}  # fmt: skip
-        history = json.dumps([*self.history(), entry])
-        self.client.set_registered_model_tag(self.name, "alias_history", history)
+        self.client.set_registered_model_tag(self.name, key, value)
         # The alias is what readers follow: it moves last, when everything else is written.
         self.client.set_registered_model_alias(self.name, alias, str(version))

@@ -18,13 +18,23 @@ from exit_pipeline.model import MODELS, Encoder
 from exit_pipeline.profile.learning import ModelSpec
 from exit_pipeline.training.calibrate import Calibration
 
-FORMAT = 1
+FORMAT = 2
 WEIGHTS, DESCRIPTION = "model.safetensors", "description.json"
 
 
 @dataclass(frozen=True)
 class TrainedModel:
-    """A model with what it takes to score rows and to say how it came about."""
+    """A model with what it takes to score rows and to say how it came about.
+
+    Args:
+        name: A name of `MODELS`.
+        module: The network.
+        encoder: What turns rows into its inputs.
+        spec: Its form and size.
+        calibration: From its logit to a calibrated one.
+        history: An entry per epoch.
+        outcome: What y counts: `click`, `order` or `either`.
+    """
 
     name: str
     module: nn.Module
@@ -32,6 +42,7 @@ class TrainedModel:
     spec: ModelSpec
     calibration: Calibration
     history: list[dict[str, Any]]
+    outcome: str = "either"
 
     def weights(self) -> bytes:
         """The weights in safetensors form; equal models have equal bytes."""
@@ -53,6 +64,7 @@ def save_model(model: TrainedModel, folder: Path) -> dict[str, Any]:
         "encoder": model.encoder.to_dict(),
         "calibration": model.calibration.to_dict(),
         "history": model.history,
+        "outcome": model.outcome,
         "sha256": hashlib.sha256(weights).hexdigest(),
     }
     partial = folder.with_name(f".{folder.name}.{os.getpid()}.partial")
@@ -97,4 +109,5 @@ def load_model(folder: Path) -> TrainedModel:
     return TrainedModel(
         description["model"], module, encoder, spec,
         Calibration(**description["calibration"]), description["history"],
+        description["outcome"],
     )  # fmt: skip

@@ -7,6 +7,13 @@ from typing import Any
 
 import numpy as np
 
+from exit_pipeline.errors import TrainingError
+
+# More than a dozen damped Newton steps on two parameters mean that something is wrong.
+STEPS = 100
+# A slope per standard deviation of the logit below this says nothing about the order of rows.
+FLAT = 1e-6
+
 
 @dataclass(frozen=True)
 class Calibration:
@@ -14,7 +21,7 @@ class Calibration:
 
     Args:
         kind: `platt`: a · z + b. `isotonic`: a step function, linear between its knots.
-        slope: a, above 0.
+        slope: a, above 0; 1 where isotonic.
         bias: b.
         knots: Logits, rising (isotonic).
         values: Calibrated logits at the knots, not falling (isotonic).
@@ -44,26 +51,70 @@ def calibrate(logit: np.ndarray, y: np.ndarray, kind: str) -> Calibration:
         logit: float64[n].
         y: float64[n] of 0 and 1.
         kind: `platt` (Platt 1999) or `isotonic` (pool adjacent violators).
+
+    Raises:
+        TrainingError: Platt's likelihood has no maximum that can be found.
     """
     return _platt(logit, y) if kind == "platt" else _isotonic(logit, y)
 
 
 def _platt(z: np.ndarray, y: np.ndarray) -> Calibration:
-    """Newton's method on the logistic likelihood of (slope, bias); two parameters, convex."""
-    theta = np.array([1.0, 0.0])
+    """Damped Newton on the likelihood of Platt's smoothed targets, from slope 0 and the base rate.
+
+    The smoothed targets keep the maximum finite where the classes are separable.
+    """
+    positives = y.sum()
+    target = np.where(y > 0, (positives + 1) / (positives + 2), 1 / (len(y) - positives + 2))
+    middle, spread = z.mean(), z.std() or 1.0
+    theta = _newton((z - middle) / spread, target)
+    # A map that falls or stays level would turn rankings over or end them: only the mean is moved.
+    if theta[0] <= FLAT:
+        return Calibration("platt", 1.0, _bias(z, target.mean()))
+    slope = float(theta[0] / spread)
+    return Calibration("platt", slope, float(theta[1] - slope * middle))
+
+
+def _newton(z: np.ndarray, target: np.ndarray) -> np.ndarray:
+    """(slope, bias) of least mean logloss; a step is halved while it would raise it."""
     design = np.stack([z, np.ones_like(z)], axis=1)
-    for _ in range(50):
-        p = 1 / (1 + np.exp(-(design @ theta)))
-        gradient = design.T @ (p - y)
-        hessian = (design * (p * (1 - p))[:, None]).T @ design + 1e-9 * np.eye(2)
+    theta = np.array([0.0, _log_odds(target.mean())])
+    for _ in range(STEPS):
+        p = _sigmoid(design @ theta)
+        gradient = design.T @ (p - target) / len(z)
+        hessian = (design * (p * (1 - p))[:, None]).T @ design / len(z) + 1e-12 * np.eye(2)
         step = np.linalg.solve(hessian, gradient)
+        if gradient @ step < 1e-14:
+            return theta - step
+        loss = _logloss(design @ theta, target)
+        while _logloss(design @ (theta - step), target) > loss:
+            step = step / 2
         theta = theta - step
-        if np.abs(step).max() < 1e-10:
-            break
-    # A falling map would turn rankings over: that is no calibration.
-    if theta[0] <= 0:
-        return Calibration("platt", 1.0, float(np.log(y.mean() / (1 - y.mean())) - z.mean()))
-    return Calibration("platt", float(theta[0]), float(theta[1]))
+    raise TrainingError(
+        f"Platt's calibration did not converge in {STEPS} steps",
+        where=f"{len(z)} calibration rows, {target.mean():.4g} of them positive",
+        mend="widen split.calibration_days, or set training.calibration to isotonic",
+    )
+
+
+def _bias(z: np.ndarray, mean: float) -> float:
+    """The b for which the mean of σ(z + b) is `mean`, by bisection."""
+    low, high = _log_odds(mean) - z.max(), _log_odds(mean) - z.min()
+    for _ in range(100):
+        middle = (low + high) / 2
+        low, high = (middle, high) if _sigmoid(z + middle).mean() < mean else (low, middle)
+    return float((low + high) / 2)
+
+
+def _logloss(logit: np.ndarray, target: np.ndarray) -> float:
+    return float((np.logaddexp(0, logit) - target * logit).mean())
+
+
+def _log_odds(p: float) -> float:
+    return float(np.log(p / (1 - p)))
+
+
+def _sigmoid(z: np.ndarray) -> np.ndarray:
+    return np.exp(-np.logaddexp(0, -z))
 
 
 def _isotonic(z: np.ndarray, y: np.ndarray) -> Calibration:
@@ -79,4 +130,7 @@ def _isotonic(z: np.ndarray, y: np.ndarray) -> Calibration:
             blocks[-1] = [a + b for a, b in zip(blocks[-1], last, strict=True)]
     rate = np.repeat([(s + 0.5) / (w + 1) for s, w, _ in blocks], [int(k) for *_, k in blocks])
     rate = np.maximum.accumulate(rate)
+    level = rate[1:] == rate[:-1]
+    ends = np.r_[True, ~(level[1:] & level[:-1]), True][: len(knots)]
+    knots, rate = knots[ends], rate[ends]
     return Calibration("isotonic", 1.0, 0.0, knots.tolist(), np.log(rate / (1 - rate)).tolist())

@@ -6,12 +6,13 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import duckdb
 import numpy as np
-import pyarrow as pa
 import pyarrow.parquet as pq
 import torch
 
 from exit_pipeline.errors import TrainingError
+from exit_pipeline.lake import render
 from exit_pipeline.model.encoders import Encoder
 from exit_pipeline.model.inputs import Batch
 
@@ -65,11 +66,20 @@ class EncodedRows:
 
 
 def encode_files(
-    files: Sequence[str], encoder: Encoder, source_label: str, folder: Path, part: str
+    connection: duckdb.DuckDBPyConnection,
+    files: Sequence[str],
+    encoder: Encoder,
+    source_label: str,
+    folder: Path,
+    part: str,
 ) -> EncodedRows:
     """Encodes Parquet files once, batch by batch, into memory-mapped arrays.
 
+    Rows come by time and id: a table of the same content may lie in other files and in another
+    order, and gives the same model.
+
     Args:
+        connection: A DuckDB with the limits of the settings; it sorts.
         files: Of one part of the split.
         encoder: Fitted on training rows.
         source_label: `ahead` or `before`: what source heads predict.
@@ -94,13 +104,19 @@ def encode_files(
         )
         for name, (kind, width) in shape.items()
     }
+    labels = _label_columns(sources, source_label)
+    sql = render(
+        "training_rows",
+        columns=list(dict.fromkeys([*encoder.spec.columns, *labels])),
+        rows=render("_files", files=files, partitions=()),
+    )
     at = 0
-    for file in files:
-        for batch in pq.ParquetFile(file).iter_batches(BATCH_ROWS):
-            rows = slice(at, at + batch.num_rows)
-            arrays["categorical"][rows], arrays["numeric"][rows] = encoder.encode(batch)
-            arrays["labels"][rows] = _labels(batch, sources, source_label)
-            at += batch.num_rows
+    for batch in connection.sql(sql).to_arrow_reader(BATCH_ROWS):
+        rows = slice(at, at + batch.num_rows)
+        arrays["categorical"][rows], arrays["numeric"][rows] = encoder.encode(batch)
+        values = [batch.column(name).to_numpy(zero_copy_only=False) for name in labels]
+        arrays["labels"][rows] = np.stack(values, axis=1)
+        at += batch.num_rows
     positives = arrays["labels"][:, 0].mean()
     if positives in (0.0, 1.0):
         raise TrainingError(
@@ -110,10 +126,7 @@ def encode_files(
     return EncodedRows(**arrays, sources=len(sources))
 
 
-def _labels(batch: pa.RecordBatch, sources: Sequence[str], source_label: str) -> np.ndarray:
+def _label_columns(sources: Sequence[str], source_label: str) -> list[str]:
     prefix = "ahead_" if source_label == "ahead" else "ys_"
-    names = ["y", "y_click", "y_order", "icl"]
-    for part in (prefix, "ys_", "consistent_"):
-        names += [f"{part}{source}" for source in sources]
-    columns = [batch.column(name).to_numpy(zero_copy_only=False) for name in names]
-    return np.stack(columns, axis=1).astype(np.float32)
+    by_source = [f"{part}{s}" for part in (prefix, "ys_", "consistent_") for s in sources]
+    return ["y", "y_click", "y_order", "icl", *by_source]

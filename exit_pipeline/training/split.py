@@ -23,7 +23,11 @@ class Split:
 
     def to_dict(self) -> dict[str, list[str]]:
         """First and last day of each part, JSON-able."""
-        return {p: [str(getattr(self, p)[0]), str(getattr(self, p)[-1])] for p in PARTS}
+        return {part: [str(days[0]), str(days[-1])] for part, days in self.days().items()}
+
+    def days(self) -> dict[str, tuple[date, ...]]:
+        """The days of each part, by its name."""
+        return {part: getattr(self, part) for part in PARTS}
 
 
 def split_days(days: Sequence[date], spec: SplitSpec, gap_days: int) -> Split:

@@ -6,6 +6,7 @@ import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from exit_pipeline.lake.duck import open_duckdb
 from exit_pipeline.model import MODELS, Encoder, InputSpec
 from exit_pipeline.profile.learning import ModelSpec, TrainingSpec
 from exit_pipeline.training.artifact import TrainedModel
@@ -24,8 +25,10 @@ def train_model(
     training: TrainingSpec,
     *,
     scratch: Path,
+    outcome: str = "either",
     device: str = "cpu",
     threads: int = 1,
+    memory_limit: str = "4GB",
     progress: Progress = lambda done, total, text: None,
 ) -> TrainedModel:
     """Trains a model and calibrates it; on a CPU the same inputs give the same bytes.
@@ -38,8 +41,10 @@ def train_model(
         model_spec: Form and size.
         training: The loop.
         scratch: Where encoded rows are kept meanwhile.
+        outcome: What y counts: `click`, `order` or `either`.
         device: `cpu`, `cuda`, `mps` or `auto`.
-        threads: Of torch, on a CPU.
+        threads: Of DuckDB, and of torch on a CPU.
+        memory_limit: Of DuckDB; what is beyond it spills to `scratch`.
         progress: Called with batches done, batches in all, and a line of text.
 
     Raises:
@@ -49,12 +54,16 @@ def train_model(
     builder, where = MODELS[name], choose_device(device)
     inputs = inputs if builder.reads_sources else inputs.without_sources()
     scratch.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=scratch) as folder, reproducible(training.seed, threads):
+    with (
+        tempfile.TemporaryDirectory(dir=scratch) as folder,
+        open_duckdb(memory_limit, threads, Path(folder)) as duck,
+        reproducible(training.seed, threads),
+    ):
         encoder = Encoder.fit(
-            parts["train"], inputs, unit, model_spec.min_id_count, model_spec.bins
+            duck, parts["train"], inputs, unit, model_spec.min_id_count, model_spec.bins
         )
         rows = {
-            part: encode_files(files, encoder, model_spec.source_label, Path(folder), part)
+            part: encode_files(duck, files, encoder, model_spec.source_label, Path(folder), part)
             for part, files in parts.items()
         }
         model = builder(encoder, model_spec)
@@ -66,4 +75,4 @@ def train_model(
         found["logit"].double().numpy(), found["y"].double().numpy(), training.calibration
     )
     epochs = [epoch.to_dict() for epoch in history]
-    return TrainedModel(name, model.to("cpu"), encoder, model_spec, calibration, epochs)
+    return TrainedModel(name, model.to("cpu"), encoder, model_spec, calibration, epochs, outcome)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 import numpy as np
+import pyarrow as pa
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -12,6 +13,8 @@ from hypothesis import strategies as st
 from exit_pipeline.evaluation import Evaluation, decide
 from exit_pipeline.evaluation.bootstrap import holm, paired
 from exit_pipeline.evaluation.metrics import auc, ece, gauc, logloss_rows, summary
+from exit_pipeline.evaluation.slices import slices
+from exit_pipeline.model import Encoder, InputSpec
 from exit_pipeline.profile.learning import GatesSpec
 
 ROWS = st.lists(
@@ -78,7 +81,7 @@ def evaluation(shift: float = 0.0, **changes) -> Evaluation:
     n = 4000
     y, user = (rng.random(n) < 0.3).astype(float), rng.integers(400, size=n)
     made = Evaluation(
-        metrics={"ece": 0.004}, by_slice={}, transfer={"search": 1.0},
+        metrics={"ece": 0.004}, by_slice={}, transfer={"search": 1.0}, shown={"search": 500},
         loss=rng.random(n) + shift + rng.normal(0, 0.001, n), score=np.full(n, 0.3), y=y, user=user,
         masks={"half": np.arange(n) % 2 == 0, "tiny": np.arange(n) < 20},
     )  # fmt: skip
@@ -90,6 +93,18 @@ def worse_on_a_slice():
     return replace(made, loss=made.loss + 0.015 * made.masks["half"])
 
 
+def unsure():
+    """Worse by less than the margin on average, by an interval that reaches far past it."""
+    made = evaluation()
+    return replace(made, loss=made.loss + np.random.default_rng(1).normal(0.0002, 0.3, 4000))
+
+
+def worse_on_one_of_60():
+    rng = np.random.default_rng(2)
+    made = evaluation(-0.01, masks={f"scene {k}": rng.random(4000) < 0.2 for k in range(60)})
+    return replace(made, loss=made.loss + 0.05 * made.masks["scene 7"])
+
+
 BASE = evaluation(0.02)
 DECISIONS = {
     "first, better than target-only": (evaluation(), None, {}, True, "every gate passed"),
@@ -99,8 +114,13 @@ DECISIONS = {
     "a tie with an old champion": (evaluation(), evaluation(), {"champion_age_days": 15.0}, True, "every"),
     "worse than an old champion": (evaluation(0.01), evaluation(), {"champion_age_days": 15.0}, False, "champion"),
     "worse on a slice": (worse_on_a_slice(), evaluation(), {}, False, "worse on half"),
+    "worse on one slice of many": (worse_on_one_of_60(), evaluation(), {}, False, "worse on scene 7 "),
+    "not surely within the margin": (unsure(), evaluation(), {"champion_age_days": 15.0}, False, "not worse than the champion"),
     "not calibrated": (evaluation(-0.01, metrics={"ece": 0.03}), evaluation(), {}, False, "calibrated"),
     "transfer collapsed": (evaluation(-0.01, transfer={"search": 0.02}), evaluation(), {}, False, "transfer"),
+    "too few rows to call it a collapse": (evaluation(-0.01, transfer={"search": 0.02}, shown={"search": 199}), evaluation(), {}, True, "every"),
+    "withdrawn": (evaluation(-0.01), evaluation(), {"withdrawn": "it hurt"}, False, "it hurt"),
+    "seen by the champion": (evaluation(-0.01), None, {"seen_by_champion": "fitted on them"}, False, "fair comparison: fitted on them"),
     "a failed check": (evaluation(-0.01), evaluation(), {"failed_checks": ["events:gx"]}, False, "events:gx"),
 }  # fmt: skip
 
@@ -112,3 +132,18 @@ def test_decisions(case):
     assert decision.promote == promote, decision.reason
     assert word in decision.reason
     assert decision.promote == all(gate.passed for gate in decision.gates)
+
+
+def test_nothing_carries_where_no_source_that_was_shown_does():
+    rows = pa.table({
+        "ys_a":         [1, 1, 0, 0, 1],
+        "consistent_a": [1, 0, 1, 1, 0],
+        "ys_b":         [0, 0, 1, 0, 1],
+        "consistent_b": [0, 1, 0, 1, 1],
+        "user_id": ["u"] * 5, "item_id": ["i"] * 5, "scene": ["s"] * 5,
+    })  # fmt: skip
+    spec = InputSpec(("user_id", "item_id"), (), {"a": (), "b": ()})
+    found = dict(slices(rows, Encoder(spec, {"user_id": ["u"], "item_id": ["i"]}, {}, "item_id")))
+    assert found["source interest"].tolist() == [True, True, True, False, True]
+    # The second row's interest is in a, and the third's in b: what carries is the other source.
+    assert found["nothing carries"].tolist() == [False, True, True, False, False]

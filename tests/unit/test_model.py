@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import date, timedelta
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from exit_pipeline.errors import ModelFileError, TrainingError
 from exit_pipeline.model import Batch, InputSpec, Outputs
-from exit_pipeline.model.losses import carry_loss, sum_loss, transfer_loss
+from exit_pipeline.model.exit import FIRST_STRENGTH
+from exit_pipeline.model.losses import carry_loss, order_loss, sum_loss, transfer_loss
 from exit_pipeline.profile.learning import SplitSpec, TrainingSpec
 from exit_pipeline.ranking.scorer import Scorer
 from exit_pipeline.training import load_model, save_model, split_days, train_model
@@ -39,14 +44,19 @@ def bce(logit, y):
     return -(y * np.log(p) + (1 - y) * np.log(1 - p))
 
 
+def product_bce(outcome, order, ordered):
+    p = 1 / (1 + np.exp(-outcome)) / (1 + np.exp(-order))
+    return -np.log(p if ordered else 1 - p)
+
+
 def one_source():
     out = Outputs(
         logit=torch.tensor([0.3, -1.0]), own=torch.tensor([0.1, -1.0]),
-        carry=torch.tensor([[0.2], [0.0]]), source=torch.tensor([[0.5], [-0.5]]),
+        carry=torch.tensor([[0.2], [0.0]]), target=torch.tensor([0.1, -1.0]), source=torch.tensor([[0.5], [-0.5]]),
         transfer=torch.tensor([[1.0], [2.0]]), order=torch.tensor([0.7, 0.9]),
         source_aux=torch.tensor([[0.5], [-0.5]]), whole=torch.tensor([0.9, 0.4]),
     )  # fmt: skip
-    labels = {"y": [1.0, 0.0], "click": [1.0, 0.0], "order": [0.0, 0.0], "icl": [2.0, 0.0]}
+    labels = {"y": [1.0, 0.0], "click": [1.0, 0.0], "order": [1.0, 0.0], "icl": [2.0, 0.0]}
     by_source = {"source": [[1.0], [0.0]], "shown": [[1.0], [0.0]], "consistent": [[1.0], [0.0]]}
     tensors = {name: torch.tensor(v) for name, v in {**labels, **by_source}.items()}
     return out, Batch(torch.zeros(2, 1), torch.zeros(2, 1), tensors)
@@ -59,9 +69,11 @@ def test_the_carry_loss_by_hand():
         (bce(0.3, 1) + bce(-1.0, 0)) / 2
         + 2.0 * (bce(0.5, 1) + bce(-0.5, 0)) / 2
         + 0.5 * bce(1.0, 1)  # the row with y_s = 1 alone
-        + 0.1 * bce(0.7, 0)  # the clicked row alone
+        + 0.1 * (product_bce(0.3, 0.7, 1) + product_bce(-1.0, 0.9, 0)) / 2  # over all rows
     )
-    assert float(carry_loss(out, batch, training)) == pytest.approx(expected, rel=1e-5)
+    assert float(carry_loss(replace(out, whole=None), batch, training)) == pytest.approx(
+        expected, rel=1e-5
+    )
 
 
 @pytest.mark.parametrize(("kind", "distance"), [
@@ -80,6 +92,35 @@ def test_the_sum_loss_by_hand(kind, distance):
         + 0.5 * distance
     )
     assert float(sum_loss(out, batch, training, kind)) == pytest.approx(expected, rel=1e-5)
+
+
+def test_the_order_term_leaves_the_main_head_alone():
+    out, batch = one_source()
+    out.logit.requires_grad_()
+    out.order.requires_grad_()
+    order_loss(replace(out, whole=None), batch).backward()
+    assert out.logit.grad is None
+    assert out.order.grad.abs().min() > 0
+    sure = replace(out, logit=torch.full((2,), 99.0), order=torch.full((2,), 99.0), whole=None)
+    assert np.isfinite(float(order_loss(sure, batch)))
+
+
+@pytest.mark.parametrize("outcome", ["either", "order"])
+def test_the_chance_of_an_order(tmp_path, outcome):
+    def all_orders(table):
+        at = table.schema.get_field_index("y_order")
+        return table.set_column(at, "y_order", table["y"]) if outcome == "order" else table
+
+    training = TRAINING.model_copy(update={"epochs": 8, "patience": 8, "lambda_order": 1.0})
+    model = train_model(
+        "exit", SPEC, write_parts(tmp_path, 2000, all_orders), "unit", MODEL, training,
+        scratch=tmp_path / "scratch", outcome=outcome,
+    )  # fmt: skip
+    save_model(model, tmp_path / "model")
+    rows = all_orders(make_table(2000, 9))
+    found = Scorer.load(tmp_path / "model").score(rows)
+    assert found.p_order.mean() == pytest.approx(np.asarray(rows["y_order"]).mean(), abs=0.03)
+    assert (found.p_order == found.score).all() == (outcome == "order")
 
 
 def test_without_shown_interest_the_transfer_term_is_nothing():
@@ -103,6 +144,20 @@ def test_two_trainings_give_the_same_bytes(tmp_path):
     assert other.weights() != one.weights()
 
 
+def test_files_and_the_order_of_their_rows_do_not_matter(tmp_path):
+    parts = write_parts(tmp_path, 600)
+    other = {}
+    for part, (file,) in parts.items():
+        table = pq.read_table(file)
+        table = table.take(np.random.default_rng(1).permutation(len(table)))
+        other[part] = [str(tmp_path / f"{part}-{n}.parquet") for n in (2, 1)]
+        for name, piece in zip(other[part], (table.slice(0, 70), table.slice(70)), strict=True):
+            pq.write_table(piece, name)
+    one, two = train(tmp_path / "one", parts), train(tmp_path / "two", other)
+    assert one.weights() == two.weights()
+    assert one.calibration == two.calibration
+
+
 def test_the_best_epoch_is_what_is_kept(tmp_path):
     parts = write_parts(tmp_path, 600)
     long = TRAINING.model_copy(update={"epochs": 30, "learning_rate": 0.03, "patience": 3})
@@ -124,11 +179,65 @@ def test_transfer_is_learned(tmp_path):
         assert found[carries, k].mean() > found[~carries, k].mean() + 0.3
 
 
-def test_the_parts_add_up_to_the_score(scorer):
-    found = scorer.score(make_table(300, 9))
+def test_a_collapse_of_the_transfer_is_said_and_recorded(tmp_path):
+    said, weights = [], {"lambda_transfer": 0.0, "epochs": 2}
+
+    def train_on(share):
+        def change(table):
+            for source in SOURCES:
+                name = f"consistent_{source}"
+                at = table.schema.get_field_index(name)
+                values = (np.arange(len(table)) % 100 < share).astype(float)
+                table = table.set_column(at, name, pa.array(values))
+            return table
+
+        said.clear()
+        training = TRAINING.model_copy(update=weights)
+        return train_model(
+            "exit", SPEC, write_parts(tmp_path, 300, change), "unit", MODEL, training,
+            scratch=tmp_path / "scratch", progress=lambda done, total, text: said.append(text),
+        ).history  # fmt: skip
+
+    # Nobody teaches p_tr here: it stays near a half, which is far above 5 % and about 50 %.
+    assert all(epoch["alarm"] and epoch["transfer"] > 1.5 for epoch in train_on(5))
+    assert any("ALARM: mean p_transfer is" in text for text in said)
+    assert not any(epoch["alarm"] for epoch in train_on(50))
+    assert not any("ALARM" in text for text in said)
+
+
+def test_the_strength_of_a_source_is_learned(tmp_path):
+    moved = (train(tmp_path).module.strength.weight[1:] - FIRST_STRENGTH).abs()
+    assert float(moved.detach().mean()) > 0.4
+
+
+def test_sum_is_validated_on_its_calibrated_score(tmp_path):
+    model = train(tmp_path, model=MODEL.model_copy(update={"combination": "sum"}))
+    rows = make_table(2000, 1)  # the validation part
+    logit, y = Scorer(model).score(rows).logit, np.asarray(rows["y"]).astype(float)
+    best = min(epoch["validation_logloss"] for epoch in model.history)
+    found = bce(calibrate(logit, y, "platt")(logit), y).mean()
+    assert found == pytest.approx(best, abs=1e-6)
+    assert found < bce(logit, y).mean() - 0.01
+
+
+@pytest.mark.parametrize("kind", ["platt", "isotonic"])
+@pytest.mark.parametrize("combination", ["carry", "sum"])
+def test_the_parts_add_up_to_the_score(tmp_path, combination, kind):
+    training = TRAINING.model_copy(update={"epochs": 1, "calibration": kind})
+    model = train(
+        tmp_path, None, "exit", training, MODEL.model_copy(update={"combination": combination})
+    )
+    found = Scorer(model).score(make_table(300, 9))
     logit = found.own + found.carry.sum(1) + found.bias
-    np.testing.assert_allclose(logit, np.log(found.score / (1 - found.score)), atol=1e-6)
+    np.testing.assert_allclose(logit, np.log(found.score / (1 - found.score)), atol=1e-9)
     assert (found.carry >= 0).all()
+    assert found.carry.any()
+    if combination == "sum":
+        assert ((found.carry > 0).sum(1) <= 1).all()
+        assert (found.carry.argmax(1) == (found.p_source * found.p_transfer).argmax(1)).all()
+    if kind == "platt":
+        np.testing.assert_allclose(found.bias, model.calibration.bias, atol=1e-9)
+    assert (np.diff(found.score[np.argsort(found.logit)]) >= 0).all()
 
 
 def test_a_score_does_not_depend_on_the_batch(scorer):
@@ -168,6 +277,12 @@ def test_unknown_values_and_nulls_score(scorer):
             rows.schema.get_field_index(name), name, pa.array(["new", None, "?"])
         )
     assert np.isfinite(scorer.score(rows).score).all()
+
+
+def test_columns_that_are_gone_are_named(scorer):
+    rows = make_table(3, 9).drop_columns(["place", "lift_mid"])
+    with pytest.raises(ModelFileError, match="do not have: place, lift_mid"):
+        scorer.score(rows)
 
 
 def test_the_vocabulary_is_the_training_rows(tmp_path):
@@ -234,3 +349,40 @@ def test_calibration_is_monotone_and_calibrates(kind):
     grid = np.linspace(-4, 4, 200)
     assert (np.diff(found(grid)) >= 0).all()
     assert abs((1 / (1 + np.exp(-found(z)))).mean() - y.mean()) < 0.01
+
+
+def test_an_isotonic_map_keeps_the_ends_of_its_level_blocks_alone():
+    z, y = np.arange(8.0), np.array([0, 0, 0, 1, 0, 1, 1, 1.0])
+    found = calibrate(z, y, "isotonic")
+    assert found.knots == [0, 2, 3, 4, 5, 7]
+    np.testing.assert_allclose(1 / (1 + np.exp(-found(z))), [1 / 8] * 3 + [0.5] * 2 + [7 / 8] * 3)
+
+
+def drawn(n=4000):
+    rng = np.random.default_rng(0)
+    z = rng.normal(-1, 1.5, n)
+    return z, (rng.random(n) < 1 / (1 + np.exp(-z))).astype(float)
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.floats(0.5, 10), st.floats(-6, 6))
+def test_platt_undoes_any_scale_and_shift(scale, shift):
+    z, y = drawn()
+    found = calibrate(scale * z + shift, y, "platt")
+    assert found.slope * scale == pytest.approx(1, abs=0.1)
+    np.testing.assert_allclose(found(scale * z + shift), calibrate(z, y, "platt")(z), atol=1e-6)
+
+
+def test_platt_on_separable_rows_stays_finite():
+    z = np.array([-2.0, -1.0, 1.0, 2.0])
+    found = calibrate(z, (z > 0).astype(float), "platt")
+    assert 0 < found.slope < 10
+    assert abs(found.bias) < 1e-6
+
+
+@pytest.mark.parametrize("turned", [lambda z: -3 * z + 2, lambda z: np.full_like(z, 4.0)])
+def test_where_the_logit_says_nothing_only_the_mean_is_moved(turned):
+    z, y = drawn()
+    found = calibrate(turned(z), y, "platt")
+    assert found.slope == 1
+    assert (1 / (1 + np.exp(-found(turned(z))))).mean() == pytest.approx(y.mean(), abs=1e-3)

@@ -3,8 +3,16 @@
 from __future__ import annotations
 
 import pytest
+from mlflow.exceptions import MlflowException
+from mlflow.protos.databricks_pb2 import TEMPORARILY_UNAVAILABLE
 
-from exit_pipeline.errors import GateRefusal, RegistryError, ValidationError, ValidationRunError
+from exit_pipeline.errors import (
+    GateRefusal,
+    RegistryError,
+    UsageError,
+    ValidationError,
+    ValidationRunError,
+)
 from exit_pipeline.evaluation.gates import Decision, GateResult
 from exit_pipeline.registry import Registry
 from exit_pipeline.settings import load_settings
@@ -13,22 +21,24 @@ YES = Decision(True, "every gate passed", [GateResult("calibrated", True, "0.01"
 NO = Decision(False, "refused by calibrated", [GateResult("calibrated", False, "0.03", "0.02")])
 
 
-@pytest.fixture(scope="module")
-def registry(tmp_path_factory):
-    root = tmp_path_factory.mktemp("registry")
-    return Registry(load_settings(home=root / "home").home_of("small"), "small")
+@pytest.fixture
+def registry(tmp_path):
+    return Registry(load_settings(home=tmp_path / "home").home_of("small"), "small")
 
 
-def test_a_models_life(registry, tmp_path):
-    for name in ("model", "baseline"):
-        (tmp_path / name).mkdir()
-        (tmp_path / name / "description.json").write_text(f'{{"name": "{name}"}}')
-        (tmp_path / name / "model.safetensors").write_bytes(b"weights")
+@pytest.fixture
+def register(registry, tmp_path):
+    """Registers a version of some bytes."""
     folders = {name: tmp_path / name for name in ("model", "baseline")}
+    for name, folder in folders.items():
+        folder.mkdir()
+        (folder / "description.json").write_text(f'{{"name": "{name}"}}')
+        (folder / "model.safetensors").write_bytes(b"weights")
+    lineage = {"model": "exit", "seed": 7, "profile_text": "long " * 4000}
+    return lambda: registry.register(folders, {"epochs": 3}, lineage)
 
-    def register():
-        return registry.register(folders, {"epochs": 3}, {"model": "exit", "seed": 7})
 
+def test_a_models_life(registry, register):
     first = register()
     assert registry.get("challenger").version == first
     assert registry.find("champion") is None
@@ -40,19 +50,15 @@ def test_a_models_life(registry, tmp_path):
     assert registry.get("champion").version == first
     registry.force(second, "we know better")
     assert registry.get("champion").version == second
-    assert registry.rollback("it was not better") == first
 
     shown = [version.to_dict() for version in registry.versions()]
-    assert [(v["version"], v["decision"]) for v in shown] == [
-        (1, "rolled back to"),
-        (2, "promoted"),
-    ]
-    assert shown[0]["aliases"] == ["champion"]
+    assert [(v["version"], v["decision"]) for v in shown] == [(1, "promoted"), (2, "promoted")]
     assert shown[0]["metrics"] == {"auc": 0.7}
+    assert shown[1]["aliases"] == ["challenger", "champion"]
     assert shown[1]["reason"] == "by hand: we know better"
-    champions = [e["version"] for e in registry.history() if e["alias"] == "champion"]
-    assert champions == [1, 2, 1]
+    assert [entry["decision"] for entry in shown[1]["history"]] == ["refused", "promoted"]
     assert registry.get(2).lineage["seed"] == 7
+    assert registry.get(2).lineage["profile_text"] == "long " * 4000
     assert (registry.folder(1) / "model.safetensors").read_bytes() == b"weights"
     assert registry.folder(1, "baseline").name == "baseline"
     assert not [
@@ -60,10 +66,53 @@ def test_a_models_life(registry, tmp_path):
     ]
 
 
-def test_what_is_not_there(registry):
-    for which in (99, "99", "nosuch"):
+def test_rolling_back_takes_champions_off_a_stack(registry, register):
+    for _ in range(4):
+        register()
+    for version in (1, 2, 3):
+        assert registry.decide(version, YES)
+    assert not registry.decide(3, YES)  # it is champion already
+    assert not registry.force(3, "again")
+    assert registry.rollback("3 was worse") == 2
+    assert registry.rollback("so was 2") == 1
+    with pytest.raises(RegistryError, match="no earlier champion"):
+        registry.rollback("so was 1")
+    assert [e["version"] for e in registry.history() if e["alias"] == "champion"] == [1, 2, 3, 2, 1]
+
+    with pytest.raises(UsageError, match="version 4 never was champion"):
+        registry.rollback("why not", to=4)
+    with pytest.raises(UsageError, match="version 1 is the champion"):
+        registry.rollback("why not", to=1)
+    assert registry.get(3).withdrawn == "3 was worse"
+    assert (registry.get(3).decision, registry.get(3).reason) == ("rolled back from", "3 was worse")
+    assert registry.rollback("3 was right", to=3) == 3
+    assert registry.get(3).withdrawn == ""
+    words = [entry["decision"] for entry in registry.get(3).history]
+    assert words == ["promoted", "rolled back from", "rolled back to"]
+    assert registry.force(2, "x" * 9000)
+    tags = registry.client.get_registered_model(registry.name).tags
+    tags |= registry.client.get_model_version(registry.name, "2").tags
+    assert max(len(value) for value in tags.values()) < 5000
+
+
+def test_what_is_not_there(registry, register):
+    register()
+    for which in (99, "99", "nosuch", "no such!"):
         with pytest.raises(RegistryError, match="no version or alias"):
             registry.get(which)
+        assert registry.find(which) is None
+
+
+@pytest.mark.parametrize("which", [1, "champion"])
+def test_a_store_that_is_away_does_not_mean_that_nothing_is_there(registry, monkeypatch, which):
+    def away(*arguments):
+        raise MlflowException("the database is locked", TEMPORARILY_UNAVAILABLE)
+
+    for name in ("get_model_version", "get_model_version_by_alias"):
+        monkeypatch.setattr(registry.client, name, away)
+    for look in (registry.find, registry.get):
+        with pytest.raises(RegistryError, match=r"could not be read.*locked"):
+            look(which)
 
 
 def test_a_suite_passes_good_data_and_names_bad_rows(tmp_path):

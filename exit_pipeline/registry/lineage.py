@@ -1,0 +1,152 @@
+"""What a version was made from: rows, split, code, settings; and whether it is still there."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from datetime import date
+from functools import lru_cache
+from importlib.metadata import version as package_version
+from pathlib import Path
+from typing import Any
+
+import exit_pipeline
+from exit_pipeline.errors import RegistryError
+from exit_pipeline.lake import DayState, Lake
+from exit_pipeline.profile import Profile
+from exit_pipeline.registry.reading import Version
+from exit_pipeline.settings import Settings
+from exit_pipeline.training import Split
+
+PACKAGES = ("torch", "numpy", "duckdb", "deltalake", "feast", "pyarrow")
+TABLE = "training_set"
+FITTED = ("train", "validation", "calibration")
+
+
+def describe(
+    settings: Settings,
+    lake: Lake,
+    profile: Profile,
+    split: Split,
+    table: int,
+    hashes: Mapping[str, str],
+) -> dict[str, Any]:
+    """Everything that it takes to make a version again.
+
+    Args:
+        settings: What training ran with.
+        lake: Where the rows are.
+        profile: With the text that it was read from.
+        split: The days of each part.
+        table: The training set's version.
+        hashes: SHA-256 of the weights, by role.
+    """
+    commit = _commits(lake, table)[0]
+    states = stored_days(lake, table)
+    used = {str(d): states[d].hash for part in split.days().values() for d in part}
+    return {
+        "model": "exit",
+        "sha256": dict(hashes),
+        "tables": {TABLE: table, **json.loads(commit.get("inputs", "{}"))},
+        "days": used,
+        "training_set_hash": _digest(json.dumps(used, sort_keys=True)),
+        "split": split.to_dict(),
+        "code": code_version(),
+        "profile": profile.name,
+        "profile_hash": profile.hash,
+        "profile_text": profile.text,
+        "seed": profile.spec.training.seed,
+        "threads": settings.threads,
+        "device": settings.device,
+        "packages": {name: package_version(name) for name in PACKAGES},
+    }
+
+
+def stored_days(lake: Lake, table: int) -> dict[date, DayState]:
+    """Returns the state of the training set's days as they stood at a version of it."""
+    states: dict[date, DayState] = {}
+    for commit in _commits(lake, table):
+        for day, (rows, content) in json.loads(commit.get("days", "{}")).items():
+            states.setdefault(date.fromisoformat(day), DayState(rows, content))
+    return states
+
+
+def check_rows(lake: Lake, version: Version) -> None:
+    """Checks that the lake still holds the rows that a version was made from.
+
+    Raises:
+        RegistryError: It holds others under that table version, or none, or the version does not
+            say which rows it was made from.
+    """
+    table, recorded = made_from(version)["tables"][TABLE], made_from(version)["days"]
+    there = stored_days(lake, table) if table <= lake.version(TABLE) else {}
+    states = {str(day): state.hash for day, state in there.items()}
+    others = [day for day, content in recorded.items() if states.get(day) != content]
+    if others:
+        raise RegistryError(
+            f"version {version.version} was made from other rows: {len(others)} days differ, "
+            f"{others[0]} first",
+            where=f"{TABLE} at version {table}",
+            mend="the table was forgotten and built again, which restarts its versions: train a "
+            "new version, or put back the tables kept under lake.before-N",
+        )
+
+
+def seen_days(rival: Version, evaluation: tuple[str, str]) -> str:
+    """Says which evaluation days a rival was fitted on, from training to calibration.
+
+    Args:
+        rival: Who would be compared.
+        evaluation: First and last day, as in a lineage's split.
+
+    Returns:
+        A sentence, or nothing where the rival never saw those days.
+    """
+    split = made_from(rival)["split"]
+    first, last = split[FITTED[0]][0], split[FITTED[-1]][-1]
+    if last < evaluation[0] or first > evaluation[1]:
+        return ""
+    return (
+        f"version {rival.version} was fitted on {first} … {last}, which reach into the "
+        f"evaluation days {evaluation[0]} … {evaluation[1]}"
+    )
+
+
+def made_from(version: Version) -> dict[str, Any]:
+    """Returns a version's lineage.
+
+    Raises:
+        RegistryError: It was registered before lineages named their days.
+    """
+    if "days" not in version.lineage:
+        raise RegistryError(
+            f"version {version.version} does not say which rows it was made from",
+            where="its lineage",
+            mend="it is of an earlier version of this package: train a new one, and promote that "
+            "with --force",
+        )
+    return version.lineage
+
+
+@lru_cache(maxsize=1)
+def code_version() -> str:
+    """The package's version and a SHA-256 over its Python and SQL files, by path."""
+    root = Path(exit_pipeline.__file__).parent
+    digest = hashlib.sha256()
+    for file in sorted(f for f in root.rglob("*") if f.suffix in (".py", ".sql")):
+        digest.update(f"{file.relative_to(root).as_posix()}\0".encode())
+        digest.update(_digest(file.read_text("utf-8")).encode())
+    return f"{exit_pipeline.__version__}+{digest.hexdigest()}"
+
+
+def _commits(lake: Lake, table: int) -> list[dict[str, Any]]:
+    """The commits up to a version, newest first.
+
+    Delta's history of a table opened at an older version names the newest commits by wrong numbers.
+    """
+    return [c for c in lake.open(TABLE).history() if c["version"] <= table]
+
+
+def _digest(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()

@@ -1,0 +1,190 @@
+"""Reading a profile's registry: versions, aliases and their history, and the models' files."""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import mlflow
+from mlflow.entities.model_registry import ModelVersion
+from mlflow.exceptions import MlflowException
+from mlflow.tracking import MlflowClient
+from sqlalchemy.exc import SQLAlchemyError
+
+from exit_pipeline.errors import RegistryError
+from exit_pipeline.registry.tags import entries, joined
+from exit_pipeline.settings import Home
+
+for _noisy in ("mlflow", "alembic"):
+    logging.getLogger(_noisy).setLevel(logging.ERROR)
+warnings.filterwarnings("ignore", module=r"mlflow\.")
+
+# What MLflow says of a version and of an alias that is not there; anything else is a failure.
+ABSENT = ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE")
+
+
+@dataclass(frozen=True)
+class Version:
+    """One registered version.
+
+    Args:
+        version: Its number.
+        aliases: What it is called.
+        metrics: On its evaluation days.
+        history: Every decision about it, oldest first: its word, reason and time.
+        withdrawn: Why it was rolled back from; empty where it was not.
+        created: When it was registered.
+        lineage: What it was made from.
+    """
+
+    version: int
+    aliases: list[str]
+    metrics: dict[str, float]
+    history: list[dict[str, Any]]
+    withdrawn: str
+    created: datetime
+    lineage: dict[str, Any] = field(repr=False)
+
+    @property
+    def decision(self) -> str:
+        """The word of the newest decision."""
+        return self.history[-1]["decision"] if self.history else "undecided"
+
+    @property
+    def reason(self) -> str:
+        """The reason of the newest decision."""
+        return self.history[-1]["reason"] if self.history else ""
+
+    def to_dict(self) -> dict[str, Any]:
+        """What `exit-pipeline models --json` shows of a version."""
+        names = ("version", "aliases", "metrics", "decision", "reason", "history")
+        return {**{n: getattr(self, n) for n in names}, "created": self.created.isoformat()}
+
+
+class RegistryReader:
+    """The registry of one profile; nothing global is set, and nothing is opened before it is used.
+
+    Args:
+        home: Its `mlflow` folder holds a sqlite store, unless `MLFLOW_TRACKING_URI` names another.
+        profile: The profile's name; the model is `exit-NAME`.
+    """
+
+    def __init__(self, home: Home, profile: str) -> None:
+        self.home, self.name = home, f"exit-{profile}"
+
+    @property
+    def uri(self) -> str:
+        """The store's address."""
+        return os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{self.home.mlflow}/mlflow.db"
+
+    @cached_property
+    def client(self) -> MlflowClient:
+        """MLflow's client; the store, the experiment and the model are made if need be.
+
+        Raises:
+            RegistryError: The store cannot be reached.
+        """
+        self.home.mlflow.mkdir(parents=True, exist_ok=True)
+        with self._reading():
+            client = MlflowClient(tracking_uri=self.uri, registry_uri=self.uri)
+            if client.get_experiment_by_name(self.name) is None:
+                local = "MLFLOW_TRACKING_URI" not in os.environ
+                place = (self.home.mlflow / "artifacts").as_uri() if local else None
+                client.create_experiment(self.name, artifact_location=place)
+            if not client.search_registered_models(f"name = '{self.name}'"):
+                client.create_registered_model(self.name)
+        return client
+
+    def versions(self) -> list[Version]:
+        """All versions, oldest first."""
+        client = self.client
+        with self._reading():
+            found = client.search_model_versions(f"name = '{self.name}'")
+        numbers = sorted(int(version.version) for version in found)
+        return [self.get(number) for number in numbers]
+
+    def get(self, which: int | str) -> Version:
+        """Returns a version by its number or an alias.
+
+        Raises:
+            RegistryError: There is none, or the store cannot be read.
+        """
+        found = self.find(which)
+        if found is None:
+            raise RegistryError(
+                f"there is no version or alias {which!r}",
+                where=self.name,
+                mend="`exit-pipeline models` lists them; `exit-pipeline run` trains the first",
+            )
+        return found
+
+    def find(self, which: int | str) -> Version | None:
+        """Like `get`, but None where there is none.
+
+        Raises:
+            RegistryError: The store cannot be read: that says nothing about what it holds.
+        """
+        client = self.client
+        with self._reading():
+            found = self._look_up(which)
+            if found is None:
+                return None
+            run = client.get_run(str(found.run_id))
+        return Version(
+            version=int(found.version),
+            aliases=sorted(found.aliases),
+            metrics=dict(run.data.metrics),
+            history=entries("decision", found.tags),
+            withdrawn=found.tags.get("withdrawn", ""),
+            created=datetime.fromtimestamp(found.creation_timestamp / 1000, UTC),
+            lineage=json.loads(joined("lineage", run.data.tags) or "{}"),
+        )
+
+    def folder(self, which: int | str, model: str = "model") -> Path:
+        """Returns the local folder of a version's model, or of its baseline; fetched if remote."""
+        number = str(self.get(which).version)
+        with self._reading():
+            version = self.client.get_model_version(self.name, number)
+            place = mlflow.artifacts.download_artifacts(
+                artifact_uri=f"{version.source}/artifacts", tracking_uri=self.uri
+            )
+        return Path(place) / model
+
+    def history(self) -> list[dict[str, Any]]:
+        """Who held which alias since when, and why; oldest first."""
+        return entries("alias", self._tags())
+
+    def _look_up(self, which: int | str) -> ModelVersion | None:
+        try:
+            if isinstance(which, int) or which.isdigit():
+                return self.client.get_model_version(self.name, str(which))
+            return self.client.get_model_version_by_alias(self.name, which)
+        except MlflowException as error:
+            if error.error_code in ABSENT:
+                return None
+            raise
+
+    def _tags(self) -> dict[str, str]:
+        client = self.client
+        with self._reading():
+            return client.get_registered_model(self.name).tags
+
+    @contextmanager
+    def _reading(self) -> Iterator[None]:
+        try:
+            yield
+        except (MlflowException, SQLAlchemyError) as error:
+            raise RegistryError(
+                f"the model registry's store could not be read: {error}",
+                where=self.name,
+                mend="see that MLflow's store is up, then run again; nothing was decided",
+            ) from error
