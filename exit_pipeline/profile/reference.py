@@ -1,0 +1,81 @@
+"""Writes `docs/profile.md`'s table of keys out of the models themselves.
+
+`python -m exit_pipeline.profile.reference` prints it; a test compares it with the page.
+"""
+
+from __future__ import annotations
+
+import sys
+import types
+import typing
+from collections.abc import Iterator
+from typing import Any
+
+from pydantic import BaseModel
+from pydantic.fields import FieldInfo
+from pydantic_core import PydanticUndefined
+
+from exit_pipeline.profile.schema import ProfileSpec
+
+HEAD = ["| key | value | default | meaning |", "|---|---|---|---|"]
+
+
+def keys_table() -> str:
+    """Every key of a profile, with its kind, default and meaning, as a Markdown table."""
+    return "\n".join([*HEAD, *_rows(ProfileSpec, "")])
+
+
+def _rows(model: type[BaseModel], prefix: str) -> Iterator[str]:
+    for name, info in model.model_fields.items():
+        section, shown = _section(info.annotation), f"{prefix}{name}"
+        if section is None:
+            kind, default = _kind(info.annotation), _default(info)
+            yield f"| `{shown}` | {kind} | {default} | {info.description or ''} |"
+            continue
+        named = typing.get_origin(info.annotation) is dict
+        if info.description:
+            kind = "section by name" if named else "section"
+            yield f"| `{shown}` | {kind} | {_default(info)} | {info.description} |"
+        yield from _rows(section, f"{shown}.NAME." if named else f"{shown}.")
+
+
+def _section(annotation: Any) -> type[BaseModel] | None:
+    for kind in (annotation, *typing.get_args(annotation)):
+        if isinstance(kind, type) and issubclass(kind, BaseModel):
+            return kind
+    return None
+
+
+def _kind(annotation: Any) -> str:
+    origin, arguments = typing.get_origin(annotation), typing.get_args(annotation)
+    if origin is typing.Annotated:
+        return _kind(arguments[0])
+    if origin is typing.Literal:
+        return ", ".join(f"`{choice}`" for choice in arguments)
+    if origin in (typing.Union, types.UnionType):
+        return " or ".join(_kind(a) for a in arguments if a is not type(None))
+    if origin is tuple:
+        kinds = dict.fromkeys(_kind(a) for a in arguments if a is not Ellipsis)
+        return f"list of {', '.join(kinds)}"
+    if origin is dict:
+        return f"{_kind(arguments[1])} by name"
+    return {"str": "text", "int": "whole number", "float": "number", "bool": "true or false"}.get(
+        annotation.__name__, annotation.__name__
+    )
+
+
+def _default(info: FieldInfo) -> str:
+    if info.is_required():
+        return "**required**"
+    value = info.get_default(call_default_factory=True)
+    if value is PydanticUndefined or value is None or value in ("", {}):
+        return "–"
+    if isinstance(value, dict):
+        return ", ".join(f"`{k}: {v}`" for k, v in value.items())
+    if isinstance(value, tuple):
+        return f"`[{', '.join(map(str, value))}]`"
+    return "–" if isinstance(value, BaseModel) else f"`{value}`"
+
+
+if __name__ == "__main__":
+    sys.stdout.write(keys_table() + "\n")
