@@ -12,6 +12,8 @@ from exit_pipeline.errors import LandingError, UsageError
 from exit_pipeline.feast_stores.source import DeltaSource
 from exit_pipeline.lake.duck import render
 
+GLOB = "**/*.parquet"
+
 
 def scan_sql(source: DataSource, config: RepoConfig) -> str:
     """Returns a query over all rows of a source.
@@ -43,13 +45,13 @@ def _empty(source: DeltaSource) -> str:
 
 
 def _parquet(source: FileSource, config: RepoConfig) -> list[str]:
-    path = Path(source.path)
-    if not path.is_absolute():
-        path = Path(config.repo_path or ".") / path
-    if path.is_dir():
-        path = path / "**" / "*.parquet"
-    anchor = Path(path.anchor or ".")
-    files = sorted(str(file) for file in anchor.glob(str(path.relative_to(anchor))))
+    path = Path(config.repo_path or ".") / source.path
+    if path.is_file():
+        return [str(path)]
+    # Only what is below a folder that is there can be a pattern; its own name is a name.
+    root = next(folder for folder in (path, *path.parents) if folder.is_dir())
+    pattern = path.relative_to(root)
+    files = sorted(str(file) for file in root.glob(str(pattern if pattern.parts else GLOB)))
     if not files:
         raise LandingError(
             f"the source {source.name!r} has no Parquet file",

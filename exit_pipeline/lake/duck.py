@@ -13,6 +13,7 @@ from uuid import uuid4
 import duckdb
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
+from exit_pipeline.lake.paths import exact, hive_value
 from exit_pipeline.settings import Home, Settings
 
 SQL = Path(__file__).parents[1] / "sql"
@@ -62,6 +63,8 @@ def _environment() -> Environment:
     )
     environment.filters["quoted"] = quoted
     environment.filters["literal"] = literal
+    environment.filters["exact"] = exact
+    environment.filters["hive_value"] = hive_value
     return environment
 
 
@@ -80,9 +83,9 @@ def quoted(identifier: str) -> str:
     return '"' + identifier.replace('"', '""') + '"'
 
 
-def literal(text: str) -> str:
+def literal(text: str | None) -> str:
     """Quotes an SQL string, for the few places that take no bound parameter."""
-    return "'" + text.replace("'", "''") + "'"
+    return "null" if text is None else "'" + text.replace("'", "''") + "'"
 
 
 def create_table(

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from datetime import date, timedelta
+from functools import lru_cache
 from pathlib import Path
 from typing import NamedTuple
 
@@ -24,6 +25,7 @@ from deltalake.exceptions import DeltaError, TableNotFoundError
 from exit_pipeline import __version__
 from exit_pipeline.errors import LakeError
 from exit_pipeline.lake.duck import quoted, render
+from exit_pipeline.lake.paths import check_folder, commits, is_table, table_files
 from exit_pipeline.lock import exclusive
 from exit_pipeline.settings import Home
 
@@ -59,11 +61,17 @@ class Lake:
     Args:
         home: The profile's folders.
         run_id: Written into each commit, so that a table says which run made it.
+
+    Raises:
+        LakeError: The home's path has characters that the Delta library cannot open.
     """
 
     home: Home
     run_id: str = "by hand"
     inputs: dict[str, int] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        check_folder(self.home.lake)
 
     def folder(self, name: str) -> Path:
         """Returns the folder of a table."""
@@ -91,7 +99,7 @@ class Lake:
 
     def exists(self, name: str) -> bool:
         """Says whether a table was ever written."""
-        return DeltaTable.is_deltatable(str(self.folder(name)))
+        return is_table(self.folder(name))
 
     def version(self, name: str) -> int:
         """Returns the newest version of a table, or −1 where there is none."""
@@ -102,7 +110,7 @@ class Lake:
     ) -> list[str]:
         """Returns the Parquet files that hold the rows matching filters on partition columns."""
         predicate = [(column, sign, day.isoformat()) for column, sign, day in filters]
-        return sorted(self.open(name, version).file_uris(file_pruning_predicate=predicate or None))
+        return table_files(self.open(name, version), predicate)
 
     def view(
         self,
@@ -131,10 +139,8 @@ class Lake:
     def days(self, name: str) -> dict[date, DayState]:
         """Returns the state of every stored day, from the table's own commit metadata."""
         states: dict[date, DayState] = {}
-        if self.exists(name):
-            for commit in self.open(name).history():  # newest first
-                for day, (rows, content) in json.loads(commit.get("days", "{}")).items():
-                    states.setdefault(date.fromisoformat(day), DayState(rows, content))
+        for file in commits(self.folder(name)):
+            states |= _days_of(file, file.stat().st_mtime_ns)
         return states
 
     def replace(
@@ -234,6 +240,15 @@ class Lake:
             mend="wait for that run to end, then run again",
         )
         return exclusive(self.home.lake / ".locks" / name, LOCK_SECONDS, refusal)
+
+
+@lru_cache(maxsize=100_000)
+def _days_of(commit: Path, written_ns: int) -> dict[date, DayState]:
+    """Returns the days that a commit wrote; the time tells a table made anew from the old one."""
+    lines = commit.read_text("utf-8").splitlines()
+    told = next((json.loads(line)["commitInfo"] for line in lines if '"commitInfo"' in line), {})
+    days = json.loads(told.get("days", "{}"))
+    return {date.fromisoformat(day): DayState(*state) for day, state in days.items()}
 
 
 def _day_states(
