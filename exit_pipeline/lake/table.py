@@ -17,6 +17,7 @@ from deltalake import (
     ColumnProperties,
     CommitProperties,
     DeltaTable,
+    PostCommitHookProperties,
     WriterProperties,
     write_deltalake,
 )
@@ -40,6 +41,13 @@ Filter = tuple[str, str, date]
 PLAIN_IDS = WriterProperties(
     column_properties={"event_id": ColumnProperties(dictionary_enabled=False)}
 )
+CONFIGURATION = {
+    # Days are all that is ever pruned by, so no statistics are kept in the log.
+    "delta.dataSkippingNumIndexedCols": "0",
+    # The log says what each day holds, and registered models name old versions: none expires.
+    "delta.enableExpiredLogCleanup": "false",
+    "delta.logRetentionDuration": "interval 36500 days",
+}
 
 
 class DayState(NamedTuple):
@@ -221,9 +229,10 @@ class Lake:
                 mode="overwrite",
                 predicate=predicate if exists else None,
                 writer_properties=PLAIN_IDS,
-                # Days are all that is ever pruned by, so no statistics are kept in the log.
-                configuration={"delta.dataSkippingNumIndexedCols": "0"},
+                configuration=CONFIGURATION,
                 commit_properties=CommitProperties(custom_metadata=metadata),
+                # For tables that were made without this configuration.
+                post_commithook_properties=PostCommitHookProperties(cleanup_expired_logs=False),
             )
         except DeltaError as error:
             raise LakeError(
@@ -246,8 +255,8 @@ class Lake:
 def _days_of(commit: Path, written_ns: int) -> dict[date, DayState]:
     """Returns the days that a commit wrote; the time tells a table made anew from the old one."""
     lines = commit.read_text("utf-8").splitlines()
-    told = next((json.loads(line)["commitInfo"] for line in lines if '"commitInfo"' in line), {})
-    days = json.loads(told.get("days", "{}"))
+    told = [json.loads(line)["commitInfo"] for line in lines if '"commitInfo"' in line]
+    days = json.loads(told[0].get("days", "{}")) if told else {}
     return {date.fromisoformat(day): DayState(*state) for day, state in days.items()}
 
 
