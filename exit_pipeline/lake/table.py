@@ -7,12 +7,11 @@ from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from datetime import date, timedelta
-from functools import lru_cache
 from pathlib import Path
-from typing import NamedTuple
 
 import duckdb
 import pyarrow as pa
+import pyarrow.parquet as pq
 from deltalake import (
     ColumnProperties,
     CommitProperties,
@@ -26,7 +25,8 @@ from deltalake.exceptions import DeltaError, TableNotFoundError
 from exit_pipeline import __version__
 from exit_pipeline.errors import LakeError
 from exit_pipeline.lake.duck import quoted, render
-from exit_pipeline.lake.paths import check_folder, commits, is_table, table_files
+from exit_pipeline.lake.paths import check_folder, is_table, table_files
+from exit_pipeline.lake.states import DayState, day_states, logged_states
 from exit_pipeline.lock import exclusive
 from exit_pipeline.settings import Home
 
@@ -48,13 +48,6 @@ CONFIGURATION = {
     "delta.enableExpiredLogCleanup": "false",
     "delta.logRetentionDuration": "interval 36500 days",
 }
-
-
-class DayState(NamedTuple):
-    """What a stored day holds: its number of rows and a hash of its content."""
-
-    rows: int
-    hash: str
 
 
 def days_between(first: date, last: date) -> list[date]:
@@ -146,10 +139,12 @@ class Lake:
 
     def days(self, name: str) -> dict[date, DayState]:
         """Returns the state of every stored day, from the table's own commit metadata."""
-        states: dict[date, DayState] = {}
-        for file in commits(self.folder(name)):
-            states |= _days_of(file, file.stat().st_mtime_ns)
-        return states
+        return logged_states(self.folder(name))
+
+    def stored_rows(self, name: str, day: date) -> int:
+        """Counts the rows of one day where they lie."""
+        files = self.files(name, [(self.partitions(name)[0], "=", day)])
+        return sum(pq.read_metadata(file).num_rows for file in files)
 
     def replace(
         self,
@@ -172,8 +167,8 @@ class Lake:
         Raises:
             LakeError: Another run is writing, or the columns changed since the table was made.
         """
-        states = _day_states(connection, rows, self.partitions(name)[0], days)
-        with self._writer(name):
+        states = day_states(connection, rows, self.partitions(name)[0], days)
+        with self.writing(name):
             stored = self.days(name)
             if all(stored.get(day) == states[day] for day in days):
                 return states
@@ -189,8 +184,8 @@ class Lake:
             "create or replace temp view __whole as "
             f"select *, date '0001-01-01' as __day from {quoted(rows)}"
         )
-        state = _day_states(connection, "__whole", "__day", [day])[day]
-        with self._writer(name):
+        state = day_states(connection, "__whole", "__day", [day])[day]
+        with self.writing(name):
             if self.days(name).get(day) != state:
                 self._write(connection, name, rows, {day: state}, None)
         return state
@@ -241,30 +236,12 @@ class Lake:
                 mend="if the profile's columns changed, run again with --full-refresh",
             ) from error
 
-    def _writer(self, name: str) -> AbstractContextManager[None]:
-        """One writer of a table at a time."""
+    def writing(self, name: str) -> AbstractContextManager[None]:
+        """One writer of a table at a time, or one holder of a step that writes several."""
+        lock = self.home.lake / ".locks" / name
         refusal = LakeError(
             f"another run has been writing {name!r} for {LOCK_SECONDS:.0f} s",
-            where=str(self.folder(name)),
+            where=str(lock),
             mend="wait for that run to end, then run again",
         )
-        return exclusive(self.home.lake / ".locks" / name, LOCK_SECONDS, refusal)
-
-
-@lru_cache(maxsize=100_000)
-def _days_of(commit: Path, written_ns: int) -> dict[date, DayState]:
-    """Returns the days that a commit wrote; the time tells a table made anew from the old one."""
-    lines = commit.read_text("utf-8").splitlines()
-    told = [json.loads(line)["commitInfo"] for line in lines if '"commitInfo"' in line]
-    days = json.loads(told[0].get("days", "{}")) if told else {}
-    return {date.fromisoformat(day): DayState(*state) for day, state in days.items()}
-
-
-def _day_states(
-    connection: duckdb.DuckDBPyConnection, rows: str, day_column: str, days: Sequence[date]
-) -> dict[date, DayState]:
-    names = [column[0] for column in connection.execute(f"describe {quoted(rows)}").fetchall()]
-    columns = ", ".join(quoted(n) for n in sorted(names) if n != day_column)
-    sql = render("_day_states", table=rows, day=day_column, columns=columns)
-    found = {day: DayState(n, content) for day, n, content in connection.execute(sql).fetchall()}
-    return {day: found.get(day, DayState(0, "empty")) for day in days}
+        return exclusive(lock, LOCK_SECONDS, refusal)
