@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pyarrow as pa
 from feast.data_source import DataSource, PushSource
 from feast.infra.offline_stores.file_source import FileSource
 from feast.repo_config import RepoConfig
 
 from exit_pipeline.errors import LandingError, UsageError
 from exit_pipeline.feast_stores.source import DeltaSource
-from exit_pipeline.lake.duck import render
+from exit_pipeline.lake.duck import empty_sql, render
 
 GLOB = "**/*.parquet"
 
@@ -28,7 +29,9 @@ def scan_sql(source: DataSource, config: RepoConfig) -> str:
     if isinstance(source, DeltaSource):
         partitions = source.open().metadata().partition_columns
         files = source.files()
-        return render("_files", files=files, partitions=partitions) if files else _empty(source)
+        if files:
+            return render("_files", files=files, partitions=partitions)
+        return empty_sql(pa.schema(source.open().schema().to_arrow()))
     if isinstance(source, FileSource):
         return render("_files", files=_parquet(source, config), partitions=())
     raise UsageError(
@@ -36,12 +39,6 @@ def scan_sql(source: DataSource, config: RepoConfig) -> str:
         where=source.name,
         mend="use DeltaSource, or FileSource over Parquet",
     )
-
-
-def _empty(source: DeltaSource) -> str:
-    fields = source.open().schema().fields
-    columns = ", ".join(f'null as "{field.name}"' for field in fields)
-    return f"select {columns} limit 0"
 
 
 def _parquet(source: FileSource, config: RepoConfig) -> list[str]:

@@ -11,6 +11,7 @@ from typing import Any
 from uuid import uuid4
 
 import duckdb
+import pyarrow as pa
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from exit_pipeline.lake.paths import exact, hive_value
@@ -86,6 +87,14 @@ def quoted(identifier: str) -> str:
 def literal(text: str | None) -> str:
     """Quotes an SQL string, for the few places that take no bound parameter."""
     return "null" if text is None else "'" + text.replace("'", "''") + "'"
+
+
+def empty_sql(schema: pa.Schema) -> str:
+    """Returns a query of no row with the columns and types of a schema."""
+    with duckdb.connect() as connection:
+        empty = connection.from_arrow(schema.empty_table())
+        columns = zip(empty.columns, empty.types, strict=True)
+        return f"select {', '.join(f'null::{t} as {quoted(n)}' for n, t in columns)} limit 0"
 
 
 def create_table(

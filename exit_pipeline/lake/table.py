@@ -24,7 +24,7 @@ from deltalake.exceptions import DeltaError, TableNotFoundError
 
 from exit_pipeline import __version__
 from exit_pipeline.errors import LakeError
-from exit_pipeline.lake.duck import quoted, render
+from exit_pipeline.lake.duck import empty_sql, quoted, render
 from exit_pipeline.lake.paths import check_folder, is_table, table_files
 from exit_pipeline.lake.states import DayState, day_states, logged_states
 from exit_pipeline.lock import exclusive
@@ -122,7 +122,12 @@ class Lake:
         alias: str | None = None,
         version: int | None = None,
     ) -> None:
-        """Makes a DuckDB view over a table's rows that match filters on partition columns.
+        """Makes a DuckDB view over a table's rows that match filters (see `scan`)."""
+        sql = self.scan(name, filters, version)
+        connection.execute(f"create or replace temp view {quoted(alias or name)} as {sql}")
+
+    def scan(self, name: str, filters: Sequence[Filter] = (), version: int | None = None) -> str:
+        """Returns a query over a table's rows that match filters on partition columns.
 
         The version read is kept in `inputs`, and so reaches the metadata of what is written next.
         """
@@ -130,12 +135,9 @@ class Lake:
         self.inputs[name] = table.version()
         files = self.files(name, filters, table.version())
         if files:
-            sql = render("_files", files=files, partitions=self.partitions(name))
-        else:  # every file is pruned away: an empty relation of the same columns
-            empty = f"{alias or name}__empty"
-            connection.register(empty, pa.schema(table.schema().to_arrow()).empty_table())
-            sql = f"select * from {quoted(empty)}"
-        connection.execute(f"create or replace temp view {quoted(alias or name)} as {sql}")
+            return render("_files", files=files, partitions=self.partitions(name))
+        # Every file is pruned away: no row, and the same columns.
+        return empty_sql(pa.schema(table.schema().to_arrow()))
 
     def days(self, name: str) -> dict[date, DayState]:
         """Returns the state of every stored day, from the table's own commit metadata."""
