@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import fcntl
+from datetime import timedelta
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
 from exit_pipeline.errors import ContractError, LakeError, LandingError, NotMatureError, UsageError
-from exit_pipeline.labels import build_impressions
+from exit_pipeline.labels import build_impressions, last_landed, last_mature, missing_day
 from exit_pipeline.labels.alone import label_files
 from exit_pipeline.lake import table as lake_table
 from tests.logs import DAY, EVENTS, PROFILE, SmallLog, at, event
@@ -109,6 +110,32 @@ def test_days_without_exposures_or_source_events_can_be_labelled(tmp_path):
 def test_an_immature_day_is_refused(log):
     with pytest.raises(NotMatureError, match="are not mature before 2026-01-06"):
         build_impressions(log.connect(), log.lake, log.profile, DAY, DAY)
+
+
+def test_a_missing_day_holds_up_the_labels_before_and_after_it(log):
+    rows = {0: [event("a", at(0, "23:00"))], 2: [event("b", at(2))], 3: [], 4: []}
+    for day, events in rows.items():
+        log.land(day, events)
+        log.ingest(day, day)
+    assert last_mature(log.lake, log.profile.spec) == DAY - timedelta(days=1)
+    assert (missing_day(log.lake), last_landed(log.lake)) == (
+        DAY + timedelta(days=1),
+        DAY + timedelta(days=4),
+    )
+    with pytest.raises(NotMatureError, match="2026-01-06 is missing"):
+        log.label(0, 2)
+    log.land(1, [event("c", at(1, "22:00"), "click")])
+    log.ingest(1, 1)
+    assert [(row["event_id"], row["y"]) for row in log.label(0, 2)] == [("a", 1), ("b", 0)]
+
+
+def test_a_log_without_source_events(tmp_path):
+    log = SmallLog(tmp_path)
+    rows = log.run({0: [event("e", at(0)), event("c", at(0, "13:00"), "click")], 1: [], 2: []})
+    told = [
+        (r["y"], r["ys_search"], r["ys_channel"], r["consistent_search"], r["icl"]) for r in rows
+    ]
+    assert told == [(1, 0, 0, 0, 1)]
 
 
 def test_a_second_writer_waits_and_then_says_so(log, monkeypatch):
