@@ -10,13 +10,11 @@ from typing import Any
 import duckdb
 
 from exit_pipeline.errors import ContractError
-from exit_pipeline.ingest.contract import check_columns, event_columns
+from exit_pipeline.ingest.contract import LONGEST_ID, check_columns, event_columns
 from exit_pipeline.ingest.landing import lands_by_day, make_adapter_view, reading
 from exit_pipeline.lake import Lake, create_table, render
 from exit_pipeline.lake.table import DayState
 from exit_pipeline.profile import Profile
-
-LONGEST_ID = 10_000
 
 
 @dataclass(frozen=True)

@@ -14,6 +14,7 @@ import duckdb
 import pyarrow as pa
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
+from exit_pipeline.lake.limits import ran_out
 from exit_pipeline.lake.paths import exact, hive_value
 from exit_pipeline.settings import Home, Settings
 
@@ -112,8 +113,16 @@ def create_table(
         name: The SQL file.
         values: Bound to the `$name` parameters that the file uses.
         **context: Checked names that the template needs.
+
+    Raises:
+        LakeError: Memory or disk ran out.
     """
     sql = render(name, **context)
     code = re.sub(r"--[^\n]*", "", sql)
     used = {key: value for key, value in values.items() if re.search(rf"\${key}\b", code)}
-    connection.execute(f"create or replace temp table {quoted(table)} as {sql}", used)
+    try:
+        connection.execute(f"create or replace temp table {quoted(table)} as {sql}", used)
+    except duckdb.Error as error:
+        if refusal := ran_out(error, f"{name}.sql"):
+            raise refusal from error
+        raise

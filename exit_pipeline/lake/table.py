@@ -25,6 +25,7 @@ from deltalake.exceptions import DeltaError, TableNotFoundError
 from exit_pipeline import __version__
 from exit_pipeline.errors import LakeError
 from exit_pipeline.lake.duck import empty_sql, quoted, render
+from exit_pipeline.lake.limits import ran_out
 from exit_pipeline.lake.paths import check_folder, is_table, table_files
 from exit_pipeline.lake.states import DayState, day_states, logged_states
 from exit_pipeline.lock import exclusive
@@ -231,8 +232,8 @@ class Lake:
                 # For tables that were made without this configuration.
                 post_commithook_properties=PostCommitHookProperties(cleanup_expired_logs=False),
             )
-        except DeltaError as error:
-            raise LakeError(
+        except (DeltaError, OSError) as error:
+            raise ran_out(error, str(self.folder(name))) or LakeError(
                 f"the table {name!r} could not be written: {error}",
                 where=str(self.folder(name)),
                 mend="if the profile's columns changed, run again with --full-refresh",

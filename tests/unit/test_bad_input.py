@@ -13,7 +13,7 @@ from exit_pipeline.errors import ContractError, LakeError, LandingError, NotMatu
 from exit_pipeline.labels import build_impressions, last_landed, last_mature, missing_day
 from exit_pipeline.labels.alone import label_files
 from exit_pipeline.lake import table as lake_table
-from tests.logs import DAY, EVENTS, PROFILE, SmallLog, at, event
+from tests.logs import DAY, EVENTS, ITEMS, PROFILE, SmallLog, at, event
 
 ODD = ["it's", 'say "hi"', "a|b", "../../etc/passwd", "日本語", "x" * 10_000, "a;drop table b", " "]
 
@@ -46,6 +46,56 @@ def test_a_truncated_file(log):
     file = log.land(1, [event("b", at(1))])
     file.write_bytes(file.read_bytes()[:-20])
     refused(log, 1, LandingError, "not a readable Parquet file")
+
+
+@pytest.mark.parametrize(("other", "words"), [
+    (EVENTS.remove(EVENTS.get_field_index("place")), ("'place' is missing", "part-1")),
+    (EVENTS.set(1, pa.field("ts", pa.timestamp("us"))), ("'ts' is timestamp[us]", "part-1")),
+    (EVENTS.append(pa.field("filename", pa.string())), ("'filename' has a name", "part-1")),
+], ids=["a column less", "no zone", "a reserved name"])  # fmt: skip
+def test_files_of_one_day_have_the_same_columns(log, other, words):
+    good = log.land(1, [event("b", at(1))])
+    row = {name: value for name, value in event("c", at(1)).items() if name in other.names}
+    pq.write_table(pa.Table.from_pylist([row], other), good.with_name("part-1.parquet"))
+    refused(log, 1, ContractError, *words)
+
+
+def test_a_column_that_is_null_in_one_file_has_no_type_there(log):
+    good = log.land(1, [event("b", at(1), request_id="r")])
+    nameless = EVENTS.set(EVENTS.get_field_index("request_id"), pa.field("request_id", pa.null()))
+    pq.write_table(
+        pa.Table.from_pylist([event("c", at(1))], nameless), good.with_name("part-1.parquet")
+    )
+    assert log.ingest(1, 1)[0].events == 2
+
+
+@pytest.mark.parametrize("table", ["items", "users"])
+def test_a_damaged_page_of_attributes(tmp_path, table):
+    log = SmallLog(tmp_path)
+    file = log.lake.home.landing / table / f"{table}.parquet"
+    content = bytearray(file.read_bytes())
+    content[4:60] = bytes(56)  # the first page; the footer stays whole
+    file.write_bytes(bytes(content))
+    log.land(0, [])
+    with pytest.raises(LandingError, match=f"the landing files of '{table}' cannot be read"):
+        log.ingest(0, 0)
+
+
+@pytest.mark.parametrize(("change", "words"), [
+    ({"price": float("nan")}, r"price is not finite \(1\)"),
+    ({"price": float("-inf")}, r"price is not finite \(1\)"),
+    ({"item_id": ""}, r"item_id is missing \(1\)"),
+    ({"valid_from": None}, r"valid_from is missing \(1\)"),
+])  # fmt: skip
+def test_attributes_that_break_the_contract_are_counted_by_column(tmp_path, change, words):
+    log = SmallLog(tmp_path, PROFILE.replace("items: {", "items: {price: {type: numeric}, "))
+    schema = ITEMS.append(pa.field("price", pa.float64()))
+    good = [item | {"price": None} for item in log.items]
+    log.write("items/items.parquet", [*good, good[0] | {"valid_from": at(0)} | change], schema)
+    log.land(0, [])
+    with pytest.raises(ContractError, match=words):
+        log.ingest(0, 0)
+    assert not log.lake.exists("items")
 
 
 def test_a_missing_day(log):
