@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -15,8 +14,8 @@ from exit_pipeline.errors import ContractError, LandingError
 RESERVED = frozenset({"file", "row", "filename", "file_row_number", "file_index"})
 
 
-def agreed_columns(files: Sequence[Path]) -> set[str]:
-    """Returns the columns of files that are read as one table.
+def agreed_columns(files: Sequence[Path]) -> dict[str, pa.DataType]:
+    """Returns the columns of files that are read as one table, with their kinds.
 
     Files of different columns would be merged without a word: a column that one of them lacks
     would be null, and a time without zone would become one in UTC.
@@ -25,7 +24,7 @@ def agreed_columns(files: Sequence[Path]) -> set[str]:
         LandingError: A file is empty, truncated or not Parquet.
         ContractError: Names or types differ between files, or a name is reserved.
     """
-    kinds: dict[str, Any] = {}
+    kinds: dict[str, pa.DataType] = {}
     for file in files:
         found = {field.name: _kind(field.type) for field in _schema(file)}
         if reserved := RESERVED & {name.lower() for name in found}:
@@ -40,7 +39,7 @@ def agreed_columns(files: Sequence[Path]) -> set[str]:
                 kinds[name] = kind
             elif kind not in (known, pa.null()):
                 raise _unfit(file, f"column {name!r} is {kind}, and {known} in earlier files")
-    return set(kinds)
+    return kinds
 
 
 def _schema(file: Path) -> pa.Schema:

@@ -43,7 +43,7 @@ def landed_days(profile: Profile, home: Home) -> list[date]:
     root = landing_root(profile, home)
     pattern = profile.spec.landing.tables.get("events", "")
     folders = root.glob(str(Path(pattern).parent)) if "ds=" in pattern else []
-    found = (_day_of(folder.relative_to(root)) for folder in folders)
+    found = (day_of(folder.relative_to(root)) for folder in folders)
     return sorted(day for day in found if day is not None)
 
 
@@ -147,7 +147,7 @@ def _package_folder(folder: str) -> Path:
 def _files(root: Path, name: str, pattern: str, day: date | None) -> list[Path]:
     files = [file for file in sorted(root.glob(pattern)) if file.is_file()]
     if "ds=" in pattern and day is not None:
-        files = [file for file in files if _day_of(file.relative_to(root)) == day]
+        files = [file for file in files if day_of(file.relative_to(root)) == day]
     if not files:
         when = f" for {day}" if day else ""
         raise LandingError(
@@ -158,7 +158,8 @@ def _files(root: Path, name: str, pattern: str, day: date | None) -> list[Path]:
     return files
 
 
-def _day_of(path: Path) -> date | None:
+def day_of(path: Path) -> date | None:
+    """Returns the day of the `ds=` folder that a path lies under, or None."""
     match = _DAY.search(path.as_posix())
     try:
         return date.fromisoformat(match[1]) if match else None

@@ -9,9 +9,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from exit_pipeline.errors import ContractError, LakeError, LandingError, NotMatureError, UsageError
+from exit_pipeline.errors import ContractError, LakeError, LandingError, NotMatureError
 from exit_pipeline.labels import build_impressions, last_landed, last_mature, missing_day
-from exit_pipeline.labels.alone import label_files
 from exit_pipeline.lake import table as lake_table
 from tests.logs import DAY, EVENTS, ITEMS, PROFILE, SmallLog, at, event
 
@@ -196,22 +195,6 @@ def test_a_second_writer_waits_and_then_says_so(log, monkeypatch):
         fcntl.flock(held, fcntl.LOCK_EX)
         refused(log, 1, LakeError, "another run has been writing")
     log.ingest(1, 1)
-
-
-def test_the_label_stage_alone(tmp_path):
-    log = SmallLog(tmp_path / "log")
-    rows = [event("s", at(0), "click", domain="search"), event("e", at(0, "13:00")),
-            event("c", at(0, "14:00"), "click"), event("last", at(1))]  # fmt: skip
-    file = tmp_path / "events.parquet"
-    pq.write_table(pa.Table.from_pylist(rows, EVENTS), file)
-    landing = log.lake.home.landing
-    inputs = {"events": file, "items": landing / "items", "users": landing / "users"}
-    summary = label_files(log.settings, log.profile, inputs, tmp_path / "out")
-    labels = pq.read_table(tmp_path / "out").to_pylist()
-    assert summary["rows"] == len(labels) == 1
-    assert (labels[0]["event_id"], labels[0]["y"], labels[0]["ys_search"]) == ("e", 1, 1)
-    with pytest.raises(UsageError, match="not empty"):
-        label_files(log.settings, log.profile, inputs, tmp_path / "out")
 
 
 def test_an_adapter_that_does_not_run(tmp_path):
