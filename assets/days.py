@@ -54,15 +54,19 @@ def build_days(
         build: A function of `exit_pipeline`: (connection, lake, profile, first, last) → states.
         newest: The newest day that can be built now.
     """
+    from exit_pipeline.labels import missing_day
+
     first, last = asked_days(context)
     table = context.asset_key.path[-1]
+    lake = pipeline.lake(context.run.run_id)
     if newest is None or first > newest:
+        missing = missing_day(lake)
         context.log.info(
             f"{table} of {first}…{last} is skipped: the newest day that can be built now is "
             f"{newest}; the others wait for the days that make them mature"
+            + (f", and {missing} has not landed" if missing else "")
         )
         return
-    lake = pipeline.lake(context.run.run_id)
     refuse_failed(lake, _checks_before(context), min(last, newest))
     started = time.perf_counter()
     states = build(pipeline.connect(), lake, pipeline.profile, first, min(last, newest))

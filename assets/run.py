@@ -24,7 +24,7 @@ from assets.definitions import ASSETS, defs
 from assets.resources import PIPELINE
 from exit_pipeline.errors import ExitPipelineError, LakeError, UsageError
 from exit_pipeline.ingest import landed_days
-from exit_pipeline.labels import last_landed, last_mature
+from exit_pipeline.labels import last_landed, last_mature, last_morning, last_whole
 from exit_pipeline.lock import exclusive
 from exit_pipeline.settings import Home
 
@@ -130,28 +130,35 @@ def _close_dead_runs(instance: DagsterInstance) -> None:
 
 def _stages(first: date, last: date) -> Iterator[Stage]:
     """Yields the stages in order; later ones look at what the earlier ones brought."""
-    yield Stage(LANDED, first, last)
     lake, spec = PIPELINE.lake("plan"), PIPELINE.profile.spec
+    stored = lake.days("events")
+    yield Stage(LANDED, first, last)
     # A day that lands again moves what was built on it since: all of it follows.
     last = max(last, last_landed(lake) or last)
-    start, mature = _reopened(first, last), last_mature(lake, spec)
+    start, mature = _reopened(first, last, first in stored), last_mature(lake, spec)
     yield Stage(AS_LANDED, first, last)
     if mature is not None:
         yield Stage(MATURE, start, mature)
         known = max(first, spec.start + spec.labels.maturity_days * DAY)
-        yield Stage(("group_consistency",), known, last + DAY)
-        yield Stage(("scene_features",), known - DAY, last)
+        yield Stage(("group_consistency",), known, min(last + DAY, last_morning(lake) or last))
+        yield Stage(("scene_features",), known - DAY, min(last, last_whole(lake) or last))
         yield Stage(LABELLED, start, mature)
     yield Stage(_undated())
 
 
-def _reopened(first: date, last: date) -> date:
-    """The first exposure day whose labels the landing days may change, late rows included."""
+def _reopened(first: date, last: date, again: bool) -> date:
+    """The first exposure day whose labels the landing days may change, late rows included.
+
+    A day that lands `again` may have lost rows that it had, of any day that it could reach.
+    """
     spec = PIPELINE.profile.spec
+    horizon = timedelta(days=spec.labels.horizon_days)
+    if again:
+        reach = timedelta(days=spec.landing.lateness_days)
+        return max(first - reach - horizon, spec.start)
     lake, connection = PIPELINE.lake("plan"), PIPELINE.connect()
     lake.view(connection, "events", [("known_on", ">=", first), ("known_on", "<=", last)])
     touched = connection.execute("select min(ds) from events").fetchone()[0]  # type: ignore[index]
-    horizon = timedelta(days=spec.labels.horizon_days)
     return max(min(touched or first, first) - horizon, spec.start)
 
 

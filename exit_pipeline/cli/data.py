@@ -117,7 +117,12 @@ def labels(
     profile: ProfileOption = "simulated",
     json: Json = False,
 ) -> None:
-    """Runs the label stage alone, on any path in the contract's form; writes Parquet."""
+    """Runs the label stage alone, on any path in the contract's form; writes Parquet.
+
+    A row landed on the day of its `ds=` folder below the path, or of its column `ds`, else on the
+    day of its `ts`. A missing `ds=` folder ends the labels before it. In files without such
+    folders a gap longer than the lateness horizon ends the log; rows beyond are quarantined.
+    """
     from exit_pipeline.labels.alone import label_files
     from exit_pipeline.profile import load_profile
     from exit_pipeline.settings import load_settings

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pyarrow as pa
 from feast.data_source import DataSource, PushSource
 from feast.infra.offline_stores.file_source import FileSource
 from feast.repo_config import RepoConfig
 
 from exit_pipeline.errors import LandingError, UsageError
 from exit_pipeline.feast_stores.source import DeltaSource
-from exit_pipeline.lake.duck import render
+from exit_pipeline.lake.duck import empty_sql, render
+
+GLOB = "**/*.parquet"
 
 
 def scan_sql(source: DataSource, config: RepoConfig) -> str:
@@ -26,7 +29,9 @@ def scan_sql(source: DataSource, config: RepoConfig) -> str:
     if isinstance(source, DeltaSource):
         partitions = source.open().metadata().partition_columns
         files = source.files()
-        return render("_files", files=files, partitions=partitions) if files else _empty(source)
+        if files:
+            return render("_files", files=files, partitions=partitions)
+        return empty_sql(pa.schema(source.open().schema().to_arrow()))
     if isinstance(source, FileSource):
         return render("_files", files=_parquet(source, config), partitions=())
     raise UsageError(
@@ -36,20 +41,14 @@ def scan_sql(source: DataSource, config: RepoConfig) -> str:
     )
 
 
-def _empty(source: DeltaSource) -> str:
-    fields = source.open().schema().fields
-    columns = ", ".join(f'null as "{field.name}"' for field in fields)
-    return f"select {columns} limit 0"
-
-
 def _parquet(source: FileSource, config: RepoConfig) -> list[str]:
-    path = Path(source.path)
-    if not path.is_absolute():
-        path = Path(config.repo_path or ".") / path
-    if path.is_dir():
-        path = path / "**" / "*.parquet"
-    anchor = Path(path.anchor or ".")
-    files = sorted(str(file) for file in anchor.glob(str(path.relative_to(anchor))))
+    path = Path(config.repo_path or ".") / source.path
+    if path.is_file():
+        return [str(path)]
+    # Only what is below a folder that is there can be a pattern; its own name is a name.
+    root = next(folder for folder in (path, *path.parents) if folder.is_dir())
+    pattern = path.relative_to(root)
+    files = sorted(str(file) for file in root.glob(str(pattern if pattern.parts else GLOB)))
     if not files:
         raise LandingError(
             f"the source {source.name!r} has no Parquet file",

@@ -15,6 +15,7 @@ from feast.type_map import pa_to_feast_value_type
 from feast.value_type import ValueType
 
 from exit_pipeline.errors import LakeError
+from exit_pipeline.lake.paths import check_folder, is_table, table_files
 
 
 class DeltaSource(DataSource):
@@ -103,7 +104,8 @@ class DeltaSource(DataSource):
             LakeError: There is no such table, or it has deletion vectors, which a plain reader of
                 its files would not see.
         """
-        if not DeltaTable.is_deltatable(self.path):
+        check_folder(self.path)
+        if not is_table(self.path):
             raise LakeError(
                 f"the source {self.name!r} has no Delta table",
                 where=self.path,
@@ -120,4 +122,4 @@ class DeltaSource(DataSource):
 
     def files(self) -> list[str]:
         """Returns the table's Parquet files, sorted."""
-        return sorted(self.open().file_uris())
+        return table_files(self.open())

@@ -14,7 +14,7 @@ from exit_pipeline.features.inputs import context_columns
 from exit_pipeline.features.interest import interest_features
 from exit_pipeline.labels.names import DAY_US, HOUR_US
 from exit_pipeline.lake import DayState, Lake, render
-from exit_pipeline.lake.table import days_between
+from exit_pipeline.lake.table import Filter, days_between
 from exit_pipeline.profile import Profile, ProfileSpec
 from exit_pipeline.settings import Settings
 
@@ -62,17 +62,13 @@ def build_training_set(
 
 
 def _entity_rows(lake: Lake, spec: ProfileSpec, first: date, last: date) -> str:
-    files = {}
-    for table in ("icl_labels", "impressions"):
-        found = lake.files(table, [("ds", ">=", first), ("ds", "<=", last)])
-        files[table] = render("_files", files=found, partitions=lake.partitions(table))
-        lake.inputs[table] = lake.version(table)
+    days: list[Filter] = [("ds", ">=", first), ("ds", "<=", last)]
     sql = render(
         "entity_rows",
         sources=spec.sources,
         context_columns=context_columns(spec),
-        labels=files["icl_labels"],
-        impressions=files["impressions"],
+        labels=lake.scan("icl_labels", days),
+        impressions=lake.scan("impressions", days),
     )
     return "with entity_rows as (" + sql + ") select * from entity_rows"
 

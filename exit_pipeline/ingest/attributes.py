@@ -5,9 +5,9 @@ from __future__ import annotations
 import duckdb
 
 from exit_pipeline.errors import ContractError
-from exit_pipeline.ingest.contract import attribute_columns, check_columns
-from exit_pipeline.ingest.landing import make_adapter_view
-from exit_pipeline.lake import Lake, render
+from exit_pipeline.ingest.contract import LONGEST_ID, attribute_columns, check_columns
+from exit_pipeline.ingest.landing import make_adapter_view, reading
+from exit_pipeline.lake import Lake, create_table
 from exit_pipeline.lake.table import DayState
 from exit_pipeline.profile import Profile
 
@@ -19,20 +19,25 @@ def ingest_attributes(
 
     Raises:
         LandingError: Files are missing or unreadable.
-        ContractError: Columns or types are wrong, or a row has no key or no `valid_from`.
+        ContractError: Columns or types are wrong, a row has no key or no `valid_from`, or a number
+            is NaN or infinite.
     """
     spec = profile.spec
     attributes = spec.items if table == "items" else spec.users
     key = f"{table[:-1]}_id"
     make_adapter_view(connection, profile, lake.home, table)
     check_columns(connection, attribute_columns(spec, table), table)
-    query = f"select count(*) from adapted where {key} is null or {key} = '' or valid_from is null"
-    if (broken := connection.execute(query).fetchone()[0]) > 0:  # type: ignore[index]
+    names = {"key": key, "attributes": attributes}
+    with reading(f"the landing files of {table!r}"):
+        longest = {"longest_id": LONGEST_ID}
+        create_table(connection, "broken", "attributes_broken", longest, **names)
+        create_table(connection, "kept", "attributes", {}, **names)
+    broken = connection.execute("select problem, rows from broken where rows > 0").fetchall()
+    if broken:
+        problems = ", ".join(f"{problem} ({rows})" for problem, rows in broken)
         raise ContractError(
-            f"{broken} rows of {table!r} have no {key} or no valid_from",
+            f"rows of {table!r} break the contract: {problems}; nothing was changed",
             where=str(profile.file.parent / profile.spec.adapter[table]),  # type: ignore[index]
             mend="mend the files, or filter and default them in the adapter",
         )
-    sql = render("attributes", key=key, attributes=attributes)
-    connection.execute(f"create or replace temp table kept as {sql}")
     return lake.replace_all(connection, table, "kept")

@@ -9,6 +9,7 @@ from exit_pipeline.lake.duck import quoted
 from exit_pipeline.profile import ProfileSpec
 
 CONTRACT_VERSION = 1
+LONGEST_ID = 10_000
 TEXT = ("VARCHAR",)
 WHOLE = ("TINYINT", "SMALLINT", "INTEGER", "BIGINT", "UTINYINT", "USMALLINT", "UINTEGER")
 NUMBER = ("FLOAT", "DOUBLE", "DECIMAL", *WHOLE)

@@ -1,19 +1,20 @@
-"""Finds landing files, checks that they can be read, and puts the adapter's view over them."""
+"""Finds landing files and puts the adapter's view over them."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from datetime import date
 from importlib.util import find_spec
 from pathlib import Path
 
 import duckdb
-import pyarrow as pa
-import pyarrow.parquet as pq
 
 from exit_pipeline.errors import ContractError, LandingError
+from exit_pipeline.ingest.files import agreed_columns
 from exit_pipeline.lake.duck import quoted, render
+from exit_pipeline.lake.paths import hive_value
 from exit_pipeline.profile import Profile
 from exit_pipeline.settings import Home
 
@@ -34,7 +35,7 @@ def landing_root(profile: Profile, home: Home) -> Path:
 
 def lands_by_day(profile: Profile) -> bool:
     """Says whether raw events lie under `ds=` folders, so that a day's files can be told apart."""
-    return any("ds=" in pattern for pattern in profile.spec.landing.tables.values())
+    return any("ds=" in pattern for pattern in _raw_tables(profile, "events").values())
 
 
 def landed_days(profile: Profile, home: Home) -> list[date]:
@@ -42,7 +43,7 @@ def landed_days(profile: Profile, home: Home) -> list[date]:
     root = landing_root(profile, home)
     pattern = profile.spec.landing.tables.get("events", "")
     folders = root.glob(str(Path(pattern).parent)) if "ds=" in pattern else []
-    found = (_day_of(folder.relative_to(root)) for folder in folders)
+    found = (day_of(folder.relative_to(root)) for folder in folders)
     return sorted(day for day in found if day is not None)
 
 
@@ -66,21 +67,69 @@ def make_adapter_view(
         LandingError: A file is missing, empty, truncated or not Parquet.
         ContractError: The adapter's SQL does not run on these files.
     """
-    adapter = profile.adapter_sql(table)
     root = landing_root(profile, home)
-    for name, pattern in profile.spec.landing.tables.items():
-        if re.search(rf"\braw_{name}\b", adapter):
-            files = _files(root, name, pattern, day)
-            sql = render("_raw", files=[str(file) for file in files], root=f"{root}/")
-            connection.execute(f"create or replace temp view {quoted(f'raw_{name}')} as {sql}")
+    for name, pattern in _raw_tables(profile, table).items():
+        sql = _raw_sql(root, _files(root, name, pattern, day))
+        connection.execute(f"create or replace temp view {quoted(f'raw_{name}')} as {sql}")
     try:
-        connection.execute(f"create or replace temp view adapted as {adapter}")
+        connection.execute(
+            f"create or replace temp view adapter_rows as {profile.adapter_sql(table)}"
+        )
     except duckdb.Error as error:
         raise ContractError(
             f"the adapter for {table!r} does not run: {str(error).splitlines()[0]}",
             where=str(profile.file.parent / profile.spec.adapter[table]),  # type: ignore[index]
             mend="name only columns that the raw files have; their schema is in the message",
         ) from error
+    connection.execute(f"create or replace temp view adapted as {render('adapted', day=day)}")
+
+
+@contextmanager
+def reading(what: str) -> Iterator[None]:
+    """Says of a landing file that cannot be read what it is, and how to mend it.
+
+    Raises:
+        LandingError: DuckDB failed on the rows themselves; without memory or disk it is a
+            `LakeError` (`lake.create_table`).
+    """
+    try:
+        yield
+    except duckdb.Error as error:
+        raise LandingError(
+            f"{what} cannot be read: {str(error).splitlines()[0]}",
+            where=what,
+            mend="land them again; a file may be damaged, or hold values its type cannot",
+        ) from error
+
+
+def _raw_tables(profile: Profile, table: str) -> Mapping[str, str]:
+    """Returns the raw tables that an adapter reads, with the patterns of their files."""
+    adapter = profile.adapter_sql(table)
+    tables = profile.spec.landing.tables.items()
+    return {name: pattern for name, pattern in tables if re.search(rf"\braw_{name}\b", adapter)}
+
+
+def _raw_sql(root: Path, files: Sequence[Path]) -> str:
+    columns = {name.lower() for name in agreed_columns(files)}
+    below = [file.relative_to(root).as_posix() for file in files]
+    keys = {
+        part.split("=", 1)[0]: None
+        for path in below
+        for part in path.split("/")[:-1]
+        if "=" in part
+    }
+    return render(
+        "_raw",
+        files=[str(file) for file in files],
+        root=f"{root}/",
+        # The day that brought a file is its folder's; any other column is the file's own.
+        keys={
+            key: [hive_value(path, key) for path in below]
+            for key in keys
+            if key == "ds" or key.lower() not in columns
+        },
+        own_ds="ds" in keys and "ds" in columns,
+    )
 
 
 def _package_folder(folder: str) -> Path:
@@ -98,7 +147,7 @@ def _package_folder(folder: str) -> Path:
 def _files(root: Path, name: str, pattern: str, day: date | None) -> list[Path]:
     files = [file for file in sorted(root.glob(pattern)) if file.is_file()]
     if "ds=" in pattern and day is not None:
-        files = [file for file in files if _day_of(file.relative_to(root)) == day]
+        files = [file for file in files if day_of(file.relative_to(root)) == day]
     if not files:
         when = f" for {day}" if day else ""
         raise LandingError(
@@ -106,24 +155,11 @@ def _files(root: Path, name: str, pattern: str, day: date | None) -> list[Path]:
             where=str(root / pattern),
             mend="land the day (a file without rows is a day without events), or leave it out",
         )
-    _check_readable(files)
     return files
 
 
-def _check_readable(files: Iterable[Path]) -> None:
-    for file in files:
-        try:
-            pq.read_schema(file)
-        except (pa.ArrowException, OSError) as error:
-            size = file.stat().st_size if file.exists() else 0
-            raise LandingError(
-                f"not a readable Parquet file ({size} bytes): {str(error).splitlines()[0]}",
-                where=str(file),
-                mend="land the file again, whole; it may still be being written",
-            ) from error
-
-
-def _day_of(path: Path) -> date | None:
+def day_of(path: Path) -> date | None:
+    """Returns the day of the `ds=` folder that a path lies under, or None."""
     match = _DAY.search(path.as_posix())
     try:
         return date.fromisoformat(match[1]) if match else None

@@ -8,6 +8,8 @@ from exit_pipeline.labels.build import (
     last_landed,
     last_mature,
     last_morning,
+    last_whole,
+    missing_day,
     newest_day,
 )
 
@@ -19,5 +21,7 @@ __all__ = [
     "last_landed",
     "last_mature",
     "last_morning",
+    "last_whole",
+    "missing_day",
     "newest_day",
 ]

@@ -3,32 +3,33 @@
 from __future__ import annotations
 
 import os
-import tempfile
-from collections.abc import Mapping
+import shutil
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from datetime import date
 from pathlib import Path
 from typing import Any
 
 import duckdb
-import pyarrow.parquet as pq
-from deltalake import DeltaTable
 
-from exit_pipeline.errors import LandingError, UsageError
+from exit_pipeline.errors import UsageError
 from exit_pipeline.ingest import ingest_attributes, ingest_days
-from exit_pipeline.ingest.contract import attribute_columns, event_columns
-from exit_pipeline.ingest.landing import make_adapter_view
+from exit_pipeline.ingest.contract import check_columns, event_columns
+from exit_pipeline.ingest.landing import lands_by_day, make_adapter_view, reading
 from exit_pipeline.labels.build import (
     build_group_consistency,
     build_icl_labels,
     build_impressions,
     build_source_interest,
     last_mature,
+    missing_day,
 )
-from exit_pipeline.lake import Lake, connect, render
+from exit_pipeline.labels.staging import stage, staged_days
+from exit_pipeline.lake import Lake, connect, create_table
+from exit_pipeline.lake.table import days_between
+from exit_pipeline.lock import exclusive
 from exit_pipeline.profile import Profile
 from exit_pipeline.settings import Home, Settings
-
-NULLABLE = {"request_id": "varchar", "value": "double", "position": "integer"}
 
 
 def label_files(
@@ -36,8 +37,14 @@ def label_files(
 ) -> dict[str, Any]:
     """Labels a log that lies in files, and writes the label table (version 1) as Parquet.
 
-    The files go through the same ingestion and label steps as the graph, in a scratch lake that is
-    removed again. `known_on` is the column or folder `ds` where there is one, else the day of `ts`.
+    The files go through the same ingestion and label steps as the graph, in a scratch lake beside
+    the output that is removed again. The landing day of a row is the `ds=` folder below the path
+    given or the column `ds`, else the day of its `ts`; of a lake's `events` table it is `known_on`.
+
+    Of files under `ds=` folders a folder that is missing is a missing day: labels end before it.
+    Of others a day without rows is a day without events; where more days than the lateness horizon
+    pass without any, the log ends, and rows on the far side of the gap are quarantined as
+    `ts_in_future` or `too_late` (the side with the most rows is the log).
 
     Args:
         settings: Memory limit and threads.
@@ -46,26 +53,27 @@ def label_files(
         out: The folder to write, one file a day; must be new or empty.
 
     Returns:
-        Counts: `rows`, `days`, `read`, `events`, `duplicates`, `quarantine` (by rule), `out`.
+        Counts: `rows`, `days`, `read`, `events`, `duplicates`, `quarantine` (by rule), `out`; and
+        `missing_day`, the first missing `ds=` folder, or None.
 
     Raises:
-        UsageError: `out` holds something already.
+        UsageError: `out` holds something already, or only some files lie under `ds=` folders.
         LandingError: An input is missing or unreadable.
         ContractError: Columns, types or too many rows break the contract.
     """
-    if out.exists() and any(out.iterdir()):
-        raise UsageError("the output folder is not empty", where=str(out), mend="name a new folder")
-    out.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix=".labels-", dir=out.parent) as scratch:
-        home = Home(Path(scratch))
+    if out.exists() and not (out.is_dir() and not any(out.iterdir())):
+        raise UsageError(
+            "the output is a file, or a folder that is not empty",
+            where=str(out),
+            mend="name a new folder",
+        )
+    with _scratch(out) as home:
         lake, connection = Lake(home), connect(settings, home)
-        alone = _stage(profile, inputs, home)
-        make_adapter_view(connection, alone, home, "events")
-        days = [day for (day,) in connection.execute(render("label_days")).fetchall()]
+        alone, days = _staged(connection, profile, inputs, home)
         for table in ("items", "users"):
             ingest_attributes(connection, lake, alone, table)
         reports = list(ingest_days(connection, lake, alone, days))
-        written = _label(connection, lake, alone, home.reports)
+        written, missing = _label(connection, lake, alone, home.reports), missing_day(lake)
         if out.exists():
             out.rmdir()
         home.reports.mkdir(exist_ok=True)
@@ -83,7 +91,41 @@ def label_files(
             for name in ("read", "events", "duplicates")
         },
         "quarantine": quarantine,
+        "missing_day": missing and missing.isoformat(),
     }
+
+
+def _staged(
+    connection: duckdb.DuckDBPyConnection, profile: Profile, inputs: Mapping[str, Path], home: Home
+) -> tuple[Profile, list[date]]:
+    """Stages the inputs; returns the profile that reads them, and the landing days."""
+    alone = stage(profile, inputs, home)
+    if lands_by_day(alone):
+        return alone, staged_days(home)
+    make_adapter_view(connection, alone, home, "events")
+    check_columns(connection, event_columns(alone.spec), "events")
+    values = {"lateness_days": alone.spec.landing.lateness_days}
+    with reading("the files of the events"):
+        create_table(connection, "span", "label_span", values)
+    span = connection.execute("from span").fetchone() or (alone.spec.start, alone.spec.start)
+    return stage(profile, inputs, home, span), days_between(*span)
+
+
+@contextmanager
+def _scratch(out: Path) -> Iterator[Home]:
+    """A home beside the output; what a killed call left there goes with the next one's."""
+    folder = out.absolute().parent / f".{out.name}.scratch"
+    refusal = UsageError(
+        "another call is writing this output", where=str(out), mend="wait for it, or name another"
+    )
+    with exclusive(folder / "lock", 0, refusal):
+        home = Home(folder / "home")
+        shutil.rmtree(home.root, ignore_errors=True)
+        home.root.mkdir()
+        try:
+            yield home
+        finally:
+            shutil.rmtree(folder)
 
 
 def _label(
@@ -103,52 +145,3 @@ def _label(
             rows = connection.sql(f"select * from icl_labels where ds = '{day}' order by event_id")
             rows.write_parquet(str(out / f"icl_labels-{day}.parquet"), compression="zstd")
     return {day: state.rows for day, state in states.items() if state.rows}
-
-
-def _stage(profile: Profile, inputs: Mapping[str, Path], home: Home) -> Profile:
-    """Links the inputs into a scratch landing place, with adapters that take them as they are."""
-    tables = {}
-    for table, path in inputs.items():
-        tables[table] = _link(table, path, home.landing / table)
-        first = next(home.landing.glob(tables[table]))
-        columns = set(pq.read_schema(first).names) | _hive_columns(first)
-        wanted = (
-            event_columns(profile.spec)
-            if table == "events"
-            else attribute_columns(profile.spec, table)
-        )
-        absent = {n: kind for n, kind in NULLABLE.items() if n in wanted and n not in columns}
-        absent |= {n: "varchar" for n in profile.spec.context if n in wanted and n not in columns}
-        present = [n for n in wanted if n in columns and n not in ("ds", "file", "row")]
-        sql = render(
-            "own_adapter", table=table, present=present, absent=absent, has_day="ds" in columns
-        )
-        (home.root / f"{table}.sql").write_text(sql, "utf-8")
-    landing = profile.spec.landing.model_copy(update={"path": str(home.landing), "tables": tables})
-    adapter = {table: f"{table}.sql" for table in inputs}
-    spec = profile.spec.model_copy(update={"landing": landing, "adapter": adapter})
-    return Profile(spec, home.root / "profile.yaml", profile.text)
-
-
-def _link(table: str, path: Path, folder: Path) -> str:
-    if path.is_dir() and DeltaTable.is_deltatable(str(path)):
-        files = [Path(file) for file in DeltaTable(str(path)).file_uris()]
-    else:
-        files = [path] if path.is_file() else sorted(path.rglob("*.parquet"))
-    if not files:
-        raise LandingError(
-            f"there is no Parquet file of {table!r}",
-            where=str(path),
-            mend=f"--{table} takes a Parquet file, a folder of them, or a Delta table",
-        )
-    root = path.parent if path.is_file() else path
-    for file in files:
-        link = folder / file.absolute().relative_to(root.absolute())
-        link.parent.mkdir(parents=True, exist_ok=True)
-        link.symlink_to(file.absolute())
-    by_day = all("ds=" in str(file) for file in files)
-    return f"{table}/ds=*/*.parquet" if by_day else f"{table}/**/*.parquet"
-
-
-def _hive_columns(file: Path) -> set[str]:
-    return {part.split("=", 1)[0] for part in file.parent.parts if "=" in part}

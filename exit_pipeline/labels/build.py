@@ -17,20 +17,40 @@ States = dict[date, DayState]
 
 
 def last_landed(lake: Lake) -> date | None:
-    """Returns the newest landing day ingested, or None before the first."""
+    """Returns the newest landing day ingested, or None before the first.
+
+    Days before it may be missing. Features go up to it all the same: they say what had landed by
+    their day, and a missing day had not.
+    """
     return max(lake.days("events"), default=None)
+
+
+def missing_day(lake: Lake) -> date | None:
+    """Returns the first day between the first and the newest ingested that was not, or None."""
+    ingested = lake.days("events")
+    whole = days_between(min(ingested), max(ingested)) if ingested else []
+    return next((day for day in whole if day not in ingested), None)
+
+
+def last_whole(lake: Lake) -> date | None:
+    """Returns the newest landing day up to which no day is missing, or None before the first.
+
+    Labels go by it: outcomes may lie in a day that is missing.
+    """
+    missing = missing_day(lake)
+    return missing - timedelta(days=1) if missing else last_landed(lake)
 
 
 def last_mature(lake: Lake, spec: ProfileSpec) -> date | None:
     """Returns the newest day whose exposures are mature, or None."""
-    landed = last_landed(lake)
-    return landed and landed - timedelta(days=spec.labels.horizon_days)
+    whole = last_whole(lake)
+    return whole and whole - timedelta(days=spec.labels.horizon_days)
 
 
 def last_morning(lake: Lake) -> date | None:
     """Returns the newest day on whose morning everything before it has landed."""
-    landed = last_landed(lake)
-    return landed and landed + timedelta(days=1)
+    whole = last_whole(lake)
+    return whole and whole + timedelta(days=1)
 
 
 def newest_day(lake: Lake, table: str) -> date | None:
@@ -49,11 +69,13 @@ def build_impressions(
     spec = profile.spec
     mature = last_mature(lake, spec)
     if mature is None or last > mature:
+        matures, missing = last + _days(spec.labels.horizon_days), missing_day(lake)
+        gap = f", and {missing} is missing" if missing and missing <= matures else ""
         raise NotMatureError(
-            f"exposures of {last} are not mature before {last + _days(spec.labels.horizon_days)} "
-            "has landed",
+            f"exposures of {last} are not mature before {matures} has landed{gap}",
             where="impressions",
-            mend=f"ask for days up to {mature}, or land and ingest the day after",
+            mend=f"ask for days up to {mature}, or land and ingest {missing or 'the day after'} "
+            "(a file without rows is a day without events)",
         )
     horizon = _days(spec.labels.horizon_days)
     lake.view(connection, "events", _between(first - horizon, last + horizon))

@@ -11,8 +11,11 @@ from typing import Any
 from uuid import uuid4
 
 import duckdb
+import pyarrow as pa
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
+from exit_pipeline.lake.limits import ran_out
+from exit_pipeline.lake.paths import exact, hive_value
 from exit_pipeline.settings import Home, Settings
 
 SQL = Path(__file__).parents[1] / "sql"
@@ -62,6 +65,8 @@ def _environment() -> Environment:
     )
     environment.filters["quoted"] = quoted
     environment.filters["literal"] = literal
+    environment.filters["exact"] = exact
+    environment.filters["hive_value"] = hive_value
     return environment
 
 
@@ -80,9 +85,17 @@ def quoted(identifier: str) -> str:
     return '"' + identifier.replace('"', '""') + '"'
 
 
-def literal(text: str) -> str:
+def literal(text: str | None) -> str:
     """Quotes an SQL string, for the few places that take no bound parameter."""
-    return "'" + text.replace("'", "''") + "'"
+    return "null" if text is None else "'" + text.replace("'", "''") + "'"
+
+
+def empty_sql(schema: pa.Schema) -> str:
+    """Returns a query of no row with the columns and types of a schema."""
+    with duckdb.connect() as connection:
+        empty = connection.from_arrow(schema.empty_table())
+        columns = zip(empty.columns, empty.types, strict=True)
+        return f"select {', '.join(f'null::{t} as {quoted(n)}' for n, t in columns)} limit 0"
 
 
 def create_table(
@@ -100,8 +113,16 @@ def create_table(
         name: The SQL file.
         values: Bound to the `$name` parameters that the file uses.
         **context: Checked names that the template needs.
+
+    Raises:
+        LakeError: Memory or disk ran out.
     """
     sql = render(name, **context)
     code = re.sub(r"--[^\n]*", "", sql)
     used = {key: value for key, value in values.items() if re.search(rf"\${key}\b", code)}
-    connection.execute(f"create or replace temp table {quoted(table)} as {sql}", used)
+    try:
+        connection.execute(f"create or replace temp table {quoted(table)} as {sql}", used)
+    except duckdb.Error as error:
+        if refusal := ran_out(error, f"{name}.sql"):
+            raise refusal from error
+        raise

@@ -8,14 +8,16 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from datetime import date, timedelta
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import duckdb
 import pyarrow as pa
+import pyarrow.parquet as pq
 from deltalake import (
     ColumnProperties,
     CommitProperties,
     DeltaTable,
+    PostCommitHookProperties,
     WriterProperties,
     write_deltalake,
 )
@@ -24,7 +26,10 @@ from deltalake.schema import ArrayType, PrimitiveType
 
 from exit_pipeline import __version__
 from exit_pipeline.errors import LakeError
-from exit_pipeline.lake.duck import quoted, render
+from exit_pipeline.lake.duck import empty_sql, quoted, render
+from exit_pipeline.lake.limits import ran_out
+from exit_pipeline.lake.paths import check_folder, is_table, table_files
+from exit_pipeline.lake.states import DayState, day_states, logged_states
 from exit_pipeline.lock import exclusive
 from exit_pipeline.settings import Home
 
@@ -39,13 +44,13 @@ Filter = tuple[str, str, date]
 PLAIN_IDS = WriterProperties(
     column_properties={"event_id": ColumnProperties(dictionary_enabled=False)}
 )
-
-
-class DayState(NamedTuple):
-    """What a stored day holds: its number of rows and a hash of its content."""
-
-    rows: int
-    hash: str
+CONFIGURATION = {
+    # Days are all that is ever pruned by, so no statistics are kept in the log.
+    "delta.dataSkippingNumIndexedCols": "0",
+    # The log says what each day holds, and registered models name old versions: none expires.
+    "delta.enableExpiredLogCleanup": "false",
+    "delta.logRetentionDuration": "interval 36500 days",
+}
 
 
 def days_between(first: date, last: date) -> list[date]:
@@ -60,11 +65,17 @@ class Lake:
     Args:
         home: The profile's folders.
         run_id: Written into each commit, so that a table says which run made it.
+
+    Raises:
+        LakeError: The home's path has characters that the Delta library cannot open.
     """
 
     home: Home
     run_id: str = "by hand"
     inputs: dict[str, int] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        check_folder(self.home.lake)
 
     def folder(self, name: str) -> Path:
         """Returns the folder of a table."""
@@ -92,7 +103,7 @@ class Lake:
 
     def exists(self, name: str) -> bool:
         """Says whether a table was ever written."""
-        return DeltaTable.is_deltatable(str(self.folder(name)))
+        return is_table(self.folder(name))
 
     def version(self, name: str) -> int:
         """Returns the newest version of a table, or −1 where there is none."""
@@ -109,7 +120,7 @@ class Lake:
     ) -> list[str]:
         """Returns the Parquet files that hold the rows matching filters on partition columns."""
         predicate = [(column, sign, day.isoformat()) for column, sign, day in filters]
-        return sorted(self.open(name, version).file_uris(file_pruning_predicate=predicate or None))
+        return table_files(self.open(name, version), predicate)
 
     def view(
         self,
@@ -120,7 +131,12 @@ class Lake:
         alias: str | None = None,
         version: int | None = None,
     ) -> None:
-        """Makes a DuckDB view over a table's rows that match filters on partition columns.
+        """Makes a DuckDB view over a table's rows that match filters (see `scan`)."""
+        sql = self.scan(name, filters, version)
+        connection.execute(f"create or replace temp view {quoted(alias or name)} as {sql}")
+
+    def scan(self, name: str, filters: Sequence[Filter] = (), version: int | None = None) -> str:
+        """Returns a query over a table's rows that match filters on partition columns.
 
         The version read is kept in `inputs`, and so reaches the metadata of what is written next.
         """
@@ -128,21 +144,18 @@ class Lake:
         self.inputs[name] = table.version()
         files = self.files(name, filters, table.version())
         if files:
-            sql = render("_files", files=files, partitions=self.partitions(name))
-        else:  # every file is pruned away: an empty relation of the same columns
-            empty = f"{alias or name}__empty"
-            connection.register(empty, pa.schema(table.schema().to_arrow()).empty_table())
-            sql = f"select * from {quoted(empty)}"
-        connection.execute(f"create or replace temp view {quoted(alias or name)} as {sql}")
+            return render("_files", files=files, partitions=self.partitions(name))
+        # Every file is pruned away: no row, and the same columns.
+        return empty_sql(pa.schema(table.schema().to_arrow()))
 
     def days(self, name: str) -> dict[date, DayState]:
         """Returns the state of every stored day, from the table's own commit metadata."""
-        states: dict[date, DayState] = {}
-        if self.exists(name):
-            for commit in self.open(name).history():  # newest first
-                for day, (rows, content) in json.loads(commit.get("days", "{}")).items():
-                    states.setdefault(date.fromisoformat(day), DayState(rows, content))
-        return states
+        return logged_states(self.folder(name))
+
+    def stored_rows(self, name: str, day: date) -> int:
+        """Counts the rows of one day where they lie."""
+        files = self.files(name, [(self.partitions(name)[0], "=", day)])
+        return sum(pq.read_metadata(file).num_rows for file in files)
 
     def replace(
         self,
@@ -165,8 +178,8 @@ class Lake:
         Raises:
             LakeError: Another run is writing, or the columns changed since the table was made.
         """
-        states = _day_states(connection, rows, self.partitions(name)[0], days)
-        with self._writer(name):
+        states = day_states(connection, rows, self.partitions(name)[0], days)
+        with self.writing(name):
             stored = self.days(name)
             if all(stored.get(day) == states[day] for day in days):
                 return states
@@ -182,8 +195,8 @@ class Lake:
             "create or replace temp view __whole as "
             f"select *, date '0001-01-01' as __day from {quoted(rows)}"
         )
-        state = _day_states(connection, "__whole", "__day", [day])[day]
-        with self._writer(name):
+        state = day_states(connection, "__whole", "__day", [day])[day]
+        with self.writing(name):
             if self.days(name).get(day) != state:
                 self._write(connection, name, rows, {day: state}, None)
         return state
@@ -222,38 +235,30 @@ class Lake:
                 mode="overwrite",
                 predicate=predicate if exists else None,
                 writer_properties=PLAIN_IDS,
-                # Days are all that is ever pruned by, so no statistics are kept in the log.
-                configuration={"delta.dataSkippingNumIndexedCols": "0"},
+                configuration=CONFIGURATION,
                 commit_properties=CommitProperties(custom_metadata=metadata),
+                # For tables that were made without this configuration.
+                post_commithook_properties=PostCommitHookProperties(cleanup_expired_logs=False),
             )
-        except DeltaError as error:
-            raise LakeError(
+        except (DeltaError, OSError) as error:
+            raise ran_out(error, str(self.folder(name))) or LakeError(
                 f"the table {name!r} could not be written: {error}",
                 where=str(self.folder(name)),
                 mend="if the profile's columns changed, run again with --full-refresh",
             ) from error
 
-    def _writer(self, name: str) -> AbstractContextManager[None]:
-        """One writer of a table at a time."""
+    def writing(self, name: str) -> AbstractContextManager[None]:
+        """One writer of a table at a time, or one holder of a step that writes several."""
+        lock = self.home.lake / ".locks" / name
         refusal = LakeError(
             f"another run has been writing {name!r} for {LOCK_SECONDS:.0f} s",
-            where=str(self.folder(name)),
+            where=str(lock),
             mend="wait for that run to end, then run again",
         )
-        return exclusive(self.home.lake / ".locks" / name, LOCK_SECONDS, refusal)
+        return exclusive(lock, LOCK_SECONDS, refusal)
 
 
 def _type_name(kind: Any) -> str:
     if isinstance(kind, ArrayType):
         return f"list of {_type_name(kind.element_type)}"
     return kind.type if isinstance(kind, PrimitiveType) else str(kind)
-
-
-def _day_states(
-    connection: duckdb.DuckDBPyConnection, rows: str, day_column: str, days: Sequence[date]
-) -> dict[date, DayState]:
-    names = [column[0] for column in connection.execute(f"describe {quoted(rows)}").fetchall()]
-    columns = ", ".join(quoted(n) for n in sorted(names) if n != day_column)
-    sql = render("_day_states", table=rows, day=day_column, columns=columns)
-    found = {day: DayState(n, content) for day, n, content in connection.execute(sql).fetchall()}
-    return {day: found.get(day, DayState(0, "empty")) for day in days}

@@ -1,7 +1,12 @@
 -- Grain: one row per row of the given Parquet files, partition columns included.
-select * from read_parquet(
-  [{% for file in files %}{{ file | literal }}{{ "," if not loop.last }}{% endfor %}],
-  hive_partitioning = {{ "true" if partitions else "false" }}
-{%- if partitions %}, hive_types_autocast = false,
-  hive_types = { {%- for column in partitions %}'{{ column }}': date{{ "," if not loop.last }}{% endfor -%} }
-{%- endif %})
+-- A partition's day is told from the file's own folder: DuckDB would take any `key=value` folder
+-- above the table for a column.
+select *
+{%- for column in partitions %},
+  ([{% for file in files %}{{ file | hive_value(column) | literal }}{{ "," if not loop.last }}{% endfor -%}
+  ]::date[])[file_index::bigint + 1] as {{ column | quoted }}
+{%- endfor %}
+
+from read_parquet(
+  [{% for file in files %}{{ file | exact | literal }}{{ "," if not loop.last }}{% endfor %}],
+  hive_partitioning = false)

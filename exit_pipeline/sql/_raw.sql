@@ -1,7 +1,13 @@
 -- Grain: one row per raw row; `file` (relative to the landing place) and `row` say where it stood.
-select * exclude (filename, file_row_number),
-       replace(filename, {{ root | literal }}, '') as file,
+-- `key=value` folders below the landing place are columns, `ds` a date and the others text; those
+-- above it are only names.
+select *{{ " exclude (ds)" if own_ds }},
+{% for key, told in keys.items() %}
+       ([{% for value in told %}{{ value | literal }}{{ "," if not loop.last }}{% endfor -%}
+       ]::{{ "date" if key == "ds" else "varchar" }}[])[file_index::bigint + 1] as {{ key | quoted }},
+{% endfor %}
+       substr(filename, {{ root | length + 1 }}) as file,
        file_row_number as row
 from read_parquet(
-  [{% for file in files %}{{ file | literal }}{{ "," if not loop.last }}{% endfor %}],
-  hive_partitioning = true, union_by_name = true, filename = true, file_row_number = true)
+  [{% for file in files %}{{ file | exact | literal }}{{ "," if not loop.last }}{% endfor %}],
+  hive_partitioning = false, union_by_name = true)

@@ -1,5 +1,5 @@
 -- Grain: one row per key and `valid_from`, the first of its repeats by (file, row).
--- Inputs: adapted (the profile's adapter for items or users).
+-- Inputs: adapted (the profile's adapter for items or users), no row broken (attributes_broken.sql).
 -- Validity is half open: [valid_from, valid_to).
 with kept as (
   select {{ key }}::varchar as {{ key }}, valid_from::timestamptz as valid_from
@@ -7,7 +7,6 @@ with kept as (
          , {{ name }}::{{ "varchar" if attribute.type == "categorical" else "double" }} as {{ name }}
 {% endfor %}
   from adapted
-  where {{ key }} is not null and {{ key }} <> '' and valid_from is not null
   qualify row_number() over (partition by {{ key }}, valid_from order by file, row) = 1
 )
 select *, lead(valid_from) over (partition by {{ key }} order by valid_from) as valid_to

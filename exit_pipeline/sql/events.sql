@@ -5,7 +5,7 @@ select $day as known_on,
        ts::date as ds,
        event_id, ts, user_id, item_id, domain, event_type, request_id,
        round(value * 100)::bigint as value,  -- whole cents, so that sums are exact
-       position
+       position::integer as position
 {% for name in context %}       , {{ name }}
 {% endfor %}
 from checked

@@ -2,13 +2,15 @@
 --        rule of the contract that it breaks, or null, and `repeat` whether a good row repeats an
 --        event: of repeats the lowest (known_on, file, row) is kept.
 -- Inputs: adapted (the profile's adapter over the landing files); earlier (event_id of events that
---         landed on earlier days of the lateness horizon, which bounds deduplication).
+--         landed on earlier days of the lateness horizon, which bounds deduplication). A row that
+--         says no landing day is told with the profile's first day, $undated.
 -- Cut-off: nothing at or after the end of $day; nothing older than the lateness horizon.
 with checked as (
 select *,
        case
          when event_id is null or event_id = '' then 'event_id_missing'
          when ts is null then 'ts_missing'
+         when ds is null then 'ds_missing'
          when ts >= ($day + 1)::timestamptz then 'ts_in_future'
          when ts < ($day - $lateness_days)::timestamptz then 'too_late'
          when user_id is null or user_id = '' then 'user_id_missing'
@@ -20,6 +22,7 @@ select *,
            then 'unknown_event_type'
          when value is not null and not (isfinite(value) and value >= 0 and value < 1e15)
            then 'value_invalid'
+         when position not between 0 and 2147483647 then 'position_invalid'
 {% for name, column in context.items() %}
          when {{ name }} is not null and {{ name }} not in (
            {%- for value in column.values %}{{ value | literal }}{{ ", " if not loop.last }}{% endfor %})
@@ -30,11 +33,11 @@ from (
   select ds, file, row::bigint as row, event_id::varchar as event_id, ts::timestamptz as ts,
          user_id::varchar as user_id, item_id::varchar as item_id, domain::varchar as domain,
          event_type::varchar as event_type, request_id::varchar as request_id,
-         value::double as value, position::integer as position
+         value::double as value, position::bigint as position
 {% for name in context %}         , {{ name }}::varchar as {{ name }}
 {% endfor %}
   from adapted
-  where ds = $day
+  where coalesce(ds, $undated) = $day
 )
 )
 select *,

@@ -2,11 +2,14 @@
 --        event kept.
 -- Inputs: checked (events_checked.sql), kept (events.sql), earlier.
 with first_seen as (
-  select event_id, ts, user_id, item_id, domain, event_type from kept
-  union all by name
-  select event_id, ts, user_id, item_id, domain, event_type from earlier
+  select distinct on (event_id) *
+  from (
+    select event_id, ts, user_id, item_id, domain, event_type from kept
+    union all by name
+    select event_id, ts, user_id, item_id, domain, event_type from earlier
+  )
 )
-select (select count(*) from adapted where ds = $day) as read,
+select (select count(*) from adapted where coalesce(ds, $undated) = $day) as read,
        count(*) as duplicates,
        count(*) filter (
          where (r.ts, r.user_id, r.item_id, r.domain, r.event_type)

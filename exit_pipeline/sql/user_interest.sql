@@ -2,13 +2,15 @@
 -- Inputs: interest_events (events that show interest, with their unit; the target's responses too),
 --         landed on $first − window … $last.
 -- Cut-off: a state holds what had landed by its moment, `state_us`: the event's own time when it
---          came in time, the end of its landing day when it came late. `event_timestamp` is that
---          moment plus the availability lag.
+--          came in time, the last microsecond of its landing day when it came late (the midnight
+--          after it is the next day's: a state of that day could be the same user's at the same
+--          time, and neither would be the newer). `event_timestamp` is that moment plus the
+--          availability lag.
 -- Counts decay by half in $half_life_us; weights are whole millionths, so that sums are exact.
 with shown as (
   select user_id, domain, unit, epoch_us(ts) as us, known_on,
          case when ds = known_on then epoch_us(ts)
-              else epoch_us((known_on + 1)::timestamptz) end as state_us
+              else epoch_us((known_on + 1)::timestamptz) - 1 end as state_us
   from interest_events
 ),
 changes as (

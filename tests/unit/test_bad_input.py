@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import fcntl
+from datetime import timedelta
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from exit_pipeline.errors import ContractError, LakeError, LandingError, NotMatureError, UsageError
-from exit_pipeline.labels import build_impressions
-from exit_pipeline.labels.alone import label_files
+from exit_pipeline.errors import ContractError, LakeError, LandingError, NotMatureError
+from exit_pipeline.labels import build_impressions, last_landed, last_mature, missing_day
 from exit_pipeline.lake import table as lake_table
-from tests.logs import DAY, EVENTS, PROFILE, SmallLog, at, event
+from tests.logs import DAY, EVENTS, ITEMS, PROFILE, SmallLog, at, event
 
 ODD = ["it's", 'say "hi"', "a|b", "../../etc/passwd", "日本語", "x" * 10_000, "a;drop table b", " "]
 
@@ -45,6 +45,56 @@ def test_a_truncated_file(log):
     file = log.land(1, [event("b", at(1))])
     file.write_bytes(file.read_bytes()[:-20])
     refused(log, 1, LandingError, "not a readable Parquet file")
+
+
+@pytest.mark.parametrize(("other", "words"), [
+    (EVENTS.remove(EVENTS.get_field_index("place")), ("'place' is missing", "part-1")),
+    (EVENTS.set(1, pa.field("ts", pa.timestamp("us"))), ("'ts' is timestamp[us]", "part-1")),
+    (EVENTS.append(pa.field("filename", pa.string())), ("'filename' has a name", "part-1")),
+], ids=["a column less", "no zone", "a reserved name"])  # fmt: skip
+def test_files_of_one_day_have_the_same_columns(log, other, words):
+    good = log.land(1, [event("b", at(1))])
+    row = {name: value for name, value in event("c", at(1)).items() if name in other.names}
+    pq.write_table(pa.Table.from_pylist([row], other), good.with_name("part-1.parquet"))
+    refused(log, 1, ContractError, *words)
+
+
+def test_a_column_that_is_null_in_one_file_has_no_type_there(log):
+    good = log.land(1, [event("b", at(1), request_id="r")])
+    nameless = EVENTS.set(EVENTS.get_field_index("request_id"), pa.field("request_id", pa.null()))
+    pq.write_table(
+        pa.Table.from_pylist([event("c", at(1))], nameless), good.with_name("part-1.parquet")
+    )
+    assert log.ingest(1, 1)[0].events == 2
+
+
+@pytest.mark.parametrize("table", ["items", "users"])
+def test_a_damaged_page_of_attributes(tmp_path, table):
+    log = SmallLog(tmp_path)
+    file = log.lake.home.landing / table / f"{table}.parquet"
+    content = bytearray(file.read_bytes())
+    content[4:60] = bytes(56)  # the first page; the footer stays whole
+    file.write_bytes(bytes(content))
+    log.land(0, [])
+    with pytest.raises(LandingError, match=f"the landing files of '{table}' cannot be read"):
+        log.ingest(0, 0)
+
+
+@pytest.mark.parametrize(("change", "words"), [
+    ({"price": float("nan")}, r"price is not finite \(1\)"),
+    ({"price": float("-inf")}, r"price is not finite \(1\)"),
+    ({"item_id": ""}, r"item_id is missing \(1\)"),
+    ({"valid_from": None}, r"valid_from is missing \(1\)"),
+])  # fmt: skip
+def test_attributes_that_break_the_contract_are_counted_by_column(tmp_path, change, words):
+    log = SmallLog(tmp_path, PROFILE.replace("items: {", "items: {price: {type: numeric}, "))
+    schema = ITEMS.append(pa.field("price", pa.float64()))
+    good = [item | {"price": None} for item in log.items]
+    log.write("items/items.parquet", [*good, good[0] | {"valid_from": at(0)} | change], schema)
+    log.land(0, [])
+    with pytest.raises(ContractError, match=words):
+        log.ingest(0, 0)
+    assert not log.lake.exists("items")
 
 
 def test_a_missing_day(log):
@@ -111,6 +161,32 @@ def test_an_immature_day_is_refused(log):
         build_impressions(log.connect(), log.lake, log.profile, DAY, DAY)
 
 
+def test_a_missing_day_holds_up_the_labels_before_and_after_it(log):
+    rows = {0: [event("a", at(0, "23:00"))], 2: [event("b", at(2))], 3: [], 4: []}
+    for day, events in rows.items():
+        log.land(day, events)
+        log.ingest(day, day)
+    assert last_mature(log.lake, log.profile.spec) == DAY - timedelta(days=1)
+    assert (missing_day(log.lake), last_landed(log.lake)) == (
+        DAY + timedelta(days=1),
+        DAY + timedelta(days=4),
+    )
+    with pytest.raises(NotMatureError, match="2026-01-06 is missing"):
+        log.label(0, 2)
+    log.land(1, [event("c", at(1, "22:00"), "click")])
+    log.ingest(1, 1)
+    assert [(row["event_id"], row["y"]) for row in log.label(0, 2)] == [("a", 1), ("b", 0)]
+
+
+def test_a_log_without_source_events(tmp_path):
+    log = SmallLog(tmp_path)
+    rows = log.run({0: [event("e", at(0)), event("c", at(0, "13:00"), "click")], 1: [], 2: []})
+    told = [
+        (r["y"], r["ys_search"], r["ys_channel"], r["consistent_search"], r["icl"]) for r in rows
+    ]
+    assert told == [(1, 0, 0, 0, 1)]
+
+
 def test_a_second_writer_waits_and_then_says_so(log, monkeypatch):
     monkeypatch.setattr(lake_table, "LOCK_SECONDS", 0.2)
     log.land(1, [event("b", at(1))])
@@ -119,22 +195,6 @@ def test_a_second_writer_waits_and_then_says_so(log, monkeypatch):
         fcntl.flock(held, fcntl.LOCK_EX)
         refused(log, 1, LakeError, "another run has been writing")
     log.ingest(1, 1)
-
-
-def test_the_label_stage_alone(tmp_path):
-    log = SmallLog(tmp_path / "log")
-    rows = [event("s", at(0), "click", domain="search"), event("e", at(0, "13:00")),
-            event("c", at(0, "14:00"), "click"), event("last", at(1))]  # fmt: skip
-    file = tmp_path / "events.parquet"
-    pq.write_table(pa.Table.from_pylist(rows, EVENTS), file)
-    landing = log.lake.home.landing
-    inputs = {"events": file, "items": landing / "items", "users": landing / "users"}
-    summary = label_files(log.settings, log.profile, inputs, tmp_path / "out")
-    labels = pq.read_table(tmp_path / "out").to_pylist()
-    assert summary["rows"] == len(labels) == 1
-    assert (labels[0]["event_id"], labels[0]["y"], labels[0]["ys_search"]) == ("e", 1, 1)
-    with pytest.raises(UsageError, match="not empty"):
-        label_files(log.settings, log.profile, inputs, tmp_path / "out")
 
 
 def test_an_adapter_that_does_not_run(tmp_path):

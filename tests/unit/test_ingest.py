@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 
+import pyarrow as pa
 import pytest
 
-from tests.logs import DAY, PROFILE, SmallLog, at, event
+from tests.logs import DAY, EVENTS, PROFILE, SmallLog, at, event
 
 LENIENT = PROFILE + "landing: {broken_share: 1.0}\n"
 BROKEN = {
@@ -37,6 +38,20 @@ def test_a_row_that_breaks_a_rule_is_quarantined_with_its_name_row_and_file(tmp_
     assert row["row"] == 1
     assert row["file"] == f"events/ds={DAY + timedelta(days=day)}/part-0.parquet"
     assert json.loads(row["raw"])["event_type"] == (BROKEN[rule].get("event_type", "impression"))
+
+
+@pytest.mark.parametrize("position", [-1, 2**31, 2**40])
+def test_a_position_that_is_no_place_in_a_list(tmp_path, position):
+    log = SmallLog(tmp_path, LENIENT)
+    schema = EVENTS.set(EVENTS.get_field_index("position"), pa.field("position", pa.int64()))
+    log.land(0, [event("bad", at(0), position=position), event("good", at(0), position=0)], schema)
+    assert log.ingest(0, 0)[0].quarantine == {"position_invalid": 1}
+
+
+def test_times_at_the_epoch_are_too_late(tmp_path):
+    log = SmallLog(tmp_path, LENIENT)
+    log.land(0, [event("bad", datetime(1970, 1, 1, tzinfo=UTC)), event("good", at(0))])
+    assert log.ingest(0, 0)[0].quarantine == {"too_late": 1}
 
 
 @pytest.mark.parametrize("value", [-0.01, float("inf"), float("-inf"), 1e300])

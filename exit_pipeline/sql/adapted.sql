@@ -1,0 +1,5 @@
+-- Grain: one row per row that the profile's adapter returned.
+-- Inputs: adapter_rows (the adapter's query).
+-- Cut-off: raw rows that lie under a `ds=` folder landed on that day, whatever the adapter says.
+select {{ "*" if not day else "columns(lambda name: lower(name) <> 'ds'), date '" ~ day ~ "' as ds" }}
+from adapter_rows

@@ -1,0 +1,129 @@
+"""The label stage alone: files however they lie give the labels that the lake gives."""
+
+from __future__ import annotations
+
+import shutil
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from exit_pipeline.errors import UsageError
+from exit_pipeline.labels.alone import label_files
+from tests.logs import DAY, EVENTS, PROFILE, SmallLog, at, event
+
+LENIENT = PROFILE + "landing: {broken_share: 1.0}\n"
+LANDED = {
+    0: [event("s", at(0), "click", domain="search"), event("e", at(0, "13:00"))],
+    1: [event("o", at(1, "11:00"), "order", value=19.99), event("f", at(1)), event("f", at(1))],
+    2: [event("late", at(1, "13:00"), "order", value=0.01), event("g", at(2))],
+    3: [],
+}
+
+
+@pytest.fixture
+def log(tmp_path):
+    return SmallLog(tmp_path / "log", LENIENT)
+
+
+def alone(log: SmallLog, events: Path, out: str = "out") -> tuple[dict, list[dict]]:
+    landing = log.lake.home.landing
+    inputs = {"events": events, "items": landing / "items", "users": landing / "users"}
+    folder = log.root.parent / out
+    summary = label_files(log.settings, log.profile, inputs, folder)
+    files = sorted(folder.glob("*.parquet"))
+    labels = [row for file in files for row in pq.read_table(file).to_pylist()]
+    assert summary["rows"] == len(labels)
+    assert [path for path in folder.parent.iterdir() if path.name.startswith(".")] == []
+    return summary, sorted(labels, key=lambda row: row["event_id"])
+
+
+def write(file: Path, rows: list[dict]) -> Path:
+    file.parent.mkdir(parents=True, exist_ok=True)
+    pq.write_table(pa.Table.from_pylist(rows, EVENTS), file)
+    return file
+
+
+def in_lake(log: SmallLog) -> list[dict]:
+    rows = log.run(LANDED)
+    return sorted(rows, key=lambda row: row["event_id"])
+
+
+def test_the_lakes_own_events(log):
+    expected = in_lake(log)
+    summary, labels = alone(log, log.lake.folder("events"))
+    assert labels == expected
+    assert {row["event_id"]: row["value"] for row in labels} == {"e": 1999, "f": 1, "g": 0}
+    assert (summary["events"], summary["duplicates"], summary["missing_day"]) == (6, 0, None)
+
+
+@pytest.mark.parametrize("below", ["", "hour=3", "deep/er"])
+def test_files_below_the_folders_of_days_under_parents_that_look_like_days(log, below):
+    expected, root = in_lake(log), log.root.parent / "ds=2020-01-01" / "user_id=zzz"
+    for day, rows in LANDED.items():
+        write(root / f"ds={DAY + timedelta(days=day)}" / below / "p.parquet", rows)
+    summary, labels = alone(log, root)
+    assert labels == expected
+    assert (summary["read"], summary["duplicates"]) == (7, 1)
+
+
+@pytest.mark.parametrize("name", ["events.parquet", "events.pq"])
+def test_a_single_file_whatever_folder_it_lies_in(log, name):
+    expected = in_lake(log)
+    rows = [row for rows in LANDED.values() for row in rows] + [event("h", at(3))]
+    _, labels = alone(log, write(log.root.parent / "ds=2020-01-01" / name, rows))
+    assert labels == expected
+
+
+def test_files_of_which_only_some_lie_by_day_are_refused(log):
+    root = log.root.parent / "mixed"
+    write(root / f"ds={DAY}" / "p.parquet", LANDED[0])
+    write(root / "more.parquet", LANDED[1])
+    with pytest.raises(UsageError, match="and others do not"):
+        alone(log, root)
+
+
+def test_a_missing_folder_ends_the_labels(log):
+    root = log.root.parent / "gap"
+    for day, rows in LANDED.items():
+        if day != 2:
+            write(root / f"ds={DAY + timedelta(days=day)}" / "p.parquet", rows)
+    summary, labels = alone(log, root)
+    assert summary["missing_day"] == "2026-01-07"
+    assert [row["event_id"] for row in labels] == ["e"]
+
+
+def test_rows_without_a_time_or_years_off_mature_nothing_and_are_counted(log):
+    rows = [row for rows in LANDED.values() for row in rows]
+    odd = [
+        event("never", None),
+        event("epoch", datetime(1970, 1, 1, tzinfo=UTC)),
+        event("ahead", at(3000)),
+    ]
+    summary, labels = alone(log, write(log.root.parent / "events.parquet", rows + odd))
+    assert [row["event_id"] for row in labels] == ["e", "f"]  # day 2 is the last: not mature
+    assert summary["quarantine"] == {"ts_missing": 1, "too_late": 1, "ts_in_future": 1}
+    assert summary["read"] == summary["events"] + summary["duplicates"] + 3 == 10
+
+
+def test_quiet_days_are_days_without_events(log):
+    rows = [event("e", at(0)), event("f", at(6))]
+    summary, labels = alone(log, write(log.root.parent / "events.parquet", rows))
+    assert [row["event_id"] for row in labels] == ["e"]
+    assert summary["missing_day"] is None
+
+
+def test_an_output_that_is_there_already(log):
+    file = write(log.root.parent / "events.parquet", LANDED[0])
+    for out in ("events.parquet", "log"):
+        with pytest.raises(UsageError, match="a file, or a folder that is not empty"):
+            alone(log, file, out)
+
+
+def test_what_a_killed_call_left_is_cleaned_up(log):
+    left = log.root.parent / ".out.scratch" / "home" / "lake"
+    shutil.copytree(log.root, left)
+    alone(log, write(log.root.parent / "events.parquet", LANDED[0]))
+    assert not left.exists()

@@ -1,0 +1,24 @@
+"""The user's interest state: one row per change, and never two at one moment."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+from exit_pipeline.features.build import build_features
+from tests.logs import DAY, SmallLog, at, event
+
+
+def test_late_rows_and_an_event_at_midnight_are_two_moments(tmp_path):
+    log = SmallLog(tmp_path)
+    log.land(0, [])
+    log.land(1, [event("late", at(0), "click", domain="search", item_id="i1")])
+    log.land(2, [event("midnight", at(2, "00:00"), "click", domain="search", item_id="i3")])
+    log.ingest(0, 2)
+    last = DAY + timedelta(days=2)
+    build_features(log.connect(), log.lake, log.profile, DAY, last, table="user_interest")
+    states = sorted(log.rows("user_interest"), key=lambda row: row["event_timestamp"])
+    lag = timedelta(minutes=log.profile.spec.features.availability_lag_minutes)
+    assert [(row["ds"], row["event_timestamp"] - lag, row["search_units"]) for row in states] == [
+        (DAY + timedelta(days=1), at(2, us=-1) - timedelta(hours=12), ["c1"]),
+        (DAY + timedelta(days=2), at(2, "00:00"), ["c2", "c1"]),
+    ]
