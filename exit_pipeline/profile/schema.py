@@ -9,10 +9,20 @@ from zoneinfo import available_timezones
 from pydantic import Field, StringConstraints, model_validator
 
 from exit_pipeline.profile.learning import GatesSpec, ModelSpec, SplitSpec, Strict, TrainingSpec
+from exit_pipeline.profile.names import name_problems
 
 # Names become SQL identifiers and parts of column names, so nothing else is let in.
 Identifier = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]{0,39}$")]
 Value = Annotated[str, StringConstraints(min_length=1, max_length=200, pattern=r"^[^|\x00-\x1f]+$")]
+
+
+def _need(condition: bool, key: str, message: str) -> None:
+    if not condition:
+        raise ValueError(f"{key}: {message}")
+
+
+def _one_of(key: str, value: str, choices: list[str]) -> None:
+    _need(value in choices, key, f"{value!r} is not one of {', '.join(choices)}")
 
 
 class LandingSpec(Strict):
@@ -58,20 +68,23 @@ class SceneSpec(Strict):
     timezone: str = Field("UTC", description="IANA zone in which hours and weekdays are read.")
     hour_bands: dict[Identifier, int] = Field(
         default_factory=lambda: {"night": 0, "morning": 6, "day": 11, "evening": 17},
+        min_length=1,
         description="Name and first hour of each band; the first must start at 0.",
     )
     columns: tuple[Identifier, ...] = Field(
         ("hour_band", "day_kind"),
+        min_length=1,
         description="`hour_band`, `day_kind` and context columns that make up the scene.",
     )
 
     @model_validator(mode="after")
     def _check(self) -> Self:
+        _need(len(set(self.columns)) == len(self.columns), "columns", "a name stands twice")
         hours = list(self.hour_bands.values())
         if hours[0] != 0 or hours != sorted(set(hours)) or hours[-1] > 23:
-            raise ValueError("hour_bands must start at hour 0 and rise, at most to 23")
+            raise ValueError("hour_bands: must start at hour 0 and rise, at most to 23")
         if self.timezone not in available_timezones():
-            raise ValueError(f"timezone {self.timezone!r} is not an IANA zone")
+            raise ValueError(f"timezone: {self.timezone!r} is not an IANA zone")
         return self
 
 
@@ -168,7 +181,7 @@ class ProfileSpec(Strict):
     context: dict[Identifier, ContextSpec] = Field(default_factory=dict)
     scene: SceneSpec = SceneSpec()
     group: tuple[Identifier, ...] = Field(
-        ("hour_band",), description="Scene columns and user attributes of a group."
+        ("hour_band",), min_length=1, description="Scene columns and user attributes of a group."
     )
     use_position: bool = Field(False, description="Whether training sees the position.")
     labels: LabelSpec = LabelSpec()
@@ -183,7 +196,11 @@ class ProfileSpec(Strict):
     def _names_fit_together(self) -> Self:
         _need(self.end is None or self.end >= self.start, "end", "it lies before start")
         _need(self.target not in self.sources, "target", f"{self.target!r} is a source too")
-        _need(len(set(self.sources)) == len(self.sources), "sources", "a name stands twice")
+        for key in ("sources", "source_interest", "group"):
+            names = getattr(self, key)
+            _need(len(set(names)) == len(names), key, "a name stands twice")
+        missing = {"events", "items", "users"} - set(self.adapter)
+        _need(not missing, "adapter", f"no file is named for {', '.join(sorted(missing))}")
         categorical = [n for n, a in self.items.items() if a.type == "categorical"]
         _one_of("interest_unit", self.interest_unit, ["item_id", *categorical])
         scene_columns = ["hour_band", "day_kind", *self.context]
@@ -194,29 +211,6 @@ class ProfileSpec(Strict):
             _one_of("group", column, [*scene_columns, *users])
         if self.segment is not None:
             _one_of("segment", self.segment, users)
-        taken = {*RESERVED}
-        for section in (self.items, self.users, self.context):
-            for name in section:
-                _need(name not in taken, "names", f"{name!r} is reserved or stands twice")
-                taken.add(name)
+        for key, problem in name_problems(self):
+            raise ValueError(f"{key}: {problem}")
         return self
-
-
-# Columns of the contract and of the label table that an attribute must not shadow.
-RESERVED = frozenset(
-    (
-        *("ds", "event_id", "ts", "user_id", "item_id", "domain", "event_type", "request_id"),
-        *("value", "position", "valid_from", "valid_to", "known_on", "file", "row", "rule"),
-        *("unit", "scene", "cell", "band", "hour_band", "day_kind", "mature_on"),
-        *("y", "y_click", "y_order", "y_negative", "icl", "event_timestamp", "created"),
-    )
-)
-
-
-def _need(condition: bool, key: str, message: str) -> None:
-    if not condition:
-        raise ValueError(f"{key}: {message}")
-
-
-def _one_of(key: str, value: str, choices: list[str]) -> None:
-    _need(value in choices, key, f"{value!r} is not one of {', '.join(choices)}")
