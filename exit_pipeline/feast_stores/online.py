@@ -25,6 +25,7 @@ from feast.protos.feast.types.Value_pb2 import Value
 from feast.repo_config import RepoConfig
 from feast.utils import to_naive_utc
 
+from exit_pipeline.feast_stores.place import feast_folder
 from exit_pipeline.lake.duck import render
 
 KEYS_A_READ = 10_000  # sqlite binds at most 32,766 values
@@ -54,6 +55,12 @@ class LatestWinsSqliteOnlineStore(SqliteOnlineStore):
             yield
         finally:
             cls._rebuilt.reset(token)
+
+    @staticmethod
+    def _get_db_path(config: RepoConfig) -> str:
+        """A relative path is under the home and profile of the environment."""
+        path = Path(config.online_store.path)
+        return str(path if path.is_absolute() else feast_folder() / path)
 
     def _get_conn(self, config: RepoConfig) -> sqlite3.Connection:
         if not self._conn:

@@ -14,7 +14,7 @@ from feast import FeatureStore
 
 from exit_pipeline.errors import LakeError
 from exit_pipeline.feast_stores.online import LatestWinsSqliteOnlineStore
-from exit_pipeline.feast_stores.repo import apply
+from exit_pipeline.feast_stores.repo import apply, writing_registry
 from exit_pipeline.lake import Lake, connect, render
 from exit_pipeline.profile import Profile
 from exit_pipeline.profile.schema import FeatureSpec
@@ -75,7 +75,8 @@ def _bring(
         # What a rebuilt day no longer says must go: a row before it may hold again.
         start = since - timedelta(days=spec.ttl_days) if rebuilt else since
         letting_go = _rebuilding(since, max(before | now), spec) if rebuilt else nullcontext()
-        with letting_go, redirect_stdout(StringIO()), redirect_stderr(StringIO()):  # Feast's bars
+        bars = redirect_stdout(StringIO()), redirect_stderr(StringIO())  # Feast draws them
+        with writing_registry(lake.home), letting_go, bars[0], bars[1]:
             store.materialize(start, newest, feature_views=[view])
     return {"rows": rows, "newest": newest and newest.astimezone(UTC).isoformat()}
 
