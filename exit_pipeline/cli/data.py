@@ -47,6 +47,7 @@ def simulate(
         emit(counts)
         return
     console.print(f"{counts['exposures']:,} exposures of {counts['days']} days lie under {out}")
+    console.print(f"  exit-pipeline run --profile {counts['profile']}")
 
 
 def run(
