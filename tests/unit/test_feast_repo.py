@@ -12,6 +12,8 @@ import pytest
 
 from exit_pipeline.errors import LakeError
 from exit_pipeline.feast_stores import repo
+from exit_pipeline.feast_stores.place import feast_folder
+from exit_pipeline.settings import load_settings
 from tests.logs import PROFILE, SmallLog
 
 VIEWS = {"user_features", "item_features", "scene_features", "user_interest"}
@@ -31,14 +33,29 @@ def feast(*arguments: str, **environment: str) -> str:
 @pytest.mark.slow
 def test_the_feast_command_in_a_new_home(tmp_path):
     log = SmallLog(tmp_path / "log", PROFILE.replace("[search, channel]", "[search, mail]"))
-    for profile, name in (("simulated", "simulated"), (str(log.profile.file), "small")):
-        variables = {"EXIT_HOME": str(tmp_path / "home"), "EXIT_PROFILE": profile}
-        feast("apply", **variables)
-        listed = feast("feature-views", "list", **variables)
-        assert all(view in listed for view in VIEWS)
-        home = tmp_path / "home" / name / "feast"
-        assert {file.name for file in home.iterdir()} == {"registry.db", "online.db"}
-    assert "user_mail" in feast("feature-views", "describe", "user_features", **variables)
+    variables = {
+        "EXIT_HOME": str(tmp_path / "home"),
+        "EXIT_PROFILE": str(log.profile.file),
+    }
+    feast("apply", **variables)
+    listed = feast("feature-views", "list", **variables)
+    assert all(view in listed for view in VIEWS)
+    assert [folder.name for folder in (tmp_path / "home").iterdir()] == ["small"]
+    home = load_settings(home=tmp_path / "home").home_of("small")
+    assert {file.name for file in home.feast.iterdir()} == {"registry.db", "online.db"}
+    view = repo.open_store(log.settings, home).get_feature_view("user_features")
+    assert "user_mail" in {field.name for field in view.features}
+
+
+def test_the_home_of_the_feast_command(monkeypatch):
+    """Without EXIT_HOME it is the `.exit` beside the repository, wherever the command runs."""
+    monkeypatch.delenv("EXIT_HOME", raising=False)
+    monkeypatch.delenv("EXIT_PROFILE", raising=False)
+    beside = repo.repo_folder().parent / ".exit" / "simulated" / "feast"
+    assert feast_folder() == beside
+    monkeypatch.setenv("EXIT_HOME", "/elsewhere")
+    monkeypatch.setenv("EXIT_PROFILE", "complete_journey")
+    assert feast_folder() == Path("/elsewhere/complete_journey/feast")
 
 
 @pytest.fixture
