@@ -141,8 +141,10 @@ def test_world_b_is_of_another_form():
         # Not additive, and saturating in the own taste.
         assert (together[carries] < 0.8 * apart.sum(1)[carries]).mean() == (1 if is_b else 0)
         full = carries & (part(world, "a").min(1) > 0.9)
-        taste = np.corrcoef(part(world, "own")[full], together[full])[0, 1]
-        assert (taste < -0.7) == is_b
+        low, high = np.split(
+            together[full][np.argsort(part(world, "own")[full])], [full.sum() // 2]
+        )
+        assert (low.mean() > 1.2 * high.mean()) == is_b
         # Position bias, and satiation with what was shown often.
         own = part(world, "own")
         lower = own - part(world, "own", position=np.full(4000, 5))
