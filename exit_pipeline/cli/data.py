@@ -47,6 +47,7 @@ def simulate(
         emit(counts)
         return
     console.print(f"{counts['exposures']:,} exposures of {counts['days']} days lie under {out}")
+    console.print(f"  exit-pipeline run --profile {counts['profile']}")
 
 
 def run(
@@ -162,6 +163,31 @@ def check(
         f"  labels: {spec.labels.consistency.definition}, mature after "
         f"{spec.labels.maturity_days} days"
     )
+
+
+@profile.command("init")
+def init(
+    landing: Annotated[Path, typer.Argument(help="A folder with Parquet files.")],
+    out: Annotated[
+        Path | None, typer.Option(help="Folder to write; by default `profile` beside LANDING.")
+    ] = None,
+    json: Json = False,
+) -> None:
+    """Looks at Parquet files, and drafts a profile with its adapters."""
+    from exit_pipeline.profile.draft import draft_profile
+    from exit_pipeline.settings import load_settings
+
+    with progress("looking", quiet=json):
+        found = draft_profile(load_settings(), landing, out)
+    if json:
+        emit(found)
+        return
+    console.print(f"{found['target']} ← {', '.join(found['sources'])}, "
+                  f"{found['start']} … {found['end']}")  # fmt: skip
+    for note in found["notes"]:
+        console.print(f"  note: {note}", markup=False)
+    console.print(f"read what is marked DECIDE in {found['out']}/profile.yaml, then")
+    console.print(f"  exit-pipeline profile check {found['out']}")
 
 
 def _date(moment: datetime | None) -> date | None:

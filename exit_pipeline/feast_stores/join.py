@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import TypeAlias
@@ -96,7 +97,7 @@ def _view(
 def make_entity(connection: duckdb.DuckDBPyConnection, entity: EntityTable) -> None:
     """Makes the view `entity`: the entity rows, numbered in their order, with their time."""
     if isinstance(entity, str):
-        query = entity if _is_query(entity) else f"select * from read_parquet({literal(entity)})"
+        query = _query(connection, entity)
     else:
         table = (
             entity
@@ -107,7 +108,7 @@ def make_entity(connection: duckdb.DuckDBPyConnection, entity: EntityTable) -> N
         query = "select * from __entity"
     connection.execute(
         "create or replace temp view entity as select *, row_number() over () as __row, "
-        f"{quoted(EVENT_TIMESTAMP)}::timestamptz as __at from ({query})"
+        f"{quoted(EVENT_TIMESTAMP)}::timestamptz as __at from (\n{query}\n)"
         if _has_time(connection, query)
         else f"create or replace temp view entity as {query}"
     )
@@ -119,7 +120,7 @@ def entity_columns(
     """Returns the entity table's columns, having checked that the join's are among them.
 
     Raises:
-        UsageError: `event_timestamp` or a join key is missing.
+        UsageError: `event_timestamp` or a join key is missing, or a feature has a column's name.
     """
     make_entity(connection, entity)
     columns = [row[0] for row in connection.execute("describe entity").fetchall()]
@@ -132,6 +133,14 @@ def entity_columns(
             where=f"columns: {', '.join(c for c in columns if not c.startswith('__'))}",
             mend="add the column, or rename the one that holds it",
         )
+    names = {column.casefold() for column in columns}
+    twice = [feature for view in views for feature in view.features if feature.casefold() in names]
+    if twice:
+        raise UsageError(
+            f"the entity table has columns named as requested features: {', '.join(twice)}",
+            where=f"columns: {', '.join(c for c in columns if not c.startswith('__'))}",
+            mend="rename the columns, or ask with full_feature_names=True",
+        )
     return [column for column in columns if column not in ("__row", "__at")]
 
 
@@ -140,5 +149,26 @@ def _has_time(connection: duckdb.DuckDBPyConnection, query: str) -> bool:
     return EVENT_TIMESTAMP in (row[0] for row in described)
 
 
-def _is_query(text: str) -> bool:
-    return text.lstrip().split(None, 1)[0].lower() in ("select", "with", "from", "values", "(")
+def _query(connection: duckdb.DuckDBPyConnection, text: str) -> str:
+    """Returns the query that an entity table given as text is: SQL itself, or Parquet files."""
+    try:
+        statements = connection.extract_statements(text)
+    except duckdb.ParserException as error:
+        if text.lstrip()[:1] in ("(", "-") or re.match(r"\s*(select|with|from)\s", text, re.I):
+            raise UsageError(
+                f"the entity table's query cannot be read: {str(error).splitlines()[0]}",
+                where=text.strip().splitlines()[0],
+                mend="mend the query, or give the path of Parquet files",
+            ) from error
+        return f"select * from read_parquet({literal(text)})"
+    kinds = [statement.type for statement in statements]
+    if kinds != [duckdb.StatementType.SELECT]:
+        raise UsageError(
+            "the entity table is not one query",
+            where=(text.strip().splitlines() or [""])[0],
+            mend="give one SELECT, the path of Parquet files, a DataFrame or an Arrow table",
+        )
+    # A semicolon would end the statement that the query is put into; tokens know the real ones.
+    code = text.encode()
+    ends = [at for at, _ in duckdb.tokenize(text) if code[at : at + 1] == b";"]
+    return code[: ends[0] if ends else None].decode()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from datetime import datetime
 from pathlib import Path
 from typing import Any, Literal
@@ -18,12 +19,14 @@ from feast.infra.registry.base_registry import BaseRegistry
 from feast.on_demand_feature_view import OnDemandFeatureView
 from feast.repo_config import FeastConfigBaseModel, RepoConfig
 
-from exit_pipeline.errors import UsageError
+from exit_pipeline.errors import LakeError, UsageError
 from exit_pipeline.feast_stores.job import DuckDBRetrievalJob
 from exit_pipeline.feast_stores.join import entity_columns, make_entity, make_views
 from exit_pipeline.feast_stores.scan import scan_sql
 from exit_pipeline.feast_stores.source import DeltaSource
 from exit_pipeline.lake.duck import open_duckdb, render
+from exit_pipeline.lake.table import LOCK_SECONDS
+from exit_pipeline.lock import exclusive
 
 
 class DuckDBAsofOfflineStoreConfig(FeastConfigBaseModel):
@@ -145,7 +148,12 @@ class DuckDBAsofOfflineStore(OfflineStore):
         table: pa.Table,
         progress: Callable[[int], Any] | None,
     ) -> None:
-        """Appends rows to the Delta table of a view, atomically."""
+        """Appends rows to the Delta table of a view, atomically.
+
+        Raises:
+            UsageError: The view is not over a Delta table.
+            LakeError: The table is the lake's, and a run has been writing it for long.
+        """
         source = feature_view.batch_source
         if not isinstance(source, DeltaSource):
             raise UsageError(
@@ -153,9 +161,23 @@ class DuckDBAsofOfflineStore(OfflineStore):
                 where=type(source).__name__,
                 mend="only views over a DeltaSource take rows",
             )
-        write_deltalake(source.path, table, mode="append")
+        with _only_writer(Path(source.path)):
+            write_deltalake(source.path, table, mode="append")
         if progress:
             progress(table.num_rows)
+
+
+def _only_writer(table: Path) -> AbstractContextManager[None]:
+    """The lock that the lake's own writers hold, if the table is one of a lake's."""
+    locks = table.parent / ".locks"
+    if not locks.is_dir():
+        return nullcontext()
+    refusal = LakeError(
+        f"another run has been writing {table.name!r} for {LOCK_SECONDS:.0f} s",
+        where=str(table),
+        mend="wait for that run to end, then write again",
+    )
+    return exclusive(locks / table.name, LOCK_SECONDS, refusal)
 
 
 def _opener(config: RepoConfig) -> Callable[[], duckdb.DuckDBPyConnection]:

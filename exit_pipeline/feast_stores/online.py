@@ -1,10 +1,15 @@
-"""Feast's sqlite online store, made safe: the newest event time wins, whoever writes last."""
+"""Feast's sqlite online store, made safe: the newest event time wins, whoever writes last.
+
+Feast's own keeps times in whole seconds, in which neither order nor age can be told apart well.
+"""
 
 from __future__ import annotations
 
 import sqlite3
 from collections.abc import Callable, Iterator
-from datetime import datetime
+from contextlib import contextmanager
+from contextvars import ContextVar
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, Literal
 
@@ -20,8 +25,10 @@ from feast.protos.feast.types.Value_pb2 import Value
 from feast.repo_config import RepoConfig
 from feast.utils import to_naive_utc
 
+from exit_pipeline.feast_stores.place import feast_folder
 from exit_pipeline.lake.duck import render
 
+KEYS_A_READ = 10_000  # sqlite binds at most 32,766 values
 Row = tuple[EntityKey, dict[str, Value], datetime, datetime | None]
 
 
@@ -35,6 +42,25 @@ class LatestWinsSqliteOnlineStoreConfig(SqliteOnlineStoreConfig):
 
 class LatestWinsSqliteOnlineStore(SqliteOnlineStore):
     """A sqlite online store in which pushes and materializations may come in any order."""
+
+    # Feast hands nothing through to `online_write_batch`, so the days being rebuilt stand here.
+    _rebuilt: ContextVar[tuple[int, int]] = ContextVar("rebuilt", default=(1, 0))
+
+    @classmethod
+    @contextmanager
+    def rebuilding(cls, since: datetime, until: datetime) -> Iterator[None]:
+        """While this lasts, a stored row whose event time is in [since, until] yields to any."""
+        token = cls._rebuilt.set((_microseconds(since), _microseconds(until)))
+        try:
+            yield
+        finally:
+            cls._rebuilt.reset(token)
+
+    @staticmethod
+    def _get_db_path(config: RepoConfig) -> str:
+        """A relative path is under the home and profile of the environment."""
+        path = Path(config.online_store.path)
+        return str(path if path.is_absolute() else feast_folder() / path)
 
     def _get_conn(self, config: RepoConfig) -> sqlite3.Connection:
         if not self._conn:
@@ -55,29 +81,73 @@ class LatestWinsSqliteOnlineStore(SqliteOnlineStore):
     ) -> None:
         """Writes feature rows in one transaction; a row older than what is stored is left out.
 
+        Only a row of a day that is being rebuilt makes room for an older one (`rebuilding`).
+
         Args:
             config: Feast's.
             table: The feature view.
             data: (entity key, feature values, event time, created time).
             progress: Called with the number of rows written.
         """
-        connection = self._get_conn(config)
-        name = _table_id(
-            config.project, table, config.registry.enable_online_feature_view_versioning
-        )
+        connection, name = self._get_conn(config), _table_name(config, table)
         version = config.entity_key_serialization_version
         with connection:
             connection.executemany(
-                render("feast_online_upsert", table=name), _features(data, version)
+                render("feast_online_upsert", table=name),
+                _features(data, version, self._rebuilt.get()),
             )
         if progress:
             progress(len(data))
 
+    def online_read(
+        self,
+        config: RepoConfig,
+        table: FeatureView,
+        entity_keys: list[EntityKey],
+        requested_features: list[str] | None = None,
+    ) -> list[tuple[datetime | None, dict[str, Value] | None]]:
+        """Reads feature rows with their event time, to the microsecond.
 
-def _features(data: list[Row], version: int) -> Iterator[tuple]:
+        Args:
+            config: Feast's.
+            table: The feature view.
+            entity_keys: n keys.
+            requested_features: Names; by default all that are stored.
+
+        Returns:
+            n times the event time and the values by name, or two Nones where nothing is stored.
+        """
+        connection, name = self._get_conn(config), _table_name(config, table)
+        version = config.entity_key_serialization_version
+        keys = [serialize_entity_key(key, version) for key in entity_keys]
+        values: dict[bytes, dict[str, Value]] = {}
+        times: dict[bytes, int] = {}
+        for start in range(0, len(keys), KEYS_A_READ):
+            some = keys[start : start + KEYS_A_READ]
+            sql = render("feast_online_read", table=name, keys=len(some))
+            for key, feature, value, us in connection.execute(sql, some):
+                if requested_features is None or feature in requested_features:
+                    values.setdefault(key, {})[feature] = Value.FromString(value)
+                    times[key] = min(us, times.get(key, us))
+        return [(_moment(times[k]), values[k]) if k in values else (None, None) for k in keys]
+
+
+def _features(data: list[Row], version: int, rebuilt: tuple[int, int]) -> Iterator[tuple]:
     for entity_key, values, timestamp, created in data:
         key = serialize_entity_key(entity_key, entity_key_serialization_version=version)
-        at = to_naive_utc(timestamp)
-        made = None if created is None else to_naive_utc(created)
+        at = _microseconds(timestamp)
+        made = None if created is None else _microseconds(created)
         for feature, value in values.items():
-            yield key, feature, value.SerializeToString(), at, made
+            yield key, feature, value.SerializeToString(), at, made, *rebuilt
+
+
+def _table_name(config: RepoConfig, table: FeatureView) -> str:
+    return _table_id(config.project, table, config.registry.enable_online_feature_view_versioning)
+
+
+def _microseconds(moment: datetime) -> int:
+    return (to_naive_utc(moment) - datetime(1970, 1, 1)) // timedelta(microseconds=1)
+
+
+def _moment(us: int) -> datetime:
+    return datetime(1970, 1, 1, tzinfo=UTC) + timedelta(microseconds=us)

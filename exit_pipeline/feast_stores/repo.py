@@ -2,26 +2,29 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 import os
-from importlib.util import find_spec
-from pathlib import Path
+from contextlib import AbstractContextManager
+from typing import Any
 
 import yaml
+from google.protobuf.json_format import MessageToDict
+from google.protobuf.message import DecodeError
 
 os.environ.setdefault("FEAST_USAGE", "False")
 
+import feast
 from feast import FeatureStore, RepoConfig
+from feast.protos.feast.core.Registry_pb2 import Registry as RegistryProto
 
+from exit_pipeline.errors import LakeError
+from exit_pipeline.feast_stores.place import repo_folder
+from exit_pipeline.lock import exclusive
 from exit_pipeline.profile import Profile
 from exit_pipeline.settings import Home, Settings
 
-
-def repo_folder() -> Path:
-    """Returns the folder of the Feast repository."""
-    found = find_spec("feature_repo")
-    assert found is not None
-    assert found.submodule_search_locations
-    return Path(found.submodule_search_locations[0])
+LOCK_SECONDS = 120.0
 
 
 def open_store(settings: Settings, home: Home) -> FeatureStore:
@@ -40,10 +43,93 @@ def open_store(settings: Settings, home: Home) -> FeatureStore:
 
 
 def apply(settings: Settings, home: Home, profile: Profile) -> FeatureStore:
-    """Registers the entities, views and the feature service of a profile."""
+    """Registers the entities, views and the feature service of a profile, unless they stand there.
+
+    Raises:
+        LakeError: Another process has been writing the registry for long.
+    """
     from feature_repo.views import ENTITIES, feature_service, feature_views
 
-    store = open_store(settings, home)
     views = feature_views(profile.spec, home.lake)
-    store.apply([*ENTITIES, *views, feature_service(views)])
-    return store
+    return _register(settings, home, "definitions", [*ENTITIES, *views, feature_service(views)])
+
+
+def register_version_service(
+    settings: Settings, home: Home, profile: Profile, version: int | str
+) -> str:
+    """Registers the feature service of one model version; it stays as it is from then on.
+
+    Args:
+        settings: Limits of the stores.
+        home: The profile's.
+        profile: The one that the model was trained with.
+        version: The model's version.
+
+    Returns:
+        The service's name, `ranking_v7`.
+    """
+    from feature_repo.views import feature_service, feature_views
+
+    name = f"ranking_v{version}"
+    apply(settings, home, profile)
+    if name not in _names(home):
+        service = feature_service(feature_views(profile.spec, home.lake), name)
+        _register(settings, home, name, [service])
+    return name
+
+
+def writing_registry(home: Home) -> AbstractContextManager[None]:
+    """One writer of the registry at a time; whoever changes it holds this."""
+    refusal = LakeError(
+        f"another process has been writing Feast's registry for {LOCK_SECONDS:.0f} s",
+        where=str(home.feast / "registry.db"),
+        mend="wait for it to end, then run again",
+    )
+    return exclusive(home.feast / ".registry.lock", LOCK_SECONDS, refusal)
+
+
+def _register(settings: Settings, home: Home, name: str, objects: list[Any]) -> FeatureStore:
+    """Applies objects if they changed; what they were is kept as a fingerprint beside."""
+    said = [feast.__version__, *(_undated(MessageToDict(one.to_proto())) for one in objects)]
+    wanted = hashlib.sha256(json.dumps(said, sort_keys=True).encode()).hexdigest()
+    file = home.feast / f"{name}.sha256"
+
+    def stands() -> bool:
+        same = file.exists() and file.read_text("utf-8") == wanted
+        same = same and (home.feast / "online.db").exists()  # applying makes its tables too
+        return same and {one.name for one in objects} <= _names(home)
+
+    if not stands():
+        with writing_registry(home):
+            if not stands():
+                _put_torn_registry_aside(home)
+                open_store(settings, home).apply(objects)
+                file.write_text(wanted, "utf-8")
+    return open_store(settings, home)
+
+
+def _undated(value: Any) -> Any:
+    """Leaves out when Feast's objects were made: these times differ from process to process."""
+    if isinstance(value, list):
+        return [_undated(part) for part in value]
+    if isinstance(value, dict):
+        dates = ("createdTimestamp", "lastUpdatedTimestamp")
+        return {key: _undated(part) for key, part in value.items() if key not in dates}
+    return value
+
+
+def _names(home: Home) -> set[str]:
+    """Names of what stands in the registry; none where it is torn or not there."""
+    try:
+        found = RegistryProto.FromString((home.feast / "registry.db").read_bytes())
+    except (FileNotFoundError, DecodeError):
+        return set()
+    kinds = (found.entities, found.feature_views, found.feature_services)
+    return {one.spec.name for kind in kinds for one in kind}
+
+
+def _put_torn_registry_aside(home: Home) -> None:
+    """A registry that cannot be read would fail every run; what it said is said again."""
+    registry = home.feast / "registry.db"
+    if registry.exists() and not _names(home):
+        os.replace(registry, registry.with_suffix(".torn"))

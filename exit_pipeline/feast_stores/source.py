@@ -80,8 +80,9 @@ class DeltaSource(DataSource):
         )
 
     def validate(self, config: RepoConfig) -> None:
-        """Checks that the table can be read."""
-        self.files()
+        """Checks that the table can be read, once it is built: definitions come before data."""
+        if DeltaTable.is_deltatable(self.path):
+            self.files()
 
     def get_table_query_string(self) -> str:
         """Names the table in Feast's messages."""

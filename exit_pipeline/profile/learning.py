@@ -20,9 +20,9 @@ class SplitSpec(Strict):
     """
 
     train_days: int = Field(28, ge=1, description="At most this many days of training rows.")
-    validation_days: int = Field(2, ge=1)
-    calibration_days: int = Field(2, ge=1)
-    evaluation_days: int = Field(3, ge=1)
+    validation_days: int = Field(2, ge=1, description="Days that training stops by.")
+    calibration_days: int = Field(2, ge=1, description="Days that scores are calibrated on.")
+    evaluation_days: int = Field(3, ge=1, description="Days that the gates look at.")
 
 
 class ModelSpec(Strict):
@@ -39,7 +39,7 @@ class ModelSpec(Strict):
     head_hidden: int = Field(32, ge=1, description="Width of a head's only hidden layer.")
     id_dropout: float = Field(0.8, ge=0, lt=1, description="Share of ids hidden in training.")
     min_id_count: int = Field(5, ge=1, description="Rarer ids share the unknown id's row.")
-    dropout: float = Field(0.1, ge=0, lt=1)
+    dropout: float = Field(0.1, ge=0, lt=1, description="Share of units dropped in experts.")
     source_label: Literal["ahead", "before"] = Field(
         "ahead", description="What a source head predicts: interest from t on, or before t."
     )
@@ -52,12 +52,12 @@ class ModelSpec(Strict):
 class TrainingSpec(Strict):
     """The training loop."""
 
-    seed: int = Field(7, ge=0)
-    batch_size: int = Field(1024, ge=1)
-    epochs: int = Field(8, ge=1)
+    seed: int = Field(7, ge=0, description="Of weights, batches and dropout.")
+    batch_size: int = Field(1024, ge=1, description="Rows of a step.")
+    epochs: int = Field(8, ge=1, description="At most this many.")
     patience: int = Field(2, ge=1, description="Epochs without a better validation logloss.")
-    learning_rate: float = Field(0.001, gt=0)
-    weight_decay: float = Field(1e-4, ge=0)
+    learning_rate: float = Field(0.001, gt=0, description="Of AdamW.")
+    weight_decay: float = Field(1e-4, ge=0, description="Of AdamW.")
     lambda_target: float = Field(1.0, ge=0, description="λ₁: weight of the target head (`sum`).")
     lambda_source: float = Field(1.0, ge=0, description="λ₂: weight of the source heads.")
     lambda_transfer: float = Field(0.1, ge=0, description="λ₃: weight of the transfer term.")
@@ -66,7 +66,9 @@ class TrainingSpec(Strict):
     max_loss_rise: float = Field(
         5.0, gt=1, description="A loss above this multiple of the first epoch's mean stops."
     )
-    calibration: Literal["platt", "isotonic"] = "platt"
+    calibration: Literal["platt", "isotonic"] = Field(
+        "platt", description="Map from the logit to a calibrated one, fitted after training."
+    )
 
 
 class GatesSpec(Strict):
@@ -87,4 +89,6 @@ class GatesSpec(Strict):
     champion_max_age_days: int = Field(
         14, ge=1, description="An older champion yields to a model that is merely not worse."
     )
-    bootstrap_draws: int = Field(1000, ge=100, le=100_000)
+    bootstrap_draws: int = Field(
+        1000, ge=100, le=100_000, description="Draws of users behind every interval."
+    )

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+import re
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
 from functools import cached_property
@@ -76,6 +77,7 @@ def load_profile(name_or_path: str | Path) -> Profile:
             where=str(file),
             mend="`exit-pipeline profile init LANDING` drafts one",
         )
+    _refuse_repeats(node, file)
     try:
         spec = ProfileSpec.model_validate(data)
     except ValidationError as error:
@@ -105,6 +107,34 @@ def _find(name_or_path: str | Path) -> Path:
     return file.absolute()
 
 
+def _refuse_repeats(root: Any, file: Path) -> None:
+    """Of two equal keys YAML keeps the last in silence; here that is an error."""
+    for mapping in _mappings(root, set()):
+        lines: dict[str, int] = {}
+        for key, _ in mapping.value:
+            line, name = key.start_mark.line + 1, str(key.value)
+            if name in lines:
+                raise ProfileError(
+                    f"line {line}: {name}: the key stands on line {lines[name]} already",
+                    where=str(file),
+                    mend="keep one of the two",
+                )
+            lines[name] = line
+
+
+def _mappings(node: Any, seen: set[int]) -> Iterator[Any]:
+    if id(node) in seen or not isinstance(node, yaml.CollectionNode):
+        return  # a scalar, or an alias of what was seen
+    seen.add(id(node))
+    if isinstance(node, yaml.MappingNode):
+        yield node
+        children = [value for _, value in node.value]
+    else:
+        children = node.value
+    for child in children:
+        yield from _mappings(child, seen)
+
+
 def _check_adapters(profile: Profile) -> None:
     for table, name in profile.spec.adapter.items():
         file = profile.file.parent / name
@@ -120,8 +150,11 @@ def _explain(error: ValidationError, node: Any, file: Path) -> ProfileError:
     lines, mend = [], "see docs/profile.md for every key with its meaning and default"
     for problem in error.errors():
         path = [part for part in problem["loc"] if not str(part).startswith("function-")]
-        key = ".".join(map(str, path)) or "profile"
         message = problem["msg"].removeprefix("Value error, ")
+        if problem["type"] == "value_error" and re.match(r"[\w.]+: ", message):
+            key, _, message = message.partition(": ")  # which keys do not fit together
+            path += [int(part) if part.isdigit() else part for part in key.split(".")]
+        key = ".".join(map(str, path)) or "profile"
         if problem["type"] == "extra_forbidden":
             message = "unknown key"
             near = get_close_matches(str(path[-1]), _keys_at(path[:-1]), n=1, cutoff=0.5)

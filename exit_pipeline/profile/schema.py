@@ -9,10 +9,20 @@ from zoneinfo import available_timezones
 from pydantic import Field, StringConstraints, model_validator
 
 from exit_pipeline.profile.learning import GatesSpec, ModelSpec, SplitSpec, Strict, TrainingSpec
+from exit_pipeline.profile.names import name_problems
 
 # Names become SQL identifiers and parts of column names, so nothing else is let in.
 Identifier = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]{0,39}$")]
 Value = Annotated[str, StringConstraints(min_length=1, max_length=200, pattern=r"^[^|\x00-\x1f]+$")]
+
+
+def _need(condition: bool, key: str, message: str) -> None:
+    if not condition:
+        raise ValueError(f"{key}: {message}")
+
+
+def _one_of(key: str, value: str, choices: list[str]) -> None:
+    _need(value in choices, key, f"{value!r} is not one of {', '.join(choices)}")
 
 
 class LandingSpec(Strict):
@@ -43,13 +53,15 @@ class LandingSpec(Strict):
 class AttributeSpec(Strict):
     """One attribute of items or users."""
 
-    type: Literal["categorical", "numeric"] = "categorical"
+    type: Literal["categorical", "numeric"] = Field("categorical", description="Text, or a number.")
 
 
 class ContextSpec(Strict):
     """One context column of the log, with its declared values."""
 
-    values: tuple[Value, ...] = Field(min_length=1, max_length=1000)
+    values: tuple[Value, ...] = Field(
+        min_length=1, max_length=1000, description="All values it may have; others are quarantined."
+    )
 
 
 class SceneSpec(Strict):
@@ -58,25 +70,28 @@ class SceneSpec(Strict):
     timezone: str = Field("UTC", description="IANA zone in which hours and weekdays are read.")
     hour_bands: dict[Identifier, int] = Field(
         default_factory=lambda: {"night": 0, "morning": 6, "day": 11, "evening": 17},
+        min_length=1,
         description="Name and first hour of each band; the first must start at 0.",
     )
     columns: tuple[Identifier, ...] = Field(
         ("hour_band", "day_kind"),
+        min_length=1,
         description="`hour_band`, `day_kind` and context columns that make up the scene.",
     )
 
     @model_validator(mode="after")
     def _check(self) -> Self:
+        _need(len(set(self.columns)) == len(self.columns), "columns", "a name stands twice")
         hours = list(self.hour_bands.values())
         if hours[0] != 0 or hours != sorted(set(hours)) or hours[-1] > 23:
-            raise ValueError("hour_bands must start at hour 0 and rise, at most to 23")
+            raise ValueError("hour_bands: must start at hour 0 and rise, at most to 23")
         if self.timezone not in available_timezones():
-            raise ValueError(f"timezone {self.timezone!r} is not an IANA zone")
+            raise ValueError(f"timezone: {self.timezone!r} is not an IANA zone")
         return self
 
 
 class ConsistencySpec(Strict):
-    """Group consistency a_k (`method`, section 2); constants are ours but for `rate`."""
+    """Group consistency a_k (`docs/labels.md`); constants are ours but for `rate`."""
 
     definition: Literal["rate", "lift_raw", "lift", "soft"] = Field(
         "lift", description="How a group is said to carry interest over."
@@ -121,7 +136,7 @@ class LabelSpec(Strict):
 
 
 class FeatureSpec(Strict):
-    """Point-in-time features (`design`, section 6a)."""
+    """Point-in-time features (`docs/labels.md` says what may be known when)."""
 
     availability_lag_minutes: int = Field(
         5, ge=0, le=1440, description="Delay of every feature, in training as in serving."
@@ -142,8 +157,8 @@ class ScheduleSpec(Strict):
 class ProfileSpec(Strict):
     """A data set, as the pipeline needs to know it."""
 
-    name: Identifier
-    description: str = ""
+    name: Identifier = Field(description="Of the data set: its folder under `EXIT_HOME`.")
+    description: str = Field("", description="A sentence for people.")
     start: date = Field(description="First day of the log; the first daily partition.")
     end: date | None = Field(None, description="Last day of a finished log; none for a live one.")
     landing: LandingSpec = LandingSpec()
@@ -162,13 +177,19 @@ class ProfileSpec(Strict):
     interest_unit: Identifier = Field(
         "item_id", description="`item_id` or a categorical item attribute: c(i)."
     )
-    items: dict[Identifier, AttributeSpec] = Field(default_factory=dict)
-    users: dict[Identifier, AttributeSpec] = Field(default_factory=dict)
+    items: dict[Identifier, AttributeSpec] = Field(
+        default_factory=dict, description="Attributes of items, such as `category: {}`."
+    )
+    users: dict[Identifier, AttributeSpec] = Field(
+        default_factory=dict, description="Attributes of users."
+    )
     segment: Identifier | None = Field(None, description="User attribute named `segment`.")
-    context: dict[Identifier, ContextSpec] = Field(default_factory=dict)
+    context: dict[Identifier, ContextSpec] = Field(
+        default_factory=dict, description="Columns of the log that say where a request came from."
+    )
     scene: SceneSpec = SceneSpec()
     group: tuple[Identifier, ...] = Field(
-        ("hour_band",), description="Scene columns and user attributes of a group."
+        ("hour_band",), min_length=1, description="Scene columns and user attributes of a group."
     )
     use_position: bool = Field(False, description="Whether training sees the position.")
     labels: LabelSpec = LabelSpec()
@@ -183,7 +204,11 @@ class ProfileSpec(Strict):
     def _names_fit_together(self) -> Self:
         _need(self.end is None or self.end >= self.start, "end", "it lies before start")
         _need(self.target not in self.sources, "target", f"{self.target!r} is a source too")
-        _need(len(set(self.sources)) == len(self.sources), "sources", "a name stands twice")
+        for key in ("sources", "source_interest", "group"):
+            names = getattr(self, key)
+            _need(len(set(names)) == len(names), key, "a name stands twice")
+        missing = {"events", "items", "users"} - set(self.adapter)
+        _need(not missing, "adapter", f"no file is named for {', '.join(sorted(missing))}")
         categorical = [n for n, a in self.items.items() if a.type == "categorical"]
         _one_of("interest_unit", self.interest_unit, ["item_id", *categorical])
         scene_columns = ["hour_band", "day_kind", *self.context]
@@ -194,29 +219,6 @@ class ProfileSpec(Strict):
             _one_of("group", column, [*scene_columns, *users])
         if self.segment is not None:
             _one_of("segment", self.segment, users)
-        taken = {*RESERVED}
-        for section in (self.items, self.users, self.context):
-            for name in section:
-                _need(name not in taken, "names", f"{name!r} is reserved or stands twice")
-                taken.add(name)
+        for key, problem in name_problems(self):
+            raise ValueError(f"{key}: {problem}")
         return self
-
-
-# Columns of the contract and of the label table that an attribute must not shadow.
-RESERVED = frozenset(
-    (
-        *("ds", "event_id", "ts", "user_id", "item_id", "domain", "event_type", "request_id"),
-        *("value", "position", "valid_from", "valid_to", "known_on", "file", "row", "rule"),
-        *("unit", "scene", "cell", "band", "hour_band", "day_kind", "mature_on"),
-        *("y", "y_click", "y_order", "y_negative", "icl", "event_timestamp", "created"),
-    )
-)
-
-
-def _need(condition: bool, key: str, message: str) -> None:
-    if not condition:
-        raise ValueError(f"{key}: {message}")
-
-
-def _one_of(key: str, value: str, choices: list[str]) -> None:
-    _need(value in choices, key, f"{value!r} is not one of {', '.join(choices)}")

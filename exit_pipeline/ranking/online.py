@@ -1,31 +1,37 @@
-"""Brings features online: Feast's materialization of what is new since the last one."""
+"""Brings features online: Feast's materialization of the days that changed since the last one."""
 
 from __future__ import annotations
 
 import json
 import os
-from contextlib import redirect_stderr, redirect_stdout
-from datetime import UTC, datetime
+from contextlib import AbstractContextManager, nullcontext, redirect_stderr, redirect_stdout
+from datetime import UTC, date, datetime, time, timedelta
 from io import StringIO
+from pathlib import Path
 from typing import Any
 
+from feast import FeatureStore
+
 from exit_pipeline.errors import LakeError
-from exit_pipeline.feast_stores.repo import apply
+from exit_pipeline.feast_stores.online import LatestWinsSqliteOnlineStore
+from exit_pipeline.feast_stores.repo import apply, writing_registry
 from exit_pipeline.lake import Lake, connect, render
 from exit_pipeline.profile import Profile
+from exit_pipeline.profile.schema import FeatureSpec
 from exit_pipeline.settings import Settings
 
 VIEWS = ("user_features", "item_features", "scene_features", "user_interest")
 
 
 def materialize_online(settings: Settings, lake: Lake, profile: Profile) -> dict[str, Any]:
-    """Writes to the online store what became known since it was last written.
+    """Writes to the online store what became known, or became something else, since the last time.
 
-    A run that dies leaves its mark where it was, and the next one writes the same rows again; an
-    older row never wins over a newer one.
+    Of each view the content hash of every day that is online is kept; the days from the earliest
+    one that changed on are written. A run that dies leaves these hashes as they were, and the next
+    one writes the same rows again.
 
     Returns:
-        By view the newest event time that is online, and the rows written.
+        By view the newest event time that is online, and the rows that were looked at.
 
     Raises:
         LakeError: A feature table is missing.
@@ -33,23 +39,56 @@ def materialize_online(settings: Settings, lake: Lake, profile: Profile) -> dict
     missing = [view for view in VIEWS if not lake.exists(view)]
     if missing:
         raise LakeError(f"{', '.join(missing)} not built yet", mend="run the features group first")
+    told = lake.home.feast / "online_days.json"
+    stored = told.exists() and (lake.home.feast / "online.db").exists()
+    online: dict[str, dict[str, str]] = json.loads(told.read_text("utf-8")) if stored else {}
     store = apply(settings, lake.home, profile)
-    marks_file = lake.home.feast / "online.json"
-    marks = json.loads(marks_file.read_text("utf-8")) if marks_file.exists() else {}
-    report = {}
+    spec, report = profile.spec.features, {}
     for view in VIEWS:
-        with connect(settings, lake.home) as connection:
-            lake.view(connection, view)
-            since = datetime.fromisoformat(marks.get(view, "1970-01-02T00:00:00+00:00"))
-            rows, newest = connection.execute(
-                render("online_news", table=view), {"since": since}
-            ).fetchone()  # type: ignore[misc]
-        if rows:
-            with redirect_stdout(StringIO()), redirect_stderr(StringIO()):  # Feast draws bars
-                store.materialize(since, newest, feature_views=[view])
-            marks[view] = newest.astimezone(UTC).isoformat()
-        report[view] = {"rows": rows, "newest": marks.get(view)}
-        partial = marks_file.with_suffix(".partial")
-        partial.write_text(json.dumps(marks), "utf-8")
-        os.replace(partial, marks_file)
+        now = {day.isoformat(): state.hash for day, state in lake.days(view).items()}
+        report[view] = _bring(settings, lake, store, view, online.get(view, {}), now, spec)
+        online[view] = now
+        _keep(told, online)
     return report
+
+
+def _bring(
+    settings: Settings,
+    lake: Lake,
+    store: FeatureStore,
+    view: str,
+    before: dict[str, str],
+    now: dict[str, str],
+    spec: FeatureSpec,
+) -> dict[str, Any]:
+    """Writes one view's rows from the earliest changed day on."""
+    changed = [day for day in before | now if before.get(day) != now.get(day)]
+    first = date.fromisoformat(min(changed)) if changed else date.max
+    since = datetime.combine(first, time(), UTC)
+    with connect(settings, lake.home) as connection:
+        lake.view(connection, view)
+        rows, newest = connection.execute(
+            render("online_news", table=view), {"since": since}
+        ).fetchone()  # type: ignore[misc]
+    if changed and newest is not None:
+        rebuilt = not before.keys().isdisjoint(changed)
+        # What a rebuilt day no longer says must go: a row before it may hold again.
+        start = since - timedelta(days=spec.ttl_days) if rebuilt else since
+        letting_go = _rebuilding(since, max(before | now), spec) if rebuilt else nullcontext()
+        bars = redirect_stdout(StringIO()), redirect_stderr(StringIO())  # Feast draws them
+        with writing_registry(lake.home), letting_go, bars[0], bars[1]:
+            store.materialize(start, newest, feature_views=[view])
+    return {"rows": rows, "newest": newest and newest.astimezone(UTC).isoformat()}
+
+
+def _rebuilding(since: datetime, last: str, spec: FeatureSpec) -> AbstractContextManager[None]:
+    """Lets go of what is online of the days from `since` to `last`; a push after them stays."""
+    end = datetime.combine(date.fromisoformat(last), time(), UTC) + timedelta(days=1)
+    lag = timedelta(minutes=spec.availability_lag_minutes)
+    return LatestWinsSqliteOnlineStore.rebuilding(since, end + lag)
+
+
+def _keep(file: Path, online: dict[str, dict[str, str]]) -> None:
+    partial = file.with_suffix(".partial")
+    partial.write_text(json.dumps(online), "utf-8")
+    os.replace(partial, file)

@@ -48,6 +48,8 @@ def train(
 ) -> Trained:
     """Trains EXIT and its target-only baseline, and registers both as one version.
 
+    What the version reads is kept as a Feast feature service of its own, `ranking_vN`.
+
     Raises:
         TrainingError: Too few days or rows, one class only, or the loss went wrong.
         LakeError: There is no training set.
@@ -74,6 +76,7 @@ def train(
         lineage = describe(settings, lake, profile, split, table, hashes)
         params = {**spec.model.model_dump(), **spec.training.model_dump()}
         version = Registry(lake.home, profile.name).register(folders, params, lineage)
+    register_version_service(settings, lake.home, profile, version)
     return Trained(version, lineage, history)
 
 

@@ -8,9 +8,10 @@ from dataclasses import dataclass
 import numpy as np
 import pyarrow as pa
 
-from exit_pipeline.simulator.feed import place_exposures, retrieve
+from exit_pipeline.simulator.feed import ask, place_exposures, retrieve
 from exit_pipeline.simulator.intents import DAY_US, Intents
 from exit_pipeline.simulator.rows import INSTANT, day_start_us, names
+from exit_pipeline.simulator.satiation import Satiation
 from exit_pipeline.simulator.world import PLACES, Exposures, World, sigmoid
 
 Policy = Callable[[pa.Table], np.ndarray]
@@ -64,9 +65,11 @@ def answer(
         candidates: Items to rank in each.
         show: How many of the best are shown.
     """
-    rng, intents = world.config.rng(6, day), Intents(world)
+    rng, intents, sated = world.config.rng(6, day), Intents(world), Satiation(world)
     for past in range(day + 1):
         intents.next_day(past)
+        if world.config.world == "B" and past < day:  # what the log showed: users tire of it
+            ask(world, intents, sated, past, world.config.rng(4, past))
     user = rng.integers(world.config.users, size=requests)
     us = rng.integers(0, DAY_US, size=requests)
     place = np.repeat(rng.integers(len(PLACES), size=requests), candidates)
@@ -75,6 +78,7 @@ def answer(
     x = place_exposures(
         world,
         intents,
+        sated,
         day,
         np.repeat(user, candidates),
         item,

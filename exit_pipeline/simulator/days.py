@@ -17,6 +17,7 @@ from exit_pipeline.simulator.config import SimulationConfig
 from exit_pipeline.simulator.faults import Landing
 from exit_pipeline.simulator.feed import ask, respond
 from exit_pipeline.simulator.intents import Intents
+from exit_pipeline.simulator.profile import write_profile
 from exit_pipeline.simulator.rows import (
     INSTANT,
     day_start_us,
@@ -25,6 +26,7 @@ from exit_pipeline.simulator.rows import (
     source_rows,
     truth_rows,
 )
+from exit_pipeline.simulator.satiation import Satiation
 from exit_pipeline.simulator.world import (
     AGE_BANDS,
     CATEGORIES,
@@ -41,7 +43,7 @@ def simulate(config: SimulationConfig, out: Path, *, overwrite: bool = False) ->
 
     Args:
         config: Sizes, seed, world and planted faults.
-        out: Gets `events/ds=…/part-0.parquet`, `items`, `users` and `truth`.
+        out: Gets `events/ds=…/part-0.parquet`, `items`, `users`, `truth` and the log's `profile`.
         overwrite: Replace a log that is there.
 
     Returns:
@@ -59,25 +61,40 @@ def simulate(config: SimulationConfig, out: Path, *, overwrite: bool = False) ->
     world = World(config)
     _write_attributes(world, partial)
     counts = _write_days(world, partial)
+    write_profile(config, partial / "profile", out.name)
     out.mkdir(parents=True, exist_ok=True)
-    for folder in ("truth", "users", "items", "events"):  # events last: they say it is whole
+    for folder in (
+        "truth",
+        "users",
+        "items",
+        "profile",
+        "events",
+    ):  # events last: they say it is whole
         shutil.rmtree(out / folder, ignore_errors=True)
         os.replace(partial / folder, out / folder)
     partial.rmdir()
-    return {"out": str(out), "world": config.world, "seed": config.seed, "days": config.days,
-            "users": config.users, "items": config.items, "sources": config.source_names,
-            **counts}  # fmt: skip
+    return {
+        "out": str(out),
+        "profile": str(out / "profile"),
+        "world": config.world,
+        "seed": config.seed,
+        "days": config.days,
+        "users": config.users,
+        "items": config.items,
+        "sources": config.source_names,
+        **counts,
+    }
 
 
 def _write_days(world: World, root: Path) -> dict[str, Any]:
-    intents, landing = Intents(world), Landing(world)
+    intents, sated, landing = Intents(world), Satiation(world), Landing(world)
     total = dict.fromkeys(
         ("events", "exposures", "clicks", "orders", "negatives", "source_events"), 0
     )
     for day in range(world.config.days):
         rng = world.config.rng(4, day)
         source = source_rows(world, day, intents.next_day(day))
-        x = ask(world, intents, day, rng)
+        x = ask(world, intents, sated, day, rng)
         told = respond(world, x, day, rng)
         happened = pa.concat_tables([source, feed_rows(world, day, x, told, rng)])
         landed = landing.land(day, happened)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from exit_pipeline.simulator.intents import DAY_US, Intents
+from exit_pipeline.simulator.satiation import Satiation
 from exit_pipeline.simulator.world import BAND_STARTS, CATEGORIES, Exposures, World, sigmoid
 
 SLATE = 6
@@ -13,7 +14,9 @@ HOUR_WEIGHTS = np.array(
 )
 
 
-def ask(world: World, intents: Intents, day: int, rng: np.random.Generator) -> Exposures:
+def ask(
+    world: World, intents: Intents, sated: Satiation, day: int, rng: np.random.Generator
+) -> Exposures:
     """Draws the feed requests of a day and the items that retrieval shows for each."""
     config = world.config
     asks = np.repeat(np.arange(config.users), rng.poisson(config.requests, config.users))
@@ -24,9 +27,10 @@ def ask(world: World, intents: Intents, day: int, rng: np.random.Generator) -> E
     draw = rng.random(len(asks))
     place = np.where(draw < at_work, 1, np.where(draw < at_work + 0.2, 2, 0))
     user = np.repeat(asks, SLATE)
-    return place_exposures(
+    x = place_exposures(
         world,
         intents,
+        sated,
         day,
         user,
         retrieve(world, intents, day, asks, us, rng),
@@ -34,11 +38,14 @@ def ask(world: World, intents: Intents, day: int, rng: np.random.Generator) -> E
         np.repeat(place, SLATE),
         weekend,
     )
+    sated.add(x)
+    return x
 
 
 def place_exposures(
     world: World,
     intents: Intents,
+    sated: Satiation,
     day: int,
     user: np.ndarray,
     item: np.ndarray,
@@ -59,6 +66,7 @@ def place_exposures(
         position=position,
         request=np.arange(n) // SLATE,
         intent=intents.seen(user, world.category[item], day * DAY_US + us),
+        seen=sated.seen(user, item),
     )
 
 

@@ -31,10 +31,11 @@ def day_start_us(world: World, day: int) -> int:
 
 
 def names(prefix: str, numbers: np.ndarray, width: int = 7) -> np.ndarray:
-    """`u0000012` and the like, for an array of numbers."""
+    """`u0000012` and the like, for an array of numbers; a number of more digits keeps them all."""
     if not len(numbers):
         return np.array([], dtype=str)
-    return np.char.add(prefix, np.char.zfill(numbers.astype(f"U{width}"), width))
+    digits = max(width, len(str(numbers.max())))
+    return np.char.add(prefix, np.char.zfill(numbers.astype(f"U{digits}"), width))
 
 
 def rows(

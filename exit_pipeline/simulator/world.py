@@ -26,7 +26,7 @@ SEGMENTS, AGE_BANDS = (
     ("18-29", "30-44", "45-64", "65+"),
 )
 # The base rate of a click, as a logit, by world: both give about 7.6 clicks per 100 exposures.
-BASE = {"A": -3.45, "B": -3.03}
+BASE = {"A": -3.45, "B": -2.95}
 
 
 @dataclass(frozen=True)
@@ -42,6 +42,7 @@ class Exposures:
     position: np.ndarray
     request: np.ndarray
     intent: np.ndarray  # bool[n, K]: an intent of the item's category is alive and was shown
+    seen: np.ndarray  # float32[n]: how often the category was lately shown to the user
 
 
 class World:
@@ -115,7 +116,8 @@ class World:
             room = 1.0 / (1.0 + np.exp(own + 2.0))
             carried = 2.6 * np.tanh(carried / 1.6) * room[:, None]
             carried /= np.maximum(1.0, x.intent.sum(1))[:, None] ** 0.5
-            own = own - 0.12 * x.position
+            # Position bias, and satiation: what was shown often of late is clicked less.
+            own = own - 0.12 * x.position - 0.3 * np.log1p(x.seen)
         never = (a.max(1) < 0.01) & x.intent.any(1)
         repelled = np.where(never, 0.9, 0.0)
         return {

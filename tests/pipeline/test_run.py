@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import signal
 import time
+from copy import copy
 from datetime import timedelta
 
 import numpy as np
@@ -16,14 +17,15 @@ import pytest
 from dagster import AssetKey, AssetRecordsFilter, DagsterRunStatus
 
 from assets.run import open_instance
-from exit_pipeline.errors import LakeError
+from exit_pipeline.errors import LakeError, RegistryError, UsageError
 from exit_pipeline.evaluation.metrics import auc
 from exit_pipeline.features import input_spec, unit_input
+from exit_pipeline.lake import Lake, connect
 from exit_pipeline.lock import exclusive
 from exit_pipeline.ranking.rank import Ranker
 from exit_pipeline.ranking.scorer import Scorer
 from exit_pipeline.registry import CHAMPION, Registry
-from exit_pipeline.settings import load_settings
+from exit_pipeline.settings import Home, load_settings
 from exit_pipeline.training import split_days, train_model
 from tests.conftest import SMALL, SmallHome
 from tests.pipeline.test_graph import DEPENDENCIES, GROUPS, UNPARTITIONED
@@ -125,17 +127,26 @@ def test_a_selection_that_matches_nothing_is_wrong_use(small_home):
     assert "no asset matches" in small_home.run("run", "--select", "nosuch", code=2)
 
 
-def test_the_scorers_inputs_are_equal_offline_and_online(small_home, simulated):
-    settings = load_settings(home=small_home.root)
+@pytest.fixture(scope="module")
+def ranker(small_home, simulated):
     registry = Registry(small_home.lake.home, "simulated")
     if registry.find(CHAMPION) is None:
-        registry.force(1, "the parity test needs a champion")
-    ranker = Ranker(settings, small_home.lake, simulated)
-    at = ranker.newest()
-    items, users = ranker.catalogue()[:40], ["u0000001", "u0000007", "u0000100"]
+        registry.force(1, "these tests need a champion")
+    return Ranker(load_settings(home=small_home.root), small_home.lake, simulated)
+
+
+OLD = timedelta(days=30)  # the TTL
+USERS = ("u0000001", "u0000007", "u0000100", "nobody")
+
+
+@pytest.mark.parametrize("later", [timedelta(0), OLD, OLD + timedelta(microseconds=1)])
+def test_the_scorers_inputs_are_equal_offline_and_online(ranker, simulated, later):
+    at = ranker.newest() + later
+    items = [*ranker.catalogue()[:40], "nothing"]
     scene = {"hour_band": "night", "day_kind": "weekday", "place": "home"}
-    for user in users:
-        online, _ = ranker.rows(user, items, scene, at)
+    for user in USERS:
+        online, flags = ranker.rows(user, items, scene, at)
+        assert ("unknown user: defaults are used" in flags) == (user == "nobody")
         offline = offline_rows(ranker, simulated, user, online, at)
         spec = input_spec(simulated.spec)
         for column in spec.columns:
@@ -147,6 +158,42 @@ def test_the_scorers_inputs_are_equal_offline_and_online(small_home, simulated):
             )
             assert ours.to_pylist() == theirs.to_pylist(), column
         assert (ranker.scorer.score(online).score == ranker.scorer.score(offline).score).all()
+        known = online.column("item_shown").null_count < len(items)
+        assert known == (later <= OLD)
+
+
+def test_rankings_at_the_edges(ranker, small_home, simulated, tmp_path):
+    some = ranker.rank("u0000001", {"place": "out", "hour_band": "evening"}, k=3)
+    assert [item.rank for item in some.items] == [1, 2, 3]
+    everything = ranker.rank("u0000001", {}, k=10_000)
+    assert sorted(item.item_id for item in everything.items) == ranker.catalogue()
+    twice = ranker.rank("u0000001", {}, candidates=["i000001", "i000001", "nothing"])
+    assert sorted(item.item_id for item in twice.items) == ["i000001", "nothing"]
+    assert "1 unknown items: defaults are used" in twice.flags
+    none = ranker.rank("u0000001", {}, candidates=[])
+    assert (none.items, none.flags) == ([], ["there is no item to rank"])
+    stranger = ranker.rank("nobody", {}, k=2)
+    assert (len(stranger.items), stranger.flags) == (2, ["unknown user: defaults are used"])
+    for scene, words in (({"place": "moon"}, "no such value"), ({"mood": "good"}, "no such scene")):
+        with pytest.raises(UsageError, match=words):
+            ranker.rank("u0000001", scene)
+    with pytest.raises(UsageError, match="0 items"):
+        ranker.rank("u0000001", {}, k=0)
+    with pytest.raises(RegistryError, match="champion"):
+        Ranker(ranker.settings, Lake(load_settings(home=tmp_path).home_of("new")), simulated)
+
+
+def test_a_catalogue_of_no_items(ranker, small_home, simulated, tmp_path):
+    empty = Lake(Home(tmp_path))
+    with connect(ranker.settings, empty.home) as connection:
+        small_home.lake.view(connection, "item_features")
+        connection.execute("create temp table none as from item_features limit 0")
+        day = small_home.lake.days("item_features")
+        empty.replace(connection, "item_features", "none", [max(day)])
+    nothing = copy(ranker)
+    nothing.lake = empty
+    ranking = nothing.rank("u0000001", {})
+    assert (ranking.items, ranking.flags) == ([], ["there is no item to rank"])
 
 
 def offline_rows(ranker, profile, user, online, at):

@@ -16,7 +16,9 @@ from feast.types import Array, Float64, Int64, String
 from feast.value_type import ValueType
 
 from exit_pipeline.errors import LakeError, UsageError
+from exit_pipeline.feast_stores import offline
 from exit_pipeline.feast_stores.source import DeltaSource
+from exit_pipeline.lock import exclusive
 
 OURS = {"type": "exit_pipeline.feast_stores.offline.DuckDBAsofOfflineStore"}
 T0 = datetime(2026, 1, 5, tzinfo=UTC)
@@ -118,6 +120,49 @@ def test_entity_tables_of_every_kind(store, tmp_path):
     ]
 
 
+@pytest.mark.parametrize(
+    "text",
+    ["({select})", "-- rows\n{select}", "/* rows */ {select} -- all;", "{select};", "{select}; -- é;\n;",
+     "with r as ({select}) from r where user_id <> 'a;b -- c'", "\n from ({select}) ;"],
+)  # fmt: skip
+def test_a_query_however_it_is_written(store, text):
+    select = f"select 'a' as user_id, timestamptz '{hours(3)}' as event_timestamp"
+    job = store.get_historical_features(text.format(select=select), features=["scores:score"])
+    assert job.to_arrow()["score"].to_pylist() == [3]
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [("select 1; select 2", "not one query"), ("drop table x", "not one query"), ("", "not one query"),
+     ("select from where", "cannot be read"), ("(select 1", "cannot be read")],
+)  # fmt: skip
+def test_text_that_is_no_entity_table(store, text, words):
+    with pytest.raises(UsageError, match=words):
+        store.get_historical_features(text, features=["scores:score"]).to_arrow()
+
+
+def test_an_entity_column_named_as_a_feature(store):
+    frame = pd.DataFrame({"user_id": ["a"], "event_timestamp": [hours(3)], "Score": [7]})
+    with pytest.raises(UsageError, match="named as requested features: score"):
+        store.get_historical_features(frame, features=["scores:score"]).to_arrow()
+    job = store.get_historical_features(frame, features=["scores:score"], full_feature_names=True)
+    assert job.to_arrow()["scores__score"].to_pylist() == [3]
+
+
+def test_appending_waits_for_the_lakes_writer(store, tmp_path, monkeypatch):
+    row = pd.DataFrame({"user_id": ["c"], "event_timestamp": [hours(1)], "created": [hours(1)],
+                        "score": [4], "tags": [["x"]]})  # fmt: skip
+    monkeypatch.setattr(offline, "LOCK_SECONDS", 0.1)
+    refusal = LakeError("the test holds it")
+    with (
+        exclusive(tmp_path / ".locks" / "scores", 0, refusal),
+        pytest.raises(LakeError, match="another run has been writing 'scores'"),
+    ):
+        store.write_to_offline_store("scores", row)
+    store.write_to_offline_store("scores", row)
+    assert ask(store, [("c", hours(2))])["score"].to_pylist() == [4]
+
+
 def test_streaming_and_parquet(store, tmp_path):
     frame = pd.DataFrame({"user_id": ["a"] * 5, "event_timestamp": [hours(n) for n in range(5)]})
     job = store.get_historical_features(frame, features=["scores:score"])
@@ -188,10 +233,10 @@ def test_equal_to_feasts_own_duckdb_store(tmp_path):
         "event_timestamp": [hours(int(h)) for h in rng.integers(0, 450, 1500)],
     })  # fmt: skip
     found = []
-    for offline in (OURS, {"type": "duckdb"}):
+    for kind in (OURS, {"type": "duckdb"}):
         fields = [Field(name="score", dtype=Float64)]
         store = open_store(
-            tmp_path, [view("scores", source, [USER], fields, timedelta(hours=48))], offline
+            tmp_path, [view("scores", source, [USER], fields, timedelta(hours=48))], kind
         )
         frame = store.get_historical_features(rows, features=["scores:score"]).to_df()
         found.append(frame.sort_values("event_id")["score"].to_numpy())
@@ -224,3 +269,8 @@ def test_materialized_values_are_never_overwritten_by_older_ones(store):
     assert online("a") == 3
     store.write_to_online_store("scores", older.assign(event_timestamp=[hours(4)]))
     assert online("a") == 77
+    for us, score in ((2, 5), (1, 6)):  # times are told apart to the microsecond
+        store.write_to_online_store(
+            "scores", older.assign(event_timestamp=[hours(4, us)], score=[score])
+        )
+    assert online("a") == 5

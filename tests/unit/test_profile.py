@@ -31,9 +31,57 @@ def write(folder, text):
             "'color' is not one of item_id, category",
         ),
         ("group: [hour_band]", "group: [weather]", "'weather' is not one of"),
-        ("users: {segment: {}}", "users: {event_id: {}, segment: {}}", "reserved"),
+        (
+            "users: {segment: {}}",
+            "users: {event_id: {}, segment: {}}",
+            "line 8: users.event_id: 'event_id' is a column of the contract already; rename it",
+        ),
         ("start: 2026-01-05", "start: someday", "line 3: start"),
         ("[home, work]", "[home, 'a|b']", "line 10: context.place.values.1"),
+        ("columns: [hour_band, day_kind, place]", "columns: []", "line 11: scene.columns: Tuple"),
+        (
+            "scene: {",
+            "scene: {hour_bands: {}, ",
+            "line 11: scene.hour_bands: Dictionary should have",
+        ),
+        ("scene: {", "scene: {hour_bands: {day: 6}, ", "line 11: scene.hour_bands: must start at"),
+        ("group: [hour_band]", "group: []", "line 12: group: Tuple should have at least 1"),
+        ("group: [hour_band]", "group: [place, place]", "line 12: group: a name stands twice"),
+        (
+            "group:",
+            "adapter: {events: events.sql}\ngroup:",
+            "line 12: adapter: no file is named for items, users",
+        ),
+        ("group:", "start: 2026-01-06\ngroup:", "line 12: start: the key stands on line 3 already"),
+        (
+            "{category: {}}",
+            "{category: {}, category: {}}",
+            "line 7: category: the key stands on line 7",
+        ),
+        (
+            "{category: {}}",
+            "{category: {}, left: {}}",
+            "line 7: items.left: 'left' is a word of SQL; rename",
+        ),
+        ("[search, channel]", "[search, order]", "line 5: sources.1: 'order' is a word of SQL"),
+        (
+            "{segment: {}}",
+            "{segment: {}, user_rate: {}}",
+            "'user_rate' is a column of the features",
+        ),
+        (
+            "{segment: {}}",
+            "{segment: {}, user_search: {}}",
+            "a column of the domain 'search' already",
+        ),
+        ("{segment: {}}", "{segment: {}, category: {}}", "'category' is a column of items already"),
+        ("[search, channel]", "[search, rate]", "make the column 'user_rate'"),
+        ("[search, channel]", "[search, id]", "the contract and the domain 'id' would both make"),
+        (
+            "[search, channel]",
+            "[search, raw_search]",
+            "line 5: sources: the domain 'search' and the domain 'raw_search' would both make the column 'lift_raw_search'",
+        ),
     ],
 )
 def test_mistakes_are_named_with_their_line(tmp_path, old, new, words):

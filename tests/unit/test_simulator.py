@@ -11,8 +11,15 @@ import pyarrow.dataset as ds
 import pytest
 
 from exit_pipeline.errors import UsageError
+from exit_pipeline.ingest import ingest_days, landed_days
+from exit_pipeline.lake import Lake, connect
+from exit_pipeline.profile import load_profile
+from exit_pipeline.settings import load_settings
 from exit_pipeline.simulator import SimulationConfig, World, answer, simulate
-from exit_pipeline.simulator.rows import EVENTS
+from exit_pipeline.simulator.intents import Intents
+from exit_pipeline.simulator.rows import EVENTS, names
+from exit_pipeline.simulator.satiation import Satiation
+from exit_pipeline.simulator.world import Exposures
 
 CONFIG = SimulationConfig(days=8, users=500, items=240, late_share=0.01, broken_share=0.005)
 
@@ -85,6 +92,89 @@ def test_never_means_never(log):
     assert World(config).transfer[:, 5:13].min() > 0.1
 
 
+def test_a_number_of_many_digits_keeps_them_all():
+    assert names("i", np.array([3, 999_999, 1_000_000, 10_000_001]), 6).tolist() == [
+        "i000003", "i999999", "i1000000", "i10000001"]  # fmt: skip
+
+
+def test_the_profile_beside_a_log_fits_it(tmp_path):
+    config = SimulationConfig(days=5, users=200, items=120, sources=4)
+    counts = simulate(config, tmp_path / "log")
+    profile = load_profile(counts["profile"])
+    assert list(profile.spec.sources) == config.source_names
+    assert (profile.spec.end - profile.spec.start).days == 4
+    settings = load_settings(home=tmp_path / "home", threads=1)
+    lake = Lake(settings.home_of(profile.name))
+    days = landed_days(profile, lake.home)
+    assert len(days) == 5
+    with connect(settings, lake.home) as connection:
+        reports = list(ingest_days(connection, lake, profile, days))
+    assert sum(report.read for report in reports) == counts["events"]
+    assert sum(report.events for report in reports) > 0.97 * counts["events"]
+
+
+def exposures(world, n=4000, **given):
+    """Exposures that differ at random, but for what is given."""
+    rng, config = np.random.default_rng(1), world.config
+    drawn = {
+        "user": rng.integers(config.users, size=n), "item": rng.integers(config.items, size=n),
+        "us": np.zeros(n, np.int64), "band": rng.integers(4, size=n), "kind": np.zeros(n, int),
+        "place": rng.integers(3, size=n), "position": np.zeros(n, int), "request": np.arange(n),
+        "intent": np.ones((n, config.sources), bool), "seen": np.zeros(n, np.float32),
+    }  # fmt: skip
+    return Exposures(**{**drawn, **given})
+
+
+def test_world_b_is_of_another_form():
+    """What makes world B another one, each by its effect; world A has none of it."""
+    a, b = World(CONFIG), World(replace(CONFIG, world="B"))
+
+    def part(world, name, day=0, **given):
+        return world.logits(exposures(world, **given), day)[name]
+
+    first, second = (np.tile(intent, (4000, 1)) for intent in ([True, False], [False, True]))
+    for world in (a, b):
+        is_b = world is b
+        apart = part(world, "carried", intent=first) + part(world, "carried", intent=second)
+        together = part(world, "carried").sum(1)
+        carries = apart.sum(1) > 0.5
+        # Not additive, and saturating in the own taste.
+        assert (together[carries] < 0.8 * apart.sum(1)[carries]).mean() == (1 if is_b else 0)
+        full = carries & (part(world, "a").min(1) > 0.9)
+        low, high = np.split(
+            together[full][np.argsort(part(world, "own")[full])], [full.sum() // 2]
+        )
+        assert (low.mean() > 1.2 * high.mean()) == is_b
+        # Position bias, and satiation with what was shown often.
+        own = part(world, "own")
+        lower = own - part(world, "own", position=np.full(4000, 5))
+        sated = own - part(world, "own", seen=np.full(4000, 4, np.float32))
+        assert lower == pytest.approx(0.6 if is_b else 0)
+        assert sated == pytest.approx(0.3 * np.log(5) if is_b else 0)
+        # The planted truth drifts halfway.
+        drifts = (part(world, "a") != part(world, "a", day=CONFIG.days // 2)).any()
+        assert drifts == is_b
+    # Sources are confounded with taste.
+    liked = []
+    for world in (a, b):
+        intents = Intents(world)
+        intents.next_day(0)
+        user, _, category = np.nonzero(intents.ends)
+        liked.append(world.taste[user, category].mean())
+    assert liked[1] > liked[0] + 0.5
+
+
+def test_satiation_grows_with_what_is_shown_and_fades():
+    world = World(replace(CONFIG, world="B"))
+    sated, item, user = Satiation(world), np.array([0, 24, 1]), np.array([3, 3, 3])
+    x = exposures(world, 3, user=user, item=item, intent=np.zeros((3, 2), bool))
+    assert sated.seen(user, item).tolist() == [0, 0, 0]
+    sated.add(x)  # items 0 and 24 are of one category
+    assert sated.seen(user, item).tolist() == [2, 2, 1]
+    sated.add(x)
+    assert sated.seen(user, item) == pytest.approx([2 * 0.6 + 2] * 2 + [0.6 + 1])
+
+
 def test_a_log_is_not_written_over(log):
     config, out, _ = log
     with pytest.raises(UsageError, match="a log already"):
@@ -93,8 +183,9 @@ def test_a_log_is_not_written_over(log):
         SimulationConfig.sized("huge")
 
 
-def test_the_oracle_ranks_the_truth_above_chance():
-    world = World(CONFIG)
+@pytest.mark.parametrize("form", ["A", "B"])
+def test_the_oracle_ranks_the_truth_above_chance(form):
+    world = World(replace(CONFIG, world=form))
     rng = np.random.default_rng(0)
     policies = {"chance": lambda rows: rng.random(rows.num_rows),
                 "popular": lambda rows: -np.asarray(pc.cast(pc.utf8_slice_codeunits(rows["item_id"], 1), "int64"))}  # fmt: skip

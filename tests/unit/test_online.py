@@ -1,0 +1,91 @@
+"""What is online follows what was rebuilt, and is no older than training would let it be."""
+
+from __future__ import annotations
+
+from datetime import date, timedelta
+
+import pytest
+
+from exit_pipeline.features import build_features
+from exit_pipeline.ranking.online import VIEWS, materialize_online
+from exit_pipeline.ranking.rows import online_rows
+from tests.logs import SmallLog, at, event
+
+SCENE = {"hour_band": "day", "day_kind": "weekday", "place": "home"}
+NOON = {"user_id": "u1", "domain": "search"}
+
+
+def builds(log: SmallLog, first: int, last: int) -> None:
+    log.ingest(first, last)
+    log.label(first, last - 1)
+    for view in VIEWS:
+        days = date(2026, 1, 5 + first), date(2026, 1, 5 + last)
+        build_features(log.connect(), log.lake, log.profile, *days, table=view)
+
+
+def online(log: SmallLog) -> dict[str, int]:
+    report = materialize_online(log.settings, log.lake, log.profile)
+    return {view: told["rows"] for view, told in report.items()}
+
+
+def ask(log: SmallLog, user: str, when, items=("i1",)):
+    from exit_pipeline.feast_stores.repo import open_store
+
+    store = open_store(log.settings, log.lake.home)
+    return online_rows(store, log.profile.spec, user, list(items), SCENE, when)
+
+
+@pytest.fixture
+def log(tmp_path):
+    small = SmallLog(tmp_path)
+    small.land(0, [event("a", at(0)), event("b", at(0), user_id="u2"),
+                   event("s", at(0, "09:00"), "click", **NOON)])  # fmt: skip
+    small.land(1, [event("c", at(1)), event("d", at(1), user_id="u3"),
+                   event("t", at(1, "20:00"), "click", item_id="i3", **NOON)])  # fmt: skip
+    small.land(2, [event("e", at(2)), event("z", at(2, "20:00"), "click", item_id="i5", **NOON)])
+    builds(small, 0, 2)
+    return small
+
+
+def test_a_rebuilt_day_reaches_the_online_store(log):
+    assert online(log)["user_features"] == 8
+    assert online(log) == dict.fromkeys(VIEWS, 0)
+    rows, _ = ask(log, "u1", at(3))
+    assert (rows["user_shown"].to_pylist(), rows["search_units"].to_pylist()) == (
+        [3], [["c3", "c2", "c1"]])  # fmt: skip
+    # The last day lands again: u1 saw two items, and was after nothing at 20:00.
+    log.land(2, [event("e", at(2)), event("f", at(2, "13:00"), item_id="i2")])
+    builds(log, 2, 2)
+    assert online(log)["user_interest"] == 0
+    rows, _ = ask(log, "u1", at(3))
+    assert (rows["user_shown"].to_pylist(), rows["search_units"].to_pylist()) == (
+        [4], [["c2", "c1"]])  # fmt: skip
+    assert ask(log, "u2", at(3))[0]["user_shown"].to_pylist() == [1]
+    assert online(log) == dict.fromkeys(VIEWS, 0)
+
+
+def test_a_lost_online_store_is_filled_again(log):
+    before = online(log)
+    for file in log.lake.home.feast.glob("online.db*"):
+        file.unlink()
+    assert online(log) == before
+
+
+def test_the_ttl_holds_online_to_the_microsecond(log):
+    online(log)
+    snapshot = at(3, "00:00", us=5 * 60_000_000)  # the end of the last day, and the lag
+    ttl = timedelta(days=30)
+    rows, flags = ask(log, "u1", snapshot + ttl)
+    assert rows["user_shown"].to_pylist() == [3]
+    assert rows["category"].to_pylist() == ["c1"]
+    # The state of interest is of 20:00 of that day.
+    assert flags == ["features of this user are older than 30 days: defaults are used"]
+    assert rows["search_units"].to_pylist() == [None]
+    rows, flags = ask(log, "u1", snapshot + ttl + timedelta(microseconds=1), ["i1", "nosuch"])
+    assert rows["user_shown"].to_pylist() == [None, None]
+    assert rows["unit"].to_pylist() == [None, None]
+    assert flags == ["features of this user are older than 30 days: defaults are used",
+                     "1 unknown items: defaults are used",
+                     "features of 1 items are older than 30 days: defaults are used"]  # fmt: skip
+    _, flags = ask(log, "nobody", snapshot)
+    assert flags == ["unknown user: defaults are used"]
