@@ -23,7 +23,7 @@ from exit_pipeline.cli.output import (
     progress,
     use_profile,
 )
-from exit_pipeline.errors import UsageError
+from exit_pipeline.errors import GateRefusal, UsageError
 
 STACK = ("dagster", "duckdb", "deltalake", "feast", "great-expectations", "mlflow", "torch")
 OPTIONAL = {
@@ -57,6 +57,7 @@ def demo(
         with progress("simulating a log", quiet=json):
             simulate(SimulationConfig.sized("demo", seed=seed), lake.home.landing)
     materialize(None, None, quiet=json)
+    _refuse_without_champion(lake, profile)
     with progress("ranking", quiet=json):
         from exit_pipeline.ranking.rank import Ranker
 
@@ -81,6 +82,19 @@ def demo(
     console.print(f"  the graph     {places['ui']}")
     console.print(f"  the registry  {places['registry']}")
     console.print(f"  data docs     {places['data_docs']}")
+
+
+def _refuse_without_champion(lake: Any, profile: Any) -> None:
+    from exit_pipeline.registry import CHAMPION, Registry
+
+    registry = Registry(lake.home, profile.name)
+    if registry.find(CHAMPION) is None:
+        newest = max(registry.versions(), key=lambda version: version.version)
+        raise GateRefusal(
+            f"version {newest.version} was {newest.decision}: {newest.reason}",
+            where="the gates of promotion",
+            mend="`exit-pipeline evaluate` shows what each gate measured",
+        )
 
 
 def telling_user(settings: Any, lake: Any, profile: Any) -> str:

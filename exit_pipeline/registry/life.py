@@ -54,6 +54,8 @@ def train(
         TrainingError: Too few days or rows, one class only, or the loss went wrong.
         LakeError: There is no training set.
     """
+    from exit_pipeline.feast_stores.repo import register_version_service
+
     spec = profile.spec
     table = lake.open(TABLE).version()
     days = [day for day, state in stored_days(lake, table).items() if state.rows]
