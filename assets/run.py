@@ -3,39 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import date, timedelta
 
 from dagster import (
     AssetSelection,
     DagsterInstance,
-    DagsterRunStatus,
     ExecuteInProcessResult,
-    RunsFilter,
     materialize,
 )
 from dagster._core.definitions.asset_selection import DagsterInvalidAssetSelectionError
 from dagster._core.errors import DagsterInvalidSubsetError
-from dagster._core.storage.dagster_run import IN_PROGRESS_RUN_STATUSES
 
 from assets.checks import CHECKS
 from assets.definitions import ASSETS, defs
+from assets.instance import BY_COMMAND, close_dead_runs, only_run, open_instance
 from assets.resources import PIPELINE
-from exit_pipeline.errors import ExitPipelineError, LakeError, UsageError
+from exit_pipeline.errors import ExitPipelineError, UsageError
 from exit_pipeline.ingest import landed_days
 from exit_pipeline.labels import last_landed, last_mature, last_morning, last_whole
-from exit_pipeline.lock import exclusive
-from exit_pipeline.settings import Home
 
-INSTANCE_SETTINGS = """\
-telemetry: {enabled: false}
-nux: {enabled: false}
-# Training holds the only place of its pool; a run whose process died gives it back.
-concurrency: {pools: {default_limit: 1}}
-run_monitoring: {enabled: true, free_slots_after_run_end_seconds: 60}
-"""
-BY_COMMAND = {"exit/started_by": "run"}
 DAY = timedelta(days=1)
 LANDED = ("events", "quarantine", "items", "users")
 AS_LANDED = ("user_features", "item_features", "user_interest")
@@ -56,15 +43,6 @@ class Stage:
         """The stage as a line of progress."""
         days = f" · {self.first} … {self.last}" if self.first else ""
         return f"{', '.join(self.assets)}{days}"
-
-
-def open_instance(home: Home) -> DagsterInstance:
-    """Opens the Dagster instance of a home, with the settings of this version."""
-    settings = home.dagster / "dagster.yaml"
-    home.dagster.mkdir(parents=True, exist_ok=True)
-    if not settings.exists() or settings.read_text() != INSTANCE_SETTINGS:
-        settings.write_text(INSTANCE_SETTINGS)
-    return DagsterInstance.from_config(str(home.dagster))
 
 
 def run_graph(
@@ -95,8 +73,8 @@ def run_graph(
     first, last = _days(first, last)
     chosen = _chosen(select)
     done = []
-    with _only_run(PIPELINE.home), open_instance(PIPELINE.home) as instance:
-        _close_dead_runs(instance)
+    with only_run(PIPELINE.home), open_instance(PIPELINE.home) as instance:
+        close_dead_runs(instance)
         if full_refresh:
             PIPELINE.lake("refresh").forget()
         for plan in _stages(first, last):
@@ -108,24 +86,6 @@ def run_graph(
             _materialize(stage, instance)
             done.append(stage)
     return done
-
-
-def _only_run(home: Home) -> AbstractContextManager[None]:
-    refusal = LakeError(
-        "another run is going on in this home",
-        where=str(home.root),
-        mend="wait for it to end, or name another home with EXIT_HOME",
-    )
-    return exclusive(home.dagster / "run.lock", 0, refusal)
-
-
-def _close_dead_runs(instance: DagsterInstance) -> None:
-    """Ends runs whose process died: no other one is alive, or it would hold the lock."""
-    begun = [DagsterRunStatus.NOT_STARTED, *IN_PROGRESS_RUN_STATUSES]
-    dead = RunsFilter(statuses=begun, tags=BY_COMMAND)
-    for run in instance.get_runs(dead):
-        instance.report_run_failed(run, "its process died; the next run went on from what is whole")
-        instance.event_log_storage.free_concurrency_slots_for_run(run.run_id)
 
 
 def _stages(first: date, last: date) -> Iterator[Stage]:

@@ -115,7 +115,7 @@ def ui(
 ) -> None:
     """Opens the Dagster UI with its daemon on this home; automation is on."""
     use_profile(profile)
-    from assets.run import open_instance
+    from assets.instance import open_instance
     from exit_pipeline.profile import load_profile
     from exit_pipeline.settings import load_settings
 

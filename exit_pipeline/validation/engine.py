@@ -52,4 +52,5 @@ def in_memory_engine(memory_limit: str, threads: int, spill: str) -> DuckDBExecu
     config = {"memory_limit": memory_limit, "threads": threads, "temp_directory": spill}
     url = f"duckdb:///:memory:{uuid4().hex}"
     engine = sa.create_engine(url, connect_args={"config": config}, poolclass=NullPool)
-    return DuckDBExecutionEngine(engine=engine)
+    # The view is read where it lies; as shipped, GX would first copy all of it into a table.
+    return DuckDBExecutionEngine(engine=engine, create_temp_table=False)

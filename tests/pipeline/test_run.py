@@ -16,7 +16,7 @@ import pyarrow.parquet as pq
 import pytest
 from dagster import AssetKey, AssetRecordsFilter, DagsterRunStatus
 
-from assets.run import open_instance
+from assets.instance import open_instance
 from exit_pipeline.errors import LakeError, RegistryError, UsageError
 from exit_pipeline.evaluation.metrics import auc
 from exit_pipeline.features import input_spec, unit_input
