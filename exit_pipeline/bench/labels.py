@@ -18,11 +18,14 @@ from exit_pipeline.labels import (
 from exit_pipeline.lake import Lake, connect, create_table, render
 from exit_pipeline.lake.table import days_between
 from exit_pipeline.profile import load_profile
-from exit_pipeline.settings import load_settings
+from exit_pipeline.settings import Settings, load_settings
 
 START, DAYS = date(2026, 1, 5), 30
 LAST = START + timedelta(days=DAYS - 2)  # the last mature day
 HERE = "exit_pipeline.bench.labels"
+LABEL_TABLES = (
+    "impressions", "source_interest", "group_sums", "group_consistency", "icl_labels",
+)  # fmt: skip
 
 
 def run(rows: int = 20_000_000, quick: bool = False) -> dict[str, Any]:
@@ -118,16 +121,10 @@ def stage(home: str, memory_limit: str = "8GB", first: str | None = None) -> dic
     settings, lake = _open(home, memory_limit)
     profile, since = load_profile("simulated"), date.fromisoformat(first) if first else START
     if first is None:
-        for table in (
-            "impressions",
-            "source_interest",
-            "group_sums",
-            "group_consistency",
-            "icl_labels",
-        ):
+        for table in LABEL_TABLES:
             _forget(lake, table)
     else:
-        _forget_days(lake, since)
+        _empty_days(settings, lake, since)
     with watched() as found:
         for build in (
             build_impressions,
@@ -170,7 +167,7 @@ def pandas_asof(home: str) -> dict[str, float]:
     return found
 
 
-def _open(home: str, memory_limit: str = "8GB") -> tuple[Any, Lake]:
+def _open(home: str, memory_limit: str = "8GB") -> tuple[Settings, Lake]:
     settings = load_settings(home=Path(home), memory_limit=memory_limit, threads=2)
     return settings, Lake(settings.home_of("simulated"))
 
@@ -179,16 +176,10 @@ def _forget(lake: Lake, table: str) -> None:
     shutil.rmtree(lake.folder(table), ignore_errors=True)
 
 
-def _forget_days(lake: Lake, first: date) -> None:
-    """Leaves the lake as it was before `first` had matured."""
-    from deltalake import DeltaTable
-
-    for table in (
-        "impressions",
-        "source_interest",
-        "group_sums",
-        "group_consistency",
-        "icl_labels",
-    ):
-        for day in days_between(first, LAST):
-            DeltaTable(str(lake.folder(table))).delete(f"ds = '{day}'")
+def _empty_days(settings: Settings, lake: Lake, first: date) -> None:
+    """Leaves the lake as it was before `first` had matured: those days without rows."""
+    with connect(settings, lake.home) as connection:
+        for table in LABEL_TABLES:
+            lake.view(connection, table)
+            connection.execute(f"create or replace temp table none as from {table} limit 0")
+            lake.replace(connection, table, "none", days_between(first, LAST))
