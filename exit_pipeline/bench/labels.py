@@ -70,7 +70,7 @@ def run(rows: int = 20_000_000, quick: bool = False) -> dict[str, Any]:
             "speedup_pandas": peer["cpu_s"] / cpu["source_interest"],
             "increment": cpu["day"] / (cpu["stage"] / (DAYS - 1)),
         },
-        {"rss_mb_1gb": found["double_1gb"]["rss_mb"]},
+        {"rss_mb_1gb": found["double_1gb"]["rss_mb"], "rows_equal_pandas": peer["rows_equal"]},
     )
 
 
@@ -138,33 +138,54 @@ def stage(home: str, memory_limit: str = "8GB", first: str | None = None) -> dic
 
 
 def pandas_asof(home: str) -> dict[str, float]:
-    """The same counts in pandas: those before t less those before t − W, by merge_asof."""
+    """The same columns in pandas: running counts before one moment less those before another.
+
+    Returns:
+        What was measured, and `rows_equal`: whether every count is the one that the step wrote.
+    """
     import pandas as pd
 
     settings, lake = _open(home)
     with connect(settings, lake.home) as connection:
-        lake.view(connection, "events")
-        lake.view(connection, "items")
+        for table in ("events", "items", "impressions", "source_interest"):
+            lake.view(connection, table)
         with watched() as found:
             rows = connection.sql(render("bench_pandas_rows")).df()
-            rows["ts"] = rows["ts"].astype("datetime64[ns, UTC]")
-            rows["key"] = rows["user_id"] + "|" + rows["category"]
-            shown = rows[rows["domain"] == "feed"].sort_values("ts")
+            rows["ts"] = rows["ts"].astype("datetime64[us, UTC]")
+            rows = rows.sort_values("ts")
+            shown = rows[rows["domain"] == "feed"].reset_index(drop=True)
+            days = pd.Timedelta(days=1)
+            own = _between(pd, shown, shown, 14 * days, -2 * days)
+            columns = {"own_shown": own["n"], "own_responses": own["marked"]}
             for source in ("search", "channel"):
-                clicks = rows[rows["domain"] == source].sort_values("ts")[["ts", "key"]]
-                clicks["n"] = clicks.groupby("key").cumcount() + 1
-                clicks["last"] = clicks["ts"]
-                before = pd.merge_asof(
-                    shown[["ts", "key"]], clicks, on="ts", by="key", allow_exact_matches=False
-                )
-                earlier = shown[["ts", "key"]].assign(ts=shown["ts"] - pd.Timedelta(days=3))
-                outside = pd.merge_asof(
-                    earlier, clicks, on="ts", by="key", allow_exact_matches=False
-                )
-                shown[f"count_{source}"] = (
-                    before["n"].fillna(0).to_numpy() - outside["n"].fillna(0).to_numpy()
-                )
-    return found
+                events = rows[rows["domain"] == source]
+                before = _between(pd, shown, events, 3 * days, 0 * days)
+                columns[f"count_{source}"] = before["n"]
+                columns[f"order_count_{source}"] = before["marked"]
+                columns[f"last_ts_{source}"] = before["last"].where(before["n"] > 0)
+                columns[f"ahead_{source}"] = _between(pd, shown, events, 0 * days, days)["n"] > 0
+        ours = connection.sql("select * from source_interest").df().set_index("event_id")
+        theirs = pd.DataFrame(columns).set_index(shown["event_id"]).loc[ours.index]
+    counts = [name for name in columns if not name.startswith("last")]
+    equal = all((ours[name] == theirs[name].astype(int)).all() for name in counts)
+    return {**found, "rows_equal": int(equal)}
+
+
+def _between(pd: Any, shown: Any, events: Any, back: Any, ahead: Any) -> Any:
+    """Counts of `events` in [t − back, t + ahead) for each row of `shown`, and the last time."""
+    running = events[["ts", "key"]].copy()
+    running["n"] = running.groupby("key").cumcount() + 1
+    running["marked"] = events.groupby("key")["marked"].cumsum()
+    running["last"] = running["ts"]
+    until, since = (
+        pd.merge_asof(
+            shown[["ts", "key"]].assign(ts=(shown["ts"] + shift).astype("datetime64[us, UTC]")),
+            running, on="ts", by="key", allow_exact_matches=False,
+        )
+        for shift in (ahead, -back)
+    )  # fmt: skip
+    counted = until[["n", "marked"]].fillna(0) - since[["n", "marked"]].fillna(0)
+    return counted.assign(last=until["last"])
 
 
 def _open(home: str, memory_limit: str = "8GB") -> tuple[Settings, Lake]:

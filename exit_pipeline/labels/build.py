@@ -9,7 +9,7 @@ import duckdb
 from exit_pipeline.errors import NotMatureError
 from exit_pipeline.labels.late import make_late_versions
 from exit_pipeline.labels.names import names, values
-from exit_pipeline.lake import DayState, Lake, create_table
+from exit_pipeline.lake import DayState, Lake, create_table, render
 from exit_pipeline.lake.table import days_between
 from exit_pipeline.profile import Profile, ProfileSpec
 
@@ -95,8 +95,10 @@ def build_source_interest(
     lake.view(connection, "events", events)
     lake.view(connection, "items")
     bound = values(spec, first, last)
-    create_table(connection, "source_events", "source_events", bound, **names(spec))
-    create_table(connection, "built", "source_interest", bound, **names(spec))
+    events_of = f"({render('source_events', **names(spec))})"
+    create_table(
+        connection, "built", "source_interest", bound, **names(spec, source_events=events_of)
+    )
     return lake.replace(connection, "source_interest", "built", days_between(first, last))
 
 

@@ -40,9 +40,14 @@ LOCK_SECONDS = 120.0
 PARTITIONS = {"events": ("known_on", "ds"), "quarantine": ("known_on",)}
 UNPARTITIONED = frozenset({"items", "users"})
 Filter = tuple[str, str, date]
-# A dictionary of values that hardly repeat costs time and saves no space.
-PLAIN_IDS = WriterProperties(
-    column_properties={"event_id": ColumnProperties(dictionary_enabled=False)}
+# A dictionary of values that hardly repeat costs time and saves no space; small row groups keep the
+# writer's memory small, since it holds one open for each day.
+WRITER = WriterProperties(
+    max_row_group_size=65_536,
+    column_properties={
+        name: ColumnProperties(dictionary_enabled=False)
+        for name in ("event_id", "request_id", "user_id", "ts")
+    },
 )
 CONFIGURATION = {
     # Days are all that is ever pruned by, so no statistics are kept in the log.
@@ -234,7 +239,7 @@ class Lake:
                 partition_by=list(self.partitions(name)) or None,
                 mode="overwrite",
                 predicate=predicate if exists else None,
-                writer_properties=PLAIN_IDS,
+                writer_properties=WRITER,
                 configuration=CONFIGURATION,
                 commit_properties=CommitProperties(custom_metadata=metadata),
                 # For tables that were made without this configuration.

@@ -1,5 +1,9 @@
--- Grain: one row per exposure or source click: what the pandas peer starts from.
-select e.user_id, i.category, e.ts, e.domain
+-- Grain: one row per exposure or source event: what the pandas peer of the source-interest step
+--        starts from; the step itself starts from the same tables.
+-- Inputs: impressions, events, items.
+select event_id, user_id || '|' || unit as key, ts, 'feed' as domain, y as marked
+from impressions
+union all
+select e.event_id, e.user_id || '|' || i.category, e.ts, e.domain, (e.event_type = 'order')::tinyint
 from events e join items i using (item_id)
-where (e.domain = 'feed' and e.event_type = 'impression')
-   or (e.domain <> 'feed' and e.event_type = 'click')
+where e.domain <> 'feed' and e.event_type in ('click', 'order')

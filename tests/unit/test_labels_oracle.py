@@ -13,7 +13,7 @@ from tests.unit.oracle import Oracle
 ODD_IDS = ["u1", "ü'\"; drop", "a|b/../c", "u" * 300, "日本", " u1"]
 
 
-def random_log(seed: int, days: int, size: int) -> dict[int, list[dict]]:
+def random_log(seed: int, days: int, size: int, sources: tuple[str, ...]) -> dict[int, list[dict]]:
     """Random days with ties in time, repeats, late rows, exact boundaries and odd ids."""
     rng = random.Random(seed)
     landed: dict[int, list[dict]] = {day: [] for day in range(days)}
@@ -21,7 +21,7 @@ def random_log(seed: int, days: int, size: int) -> dict[int, list[dict]]:
         day = rng.randrange(days)
         ts = at(day, f"{rng.choice([0, 6, 11, 17, 23])}:{rng.choice(['00', '30'])}")
         ts += timedelta(microseconds=rng.choice([0, 0, 1]))
-        domain = rng.choice(["feed", "feed", "feed", "search", "channel"])
+        domain = rng.choice(["feed", "feed", "feed", *sources])
         kind = rng.choice(["impression", "impression", "click", "order", "negative"])
         row = event(
             f"e{number:04d}",
@@ -56,21 +56,29 @@ def check_equal(found: list[dict], expected: dict[str, dict]) -> None:
 
 
 @pytest.mark.parametrize(
-    ("definition", "seed"),
-    [("lift", 1), ("lift", 2), ("lift", 3), ("lift_raw", 4), ("rate", 5), ("soft", 6)],
+    ("definition", "seed", "sources"),
+    [
+        ("lift", 1, ("search", "channel")),
+        ("lift", 2, ("search",)),
+        ("lift", 3, ("search", "channel", "mail")),
+        ("lift_raw", 4, ("search", "channel")),
+        ("rate", 5, ("search", "channel")),
+        ("soft", 6, ("search", "channel")),
+    ],
 )
-def test_labels_equal_the_oracle_in_a_backfill_and_day_by_day(tmp_path, definition, seed):
+def test_labels_equal_the_oracle_in_a_backfill_and_day_by_day(tmp_path, definition, seed, sources):
     days = 12
     rule = (
         f"labels: {{interest_hours: 36, consistency: {{definition: {definition}, min_support: 1, "
         "min_rate_support: 3, threshold: 1.1, own_response_days: 5}}\n"
         "landing: {broken_share: 0.1}\n"
     )
-    landed = random_log(seed, days, 700)
-    backfill = SmallLog(tmp_path / "backfill", PROFILE + rule)
+    profile = PROFILE.replace("[search, channel]", f"[{', '.join(sources)}]") + rule
+    landed = random_log(seed, days, 700, sources)
+    backfill = SmallLog(tmp_path / "backfill", profile)
     found = backfill.run(landed)
 
-    daily = SmallLog(tmp_path / "daily", PROFILE + rule)
+    daily = SmallLog(tmp_path / "daily", profile)
     for day, rows in landed.items():
         daily.land(day, rows)
         touched = daily.ingest(day, day)[0].touched_days
