@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import time
 from collections.abc import Callable, Iterator, Mapping
-from datetime import date
+from datetime import date, timedelta
 from typing import TYPE_CHECKING, Any
 
 from dagster import (
@@ -67,10 +67,12 @@ def build_days(
             + (f", and {missing} has not landed" if missing else "")
         )
         return
-    refuse_failed(lake, _checks_before(context), min(last, newest))
+    spec = pipeline.profile.spec
+    back, ahead = timedelta(days=spec.reach_days), timedelta(days=spec.labels.horizon_days)
+    refuse_failed(lake, _checks_before(context), first - back, min(last, newest) + ahead)
     started = time.perf_counter()
     states = build(pipeline.connect(), lake, pipeline.profile, first, min(last, newest))
-    shared = table_metadata(lake, pipeline.profile.spec, table, time.perf_counter() - started)
+    shared = table_metadata(lake, spec, table, time.perf_counter() - started)
     if last <= newest:
         yield whole_range(context.asset_key, states, shared)
     else:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import fcntl
+import os
 from contextlib import AbstractContextManager
+from pathlib import Path
 
 from dagster import DagsterInstance, DagsterRunStatus, RunsFilter
 from dagster._core.storage.dagster_run import IN_PROGRESS_RUN_STATUSES
@@ -12,9 +15,10 @@ from exit_pipeline.lock import exclusive
 from exit_pipeline.settings import Home
 
 INSTANCE_SETTINGS = """\
+# Written by exit-pipeline; without this line it stays as you leave it.
 telemetry: {enabled: false}
 nux: {enabled: false}
-# Training holds the only place of its pool; a run whose process died gives it back.
+# Training holds the only place of its pool.
 concurrency: {pools: {default_limit: 1}}
 run_monitoring: {enabled: true, free_slots_after_run_end_seconds: 60}
 """
@@ -25,8 +29,11 @@ def open_instance(home: Home) -> DagsterInstance:
     """Opens the Dagster instance of a home, with the settings of this version."""
     settings = home.dagster / "dagster.yaml"
     home.dagster.mkdir(parents=True, exist_ok=True)
-    if not settings.exists() or settings.read_text() != INSTANCE_SETTINGS:
-        settings.write_text(INSTANCE_SETTINGS)
+    ours = INSTANCE_SETTINGS.splitlines()[0]
+    if not settings.exists() or settings.read_text().startswith(ours):
+        partial = settings.with_suffix(".partial")
+        partial.write_text(INSTANCE_SETTINGS)
+        os.replace(partial, settings)
     return DagsterInstance.from_config(str(home.dagster))
 
 
@@ -40,10 +47,50 @@ def only_run(home: Home) -> AbstractContextManager[None]:
     return exclusive(home.dagster / "run.lock", 0, refusal)
 
 
-def close_dead_runs(instance: DagsterInstance) -> None:
-    """Ends runs whose process died: no other one is alive, or it would hold the lock."""
+def hold_ui(home: Home) -> None:
+    """Marks the home as having a UI, until this process and what it becomes have ended.
+
+    Raises:
+        LakeError: Another UI of this home is running.
+    """
+    handle = os.open(_ui_lock(home), os.O_CREAT | os.O_RDWR)
+    os.set_inheritable(handle, True)
+    if not _taken(handle):
+        raise LakeError(
+            "another UI of this home is running",
+            where=str(home.root),
+            mend="use that one, or name another home with EXIT_HOME",
+        )
+
+
+def has_ui(home: Home) -> bool:
+    """Says whether a UI of this home is running."""
+    with _ui_lock(home).open("w") as handle:
+        return not _taken(handle.fileno())
+
+
+def close_dead_runs(instance: DagsterInstance, *, by_command: bool, by_ui: bool) -> None:
+    """Ends runs whose process died, and frees the places that they held.
+
+    Args:
+        instance: Knows the runs that have begun.
+        by_command: No `exit-pipeline run` but the caller is alive.
+        by_ui: No UI but the caller's is alive.
+    """
     begun = [DagsterRunStatus.NOT_STARTED, *IN_PROGRESS_RUN_STATUSES]
-    dead = RunsFilter(statuses=begun, tags=BY_COMMAND)
-    for run in instance.get_runs(dead):
-        instance.report_run_failed(run, "its process died; the next run went on from what is whole")
-        instance.event_log_storage.free_concurrency_slots_for_run(run.run_id)
+    for run in instance.get_runs(RunsFilter(statuses=begun)):
+        if by_command if BY_COMMAND.items() <= run.tags.items() else by_ui:
+            instance.report_run_failed(run, "its process died; what is whole stays")
+            instance.event_log_storage.free_concurrency_slots_for_run(run.run_id)
+
+
+def _ui_lock(home: Home) -> Path:
+    return home.dagster / "ui.lock"
+
+
+def _taken(handle: int) -> bool:
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True

@@ -19,6 +19,7 @@ from dagster import (
 
 from assets.partitions import daily
 from assets.resources import PIPELINE
+from exit_pipeline.errors import UsageError
 
 _SCHEDULE = PIPELINE.profile.spec.schedule
 _DAILY = "group:ingest, group:labels, group:features"
@@ -52,7 +53,10 @@ def rebuild(context: OpExecutionContext) -> None:
     """Materializes every daily table, a run a stage, with the days that late rows re-open."""
     from assets.run import run_graph
 
-    first, last = (date.fromisoformat(context.op_config[key]) for key in ("first", "last"))
+    try:
+        first, last = (date.fromisoformat(context.op_config[key]) for key in ("first", "last"))
+    except ValueError as error:
+        raise UsageError(str(error), where="the job's config", mend="write YYYY-MM-DD") from error
     run_graph(first, last, _DAILY, lambda stage: context.log.info(stage.title))
 
 

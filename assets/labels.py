@@ -7,6 +7,7 @@ from dagster import AssetExecutionContext, Nothing, ResourceParam, asset
 from assets.days import build_days
 from assets.partitions import (
     days,
+    events_of_group_sums,
     events_of_impressions,
     events_of_source_interest,
     impressions_of_source_interest,
@@ -47,7 +48,13 @@ def source_interest(context: AssetExecutionContext, pipeline: ResourceParam[Pipe
 
 
 @asset(
-    deps=[known_on_the_morning("impressions"), known_on_the_morning("source_interest")],
+    deps=[
+        known_on_the_morning("impressions"),
+        known_on_the_morning("source_interest"),
+        events_of_group_sums,
+        "items",
+        "users",
+    ],
     partitions_def=mornings,
     **_COMMON,
 )

@@ -57,6 +57,18 @@ def known_on_the_morning(asset: str) -> AssetDep:
     return AssetDep(asset, partition_mapping=mapping)
 
 
+# Replaying what was known when, for users with late rows, reads their log as far as it may matter.
+_REPLAYED = max(_LABELS.consistency.own_response_days, _LABELS.history_days)
+events_of_group_sums = AssetDep(
+    "events",
+    partition_mapping=TimeWindowPartitionMapping(
+        start_offset=-_LABELS.maturity_days - _MOVED - _REPLAYED,
+        end_offset=-1,
+        allow_nonexistent_upstream_partitions=True,
+    ),
+)
+
+
 def next_morning(asset: str) -> AssetDep:
     """What is known on the morning after day D."""
     mapping = TimeWindowPartitionMapping(

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import date, timedelta
+from itertools import pairwise
 
 from dagster import (
     AssetSelection,
@@ -17,11 +18,11 @@ from dagster._core.errors import DagsterInvalidSubsetError
 
 from assets.checks import CHECKS
 from assets.definitions import ASSETS, defs
-from assets.instance import BY_COMMAND, close_dead_runs, only_run, open_instance
+from assets.instance import BY_COMMAND, close_dead_runs, has_ui, only_run, open_instance
 from assets.resources import PIPELINE
 from exit_pipeline.errors import ExitPipelineError, UsageError
 from exit_pipeline.ingest import landed_days
-from exit_pipeline.labels import last_landed, last_mature, last_morning, last_whole
+from exit_pipeline.labels import last_landed, last_mature, last_morning
 
 DAY = timedelta(days=1)
 LANDED = ("events", "quarantine", "items", "users")
@@ -70,11 +71,16 @@ def run_graph(
         LakeError: Another such run is going on in this home.
         ExitPipelineError: A step failed; the error is the step's own.
     """
+    if full_refresh and (first or last or select):
+        raise UsageError(
+            "a full refresh forgets every table, so it builds all of them again",
+            mend="give --full-refresh without --from, --to and --select",
+        )
     first, last = _days(first, last)
     chosen = _chosen(select)
     done = []
     with only_run(PIPELINE.home), open_instance(PIPELINE.home) as instance:
-        close_dead_runs(instance)
+        close_dead_runs(instance, by_command=True, by_ui=not has_ui(PIPELINE.home))
         if full_refresh:
             PIPELINE.lake("refresh").forget()
         for plan in _stages(first, last):
@@ -91,35 +97,48 @@ def run_graph(
 def _stages(first: date, last: date) -> Iterator[Stage]:
     """Yields the stages in order; later ones look at what the earlier ones brought."""
     lake, spec = PIPELINE.lake("plan"), PIPELINE.profile.spec
-    stored = lake.days("events")
-    yield Stage(LANDED, first, last)
+    before = [day for day in lake.days("events") if first <= day <= last]
+    for begin, end in _without_gaps(first, last):
+        yield Stage(LANDED, begin, end)
     # A day that lands again moves what was built on it since: all of it follows.
     last = max(last, last_landed(lake) or last)
-    start, mature = _reopened(first, last, first in stored), last_mature(lake, spec)
     yield Stage(AS_LANDED, first, last)
-    if mature is not None:
-        yield Stage(MATURE, start, mature)
+    mature, morning = last_mature(lake, spec), last_morning(lake)
+    if mature is not None and morning is not None:
+        start = _reopened(first, last, min(before, default=None))
+        # Nothing is known of a group before a first exposure is mature.
         known = max(first, spec.start + spec.labels.maturity_days * DAY)
-        yield Stage(("group_consistency",), known, min(last + DAY, last_morning(lake) or last))
-        yield Stage(("scene_features",), known - DAY, min(last, last_whole(lake) or last))
+        yield Stage(MATURE, start, mature)
+        yield Stage(("group_consistency",), known, min(last + DAY, morning))
+        yield Stage(("scene_features",), known - DAY, min(last + DAY, morning) - DAY)
         yield Stage(LABELLED, start, mature)
     yield Stage(_undated())
 
 
-def _reopened(first: date, last: date, again: bool) -> date:
+def _without_gaps(first: date, last: date) -> Iterator[tuple[date, date]]:
+    """Yields ranges of landing days; a day that is missing holds up what it would mature."""
+    landed = [day for day in landed_days(PIPELINE.profile, PIPELINE.home) if first <= day <= last]
+    if not landed:
+        yield first, last  # the log does not lie by day, or reading it says what is wrong
+    begin = landed[0] if landed else first
+    for day, following in pairwise([*landed, date.max]):
+        if following != day + DAY:
+            yield begin, day
+            begin = following
+
+
+def _reopened(first: date, last: date, again: date | None) -> date:
     """The first exposure day whose labels the landing days may change, late rows included.
 
     A day that lands `again` may have lost rows that it had, of any day that it could reach.
     """
     spec = PIPELINE.profile.spec
-    horizon = timedelta(days=spec.labels.horizon_days)
-    if again:
-        reach = timedelta(days=spec.landing.lateness_days)
-        return max(first - reach - horizon, spec.start)
+    horizon = spec.labels.horizon_days * DAY
+    reached = again - spec.landing.lateness_days * DAY if again else first
     lake, connection = PIPELINE.lake("plan"), PIPELINE.connect()
     lake.view(connection, "events", [("known_on", ">=", first), ("known_on", "<=", last)])
     touched = connection.execute("select min(ds) from events").fetchone()[0]  # type: ignore[index]
-    return max(min(touched or first, first) - horizon, spec.start)
+    return max(min(touched or first, first, reached) - horizon, spec.start)
 
 
 def _materialize(stage: Stage, instance: DagsterInstance) -> ExecuteInProcessResult:
@@ -188,7 +207,7 @@ def _days(first: date | None, last: date | None) -> tuple[date, date]:
         raise UsageError(
             f"the days {first} … {last} are not days of this log",
             where=f"profile {spec.name!r}: start {spec.start}, end {spec.end or 'open'}",
-            mend="give --from and --to within them",
+            mend="give --from and --to within them; a log that goes on has no `end`",
         )
     return first, last
 

@@ -16,7 +16,6 @@ from dagster import (
 
 from assets.plots import learning_curve, reliability
 from assets.resources import Pipeline
-from exit_pipeline.validation import BLOCKING
 from exit_pipeline.validation.verdicts import unfit
 
 # Stores outside this process may be away for a moment.
@@ -56,7 +55,7 @@ def evaluation(
 
     lake = pipeline.lake(context.run.run_id)
     version, decision, scored = evaluate_version(
-        lake, pipeline.profile, _candidate(context), unfit(lake, BLOCKING)
+        lake, pipeline.profile, _candidate(context), unfit(lake, pipeline.profile.spec)
     )
     return MaterializeResult(
         metadata={
@@ -81,7 +80,7 @@ def champion(
 
     lake = pipeline.lake(context.run.run_id)
     # A blocking check stops what is downstream only within its own run: look for what it said.
-    failed = unfit(lake, BLOCKING)
+    failed = unfit(lake, pipeline.profile.spec)
     version, decision, _ = evaluate_version(lake, pipeline.profile, _candidate(context), failed)
     registry = Registry(pipeline.home, pipeline.profile.name)
     promoted = False

@@ -81,7 +81,7 @@ def child() -> None:
     """Runs one contender in this process and prints what it found as JSON."""
     module, function = sys.argv[1].split(":")
     found = getattr(importlib.import_module(module), function)(**json.loads(sys.argv[2]))
-    print(json.dumps(found))
+    print("\n" + json.dumps(found))  # after what a peer may have printed
     sys.stdout.flush()
     os._exit(0)
 

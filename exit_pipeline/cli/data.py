@@ -63,7 +63,8 @@ def run(
     """Materializes the graph without the UI: the same definitions, one run a stage."""
     use_profile(profile)
     stages = materialize(_date(first), _date(last), select, full_refresh, quiet=json)
-    decision = _decision(profile)
+    trained = any("champion" in title for title in stages)
+    decision = _decision(profile) if trained else None
     if json:
         emit({"profile": profile, "stages": stages, "model": decision})
     elif decision:

@@ -53,10 +53,9 @@ def evaluate(
     _, lake, found = _open(profile)
     with progress("evaluating", quiet=json):
         from exit_pipeline.registry.life import evaluate_version
-        from exit_pipeline.validation import BLOCKING
         from exit_pipeline.validation.verdicts import unfit
 
-        failed = unfit(lake, BLOCKING)
+        failed = unfit(lake, found.spec)
         number, decision, scored = evaluate_version(lake, found, version, failed)
     if json:
         figures = {role: evaluation.to_dict() for role, evaluation in scored.items()}
@@ -82,7 +81,6 @@ def promote(
     with progress("asking the gates", quiet=json):
         from exit_pipeline.registry import Registry
         from exit_pipeline.registry.life import evaluate_version
-        from exit_pipeline.validation import BLOCKING
         from exit_pipeline.validation.verdicts import unfit
 
         registry = Registry(lake.home, found.name)
@@ -92,7 +90,7 @@ def promote(
             number, decision = registry.get(version).version, None
             promoted = registry.force(number, force)
         else:
-            failed = unfit(lake, BLOCKING)
+            failed = unfit(lake, found.spec)
             number, decision, _ = evaluate_version(lake, found, version, failed)
             promoted = registry.decide(number, decision)
     if json:

@@ -115,15 +115,21 @@ def ui(
 ) -> None:
     """Opens the Dagster UI with its daemon on this home; automation is on."""
     use_profile(profile)
-    from assets.instance import open_instance
+    from assets.instance import close_dead_runs, hold_ui, open_instance
     from exit_pipeline.profile import load_profile
     from exit_pipeline.settings import load_settings
 
     settings = load_settings()
     home = settings.home_of(load_profile(profile).name)
-    open_instance(home).dispose()
-    environment = {**os.environ, "DAGSTER_HOME": str(home.dagster),
-                   "EXIT_HOME": str(settings.home.absolute())}  # fmt: skip
+    with open_instance(home) as instance:
+        hold_ui(home)
+        close_dead_runs(instance, by_command=False, by_ui=True)
+    environment = {
+        "PYTHONWARNINGS": "ignore:Function `dev_command` is superseded",
+        **os.environ,
+        "DAGSTER_HOME": str(home.dagster),
+        "EXIT_HOME": str(settings.home.absolute()),
+    }
     errors.print(f"the Dagster UI comes up on http://{host}:{port} (stop it with Ctrl-C)")
     dagster = str(Path(sys.executable).with_name("dagster"))
     os.execve(

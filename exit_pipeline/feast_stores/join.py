@@ -18,6 +18,8 @@ from exit_pipeline.feast_stores.scan import scan_sql
 from exit_pipeline.lake.duck import literal, quoted, render
 
 EVENT_TIMESTAMP = "event_timestamp"
+# The greatest `__order` (feast_view.sql) of a row that is available by the entity row's time.
+UNTIL = "(epoch_us(__at)::hugeint + 1) * 18446744073709551616::hugeint - 1"
 EntityTable: TypeAlias = "pd.DataFrame | pa.Table | str"
 
 
@@ -108,7 +110,7 @@ def make_entity(connection: duckdb.DuckDBPyConnection, entity: EntityTable) -> N
         query = "select * from __entity"
     connection.execute(
         "create or replace temp view entity as select *, row_number() over () as __row, "
-        f"{quoted(EVENT_TIMESTAMP)}::timestamptz as __at from (\n{query}\n)"
+        f"{quoted(EVENT_TIMESTAMP)}::timestamptz as __at, {UNTIL} as __until from (\n{query}\n)"
         if _has_time(connection, query)
         else f"create or replace temp view entity as {query}"
     )
@@ -141,7 +143,7 @@ def entity_columns(
             where=f"columns: {', '.join(c for c in columns if not c.startswith('__'))}",
             mend="rename the columns, or ask with full_feature_names=True",
         )
-    return [column for column in columns if column not in ("__row", "__at")]
+    return [column for column in columns if column not in ("__row", "__at", "__until")]
 
 
 def _has_time(connection: duckdb.DuckDBPyConnection, query: str) -> bool:

@@ -81,7 +81,10 @@ class DuckDBAsofOfflineStore(OfflineStore):
         def plan(connection: duckdb.DuckDBPyConnection) -> duckdb.DuckDBPyRelation:
             make_entity(connection, entity_df)
             for view in views:
-                connection.execute(f"create temp view v{view.number} as {view.sql}")
+                number, keys = view.number, render("feast_keys", view=view)
+                connection.execute(f"create temp table k{number} as {keys}")
+                rows = render("feast_coded", view=view)
+                connection.execute(f"create temp view v{number} as {rows}")
             return connection.sql(render("feast_asof", columns=columns, views=views))
 
         keys = [column for view in views for _, column in view.keys]

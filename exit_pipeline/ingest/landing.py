@@ -153,7 +153,8 @@ def _files(root: Path, name: str, pattern: str, day: date | None) -> list[Path]:
         raise LandingError(
             f"no landing file of {name!r}{when}",
             where=str(root / pattern),
-            mend="land the day (a file without rows is a day without events), or leave it out",
+            mend="land the day (a file without rows is a day without events), or select the days "
+            "around it",
         )
     return files
 

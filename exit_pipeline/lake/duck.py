@@ -50,7 +50,8 @@ def open_duckdb(
             "preserve_insertion_order": keep_order,
         }
     )
-    connection.execute("load icu; set TimeZone = 'UTC'")
+    # DuckDB draws its bar on standard output, where answers go.
+    connection.execute("load icu; set TimeZone = 'UTC'; set enable_progress_bar = false")
     return connection
 
 

@@ -11,9 +11,9 @@ from deltalake import DeltaTable
 
 from exit_pipeline.errors import LakeError
 
-# delta-rs takes a folder for a URL: it stops the process on the first kind and looks elsewhere on
-# the others.
-_NO_URL = re.compile(r"[\[\]|^\\\x00-\x1f\x7f]|%[0-9a-fA-F]{2}")
+# delta-rs takes a folder for a URL: it stops the process on some of these and looks elsewhere on
+# others. SQLAlchemy, behind the registry, ends a path at a question mark.
+_NO_URL = re.compile(r"[?\[\]|^\\\x00-\x1f\x7f]|%[0-9a-fA-F]{2}")
 
 _NULL = "__HIVE_DEFAULT_PARTITION__"
 
@@ -22,14 +22,14 @@ def check_folder(folder: Path | str) -> None:
     """Checks that Delta tables can lie below a folder.
 
     Raises:
-        LakeError: Its path has characters that the Delta library cannot open.
+        LakeError: Its path has characters that Delta's or MLflow's libraries cannot open.
     """
     if found := _NO_URL.search(str(folder)):
         raise LakeError(
-            f"no Delta table can lie in this folder: its path has {found[0]!r}",
+            f"no table or registry can lie in this folder: its path has {found[0]!r}",
             where=str(folder),
-            mend="choose a path without square brackets, bars, carets, backslashes, control "
-            "characters and a % before two hexadecimal digits",
+            mend="choose a path without question marks, brackets, bars, carets, backslashes, "
+            "control characters and a % before two hexadecimal digits",
         )
 
 

@@ -77,13 +77,15 @@ def _write(out: Path, texts: dict[str, str]) -> None:
     partial = out.with_name(f".{out.name}.partial")
     shutil.rmtree(partial, ignore_errors=True)
     partial.mkdir(parents=True)
-    for name in FILES:
-        (partial / name).write_text(texts[name].strip() + "\n", "utf-8")
-    load_profile(partial)
-    out.mkdir(exist_ok=True)
-    for name in FILES:
-        os.replace(partial / name, out / name)
-    partial.rmdir()
+    try:
+        for name in FILES:
+            (partial / name).write_text(texts[name].strip() + "\n", "utf-8")
+        load_profile(partial)
+        out.mkdir(exist_ok=True)
+        for name in FILES:
+            os.replace(partial / name, out / name)
+    finally:
+        shutil.rmtree(partial)
 
 
 def _draft(

@@ -123,7 +123,9 @@ def look_at(connection: duckdb.DuckDBPyConnection, table: RawTable, *, whole: bo
 def folder_days(table: RawTable) -> list[date]:
     """Returns the days named by the `ds=` folders of a table."""
     found = set()
-    for match in filter(None, (_DAY.search(file.as_posix()) for file in table.files)):
+    depth = len(Path(table.pattern).parts)  # folders above the landing place say nothing
+    below = ("/".join(file.parts[-depth:]) for file in table.files)
+    for match in filter(None, map(_DAY.search, below)):
         with suppress(ValueError):  # a folder that names no day lands none
             found.add(date.fromisoformat(match[1]))
     return sorted(found)

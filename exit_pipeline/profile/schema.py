@@ -200,6 +200,22 @@ class ProfileSpec(Strict):
     gates: GatesSpec = GatesSpec()
     schedule: ScheduleSpec = ScheduleSpec()
 
+    @property
+    def reach_days(self) -> int:
+        """Whole days back that a day of any table may read: windows, and rows that came late."""
+        labels = self.labels
+        window = max(
+            self.features.window_days, labels.consistency.own_response_days, labels.history_days
+        )
+        return window + self.landing.lateness_days + labels.maturity_days
+
+    @property
+    def trained_days(self) -> int:
+        """Whole days back from the newest mature one that a model may be made of."""
+        split, gaps = self.split, 3 * self.labels.horizon_days
+        parts = split.validation_days + split.calibration_days + split.evaluation_days
+        return split.train_days + parts + gaps
+
     @model_validator(mode="after")
     def _names_fit_together(self) -> Self:
         _need(self.end is None or self.end >= self.start, "end", "it lies before start")

@@ -13,7 +13,7 @@ from mlflow.entities import Metric, Param, RunTag
 
 from exit_pipeline.errors import GateRefusal, RegistryError, UsageError
 from exit_pipeline.evaluation.gates import Decision
-from exit_pipeline.registry.reading import RegistryReader, Version
+from exit_pipeline.registry.reading import RegistryReader, Version, reaching
 from exit_pipeline.registry.tags import champion_stack, cut, new_entry, shortened
 
 CHAMPION, CHALLENGER = "champion", "challenger"
@@ -24,6 +24,7 @@ ROLLED_BACK, WITHDRAWN = "rolled back to", "rolled back from"
 class Registry(RegistryReader):
     """The registry of one profile: what can be done with its versions."""
 
+    @reaching
     def register(
         self,
         models: Mapping[str, Path],
@@ -66,12 +67,14 @@ class Registry(RegistryReader):
         self._alias(CHALLENGER, int(version.version), "registered", "registered")
         return int(version.version)
 
+    @reaching
     def record(self, version: int, metrics: Mapping[str, float], name: str, document: Any) -> None:
         """Keeps figures with a version, and a JSON document beside its model."""
         run_id = str(self.client.get_model_version(self.name, str(version)).run_id)
         self.client.log_batch(run_id, metrics=[Metric(n, v, 0, 0) for n, v in metrics.items()])
         self.client.log_dict(run_id, document, name)
 
+    @reaching
     def decide(self, version: int, decision: Decision) -> bool:
         """Writes down a decision, and makes the version champion if it is to promote.
 
@@ -94,6 +97,7 @@ class Registry(RegistryReader):
             mend="`exit-pipeline evaluate` shows every gate; `promote --force` overrides them",
         )
 
+    @reaching
     def force(self, version: int, reason: str) -> bool:
         """Makes a version champion whatever the gates say; the reason is kept.
 
@@ -106,6 +110,7 @@ class Registry(RegistryReader):
         self._crown(found, PROMOTED, f"by hand: {reason}")
         return True
 
+    @reaching
     def rollback(self, reason: str, to: int | None = None) -> int:
         """Makes the champion before this one, or a given earlier one, champion again.
 

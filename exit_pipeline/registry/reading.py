@@ -6,13 +6,13 @@ import json
 import logging
 import os
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from functools import cached_property
+from functools import cached_property, wraps
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import mlflow
 from mlflow.entities.model_registry import ModelVersion
@@ -70,6 +70,20 @@ class Version:
         return {**{n: getattr(self, n) for n in names}, "created": self.created.isoformat()}
 
 
+Result = TypeVar("Result")
+
+
+def reaching(method: Callable[..., Result]) -> Callable[..., Result]:
+    """Makes a method say so, in an error of ours, when the store is away."""
+
+    @wraps(method)
+    def guarded(self: Any, *arguments: Any, **named: Any) -> Result:
+        with self._reaching():
+            return method(self, *arguments, **named)
+
+    return guarded
+
+
 class RegistryReader:
     """The registry of one profile; nothing global is set, and nothing is opened before it is used.
 
@@ -94,10 +108,10 @@ class RegistryReader:
             RegistryError: The store cannot be reached.
         """
         self.home.mlflow.mkdir(parents=True, exist_ok=True)
-        with self._reading():
+        with self._reaching():
             client = MlflowClient(tracking_uri=self.uri, registry_uri=self.uri)
             if client.get_experiment_by_name(self.name) is None:
-                local = "MLFLOW_TRACKING_URI" not in os.environ
+                local = not os.environ.get("MLFLOW_TRACKING_URI")
                 place = (self.home.mlflow / "artifacts").as_uri() if local else None
                 client.create_experiment(self.name, artifact_location=place)
             if not client.search_registered_models(f"name = '{self.name}'"):
@@ -107,7 +121,7 @@ class RegistryReader:
     def versions(self) -> list[Version]:
         """All versions, oldest first."""
         client = self.client
-        with self._reading():
+        with self._reaching():
             found = client.search_model_versions(f"name = '{self.name}'")
         numbers = sorted(int(version.version) for version in found)
         return [self.get(number) for number in numbers]
@@ -134,7 +148,7 @@ class RegistryReader:
             RegistryError: The store cannot be read: that says nothing about what it holds.
         """
         client = self.client
-        with self._reading():
+        with self._reaching():
             found = self._look_up(which)
             if found is None:
                 return None
@@ -152,7 +166,7 @@ class RegistryReader:
     def folder(self, which: int | str, model: str = "model") -> Path:
         """Returns the local folder of a version's model, or of its baseline; fetched if remote."""
         number = str(self.get(which).version)
-        with self._reading():
+        with self._reaching():
             version = self.client.get_model_version(self.name, number)
             place = mlflow.artifacts.download_artifacts(
                 artifact_uri=f"{version.source}/artifacts", tracking_uri=self.uri
@@ -175,16 +189,16 @@ class RegistryReader:
 
     def _tags(self) -> dict[str, str]:
         client = self.client
-        with self._reading():
+        with self._reaching():
             return client.get_registered_model(self.name).tags
 
     @contextmanager
-    def _reading(self) -> Iterator[None]:
+    def _reaching(self) -> Iterator[None]:
         try:
             yield
         except (MlflowException, SQLAlchemyError) as error:
             raise RegistryError(
-                f"the model registry's store could not be read: {error}",
+                f"the model registry's store could not be reached: {error}",
                 where=self.name,
-                mend="see that MLflow's store is up, then run again; nothing was decided",
+                mend="see that MLflow's store is up, then run again",
             ) from error

@@ -146,6 +146,7 @@ def _make_view(
     try:
         with engine.get_connection() as connection:
             connection.exec_driver_sql("load icu")
+            connection.exec_driver_sql("set enable_progress_bar = false")
             connection.exec_driver_sql("set TimeZone = 'UTC'")
             connection.exec_driver_sql(f"create view {quoted(table)} as {scan}")
             count = connection.exec_driver_sql(f"select count(*) from {quoted(table)}").scalar_one()

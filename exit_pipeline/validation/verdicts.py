@@ -1,7 +1,8 @@
 """What a check said of each stored day, by the day's content: kept beside the lake.
 
-Dagster's blocking checks stop what is downstream within their own run. A later run, the command
-line and promotion look here: a day counts as fit only while its content is what passed.
+Dagster's blocking checks stop what is downstream within their own run. A later run and the command
+line look here: nothing is built on a day that failed, while its content is what failed, and
+promotion asks for days whose content is what passed.
 """
 
 from __future__ import annotations
@@ -9,13 +10,15 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Iterable, Mapping
-from datetime import date
+from datetime import date, timedelta
 from pathlib import Path
 
 from exit_pipeline.errors import LakeError, ValidationError
 from exit_pipeline.lake import DayState, Lake
 from exit_pipeline.lock import exclusive
+from exit_pipeline.profile import ProfileSpec
 from exit_pipeline.settings import Home
+from exit_pipeline.validation.suites import BLOCKING
 
 Verdicts = dict[str, tuple[str, bool]]
 
@@ -34,24 +37,25 @@ def record(
         os.replace(partial, file)
 
 
-def failed_days(lake: Lake, table: str, check: str, last: date | None = None) -> list[date]:
-    """Days (up to `last`) that a check refused and whose content is still the same."""
+def failed_days(lake: Lake, table: str, check: str, first: date, last: date) -> list[date]:
+    """Days of `first`…`last` that a check refused and whose content is still the same."""
     verdicts = _read(_file(lake.home, table, check))
     return [
         day
         for day, state in sorted(lake.days(table).items())
-        if verdicts.get(day.isoformat()) == (state.hash, False) and (last is None or day <= last)
+        if (day == date.min or first <= day <= last)
+        and verdicts.get(day.isoformat()) == (state.hash, False)
     ]
 
 
-def refuse_failed(lake: Lake, checks: Iterable[tuple[str, str]], last: date) -> None:
-    """Refuses to build on days that a check refused.
+def refuse_failed(lake: Lake, checks: Iterable[tuple[str, str]], first: date, last: date) -> None:
+    """Refuses to build on days of `first`…`last` that a check refused.
 
     Raises:
         ValidationError: Names the table, the check and the days.
     """
     for table, check in checks:
-        days = failed_days(lake, table, check, last)
+        days = failed_days(lake, table, check, first, last)
         if days:
             raise ValidationError(
                 f"{table} of {_named(days)} failed {check!r}, and nothing is built on it",
@@ -60,15 +64,23 @@ def refuse_failed(lake: Lake, checks: Iterable[tuple[str, str]], last: date) -> 
             )
 
 
-def unfit(lake: Lake, checks: Iterable[tuple[str, str]]) -> list[str]:
-    """Says which checks did not pass for what is stored now: failed, or never run on it."""
+def unfit(lake: Lake, spec: ProfileSpec) -> list[str]:
+    """Says which blocking checks did not pass for what a model may be made of, or never ran.
+
+    Args:
+        lake: The tables.
+        spec: Says how far back the newest model may reach.
+    """
+    newest = max(lake.days("training_set"), default=spec.start)
+    since = newest - timedelta(days=spec.trained_days + spec.reach_days)
     said = []
-    for table, check in checks:
+    for table, check in BLOCKING:
         verdicts = _read(_file(lake.home, table, check))
         days = [
             day
             for day, state in sorted(lake.days(table).items())
-            if verdicts.get(day.isoformat()) != (state.hash, True)
+            if (day == date.min or day >= since)
+            and verdicts.get(day.isoformat()) != (state.hash, True)
         ]
         if days:
             said.append(f"{table}:{check} on {_named(days)}")

@@ -19,7 +19,7 @@ DEPENDENCIES = {
     "users": set(),
     "impressions": {"events", "items", "users"},
     "source_interest": {"events", "items", "impressions"},
-    "group_consistency": {"impressions", "source_interest"},
+    "group_consistency": {"impressions", "source_interest", "events", "items", "users"},
     "icl_labels": {"impressions", "source_interest", "group_consistency"},
     "user_features": {"events", "users"},
     "item_features": {"events", "items"},

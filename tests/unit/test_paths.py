@@ -14,7 +14,7 @@ from exit_pipeline.features.build import FEATURE_TABLES, build_features
 from exit_pipeline.lake.paths import exact, hive_value
 from tests.logs import DAY, SmallLog, at, event
 
-HOMES = ["a b", "ü", "a#b", "100%", "it's", "a*b", "a?b", "user_id=zzz", "ds=2020-01-01"]
+HOMES = ["a b", "ü", "a#b", "100%", "it's", "a*b", "user_id=zzz", "ds=2020-01-01"]
 
 
 def labels(log: SmallLog) -> list[dict]:
@@ -28,7 +28,7 @@ def labels(log: SmallLog) -> list[dict]:
 @pytest.mark.parametrize("name", HOMES)
 def test_a_home_of_any_name_gives_the_same_labels_and_features(tmp_path, name):
     plain, odd = SmallLog(tmp_path / "plain"), SmallLog(tmp_path / name / "log")
-    labels(SmallLog(tmp_path / "axb" / "log"))  # what `a*b` and `a?b` would match too
+    labels(SmallLog(tmp_path / "axb" / "log"))  # what `a*b` would match too
     assert labels(odd) == labels(plain)
     for table in FEATURE_TABLES:
         states = [
@@ -38,9 +38,9 @@ def test_a_home_of_any_name_gives_the_same_labels_and_features(tmp_path, name):
         assert states[0] == states[1]
 
 
-@pytest.mark.parametrize("name", ["a[b", "a]b", "a|b", "a^b", "a\\b", "a%20b"])
+@pytest.mark.parametrize("name", ["a?b", "a[b", "a]b", "a|b", "a^b", "a\\b", "a%20b"])
 def test_a_home_that_delta_cannot_open_is_refused_before_anything_is_done(tmp_path, name):
-    with pytest.raises(LakeError, match="no Delta table can lie in this folder"):
+    with pytest.raises(LakeError, match="no table or registry can lie in this folder"):
         SmallLog(tmp_path / name)
 
 

@@ -111,7 +111,7 @@ def test_a_store_that_is_away_does_not_mean_that_nothing_is_there(registry, monk
     for name in ("get_model_version", "get_model_version_by_alias"):
         monkeypatch.setattr(registry.client, name, away)
     for look in (registry.find, registry.get):
-        with pytest.raises(RegistryError, match=r"could not be read.*locked"):
+        with pytest.raises(RegistryError, match=r"could not be reached.*locked"):
             look(which)
 
 

@@ -7,7 +7,8 @@ from datetime import timedelta
 import pytest
 
 from exit_pipeline.errors import ValidationError
-from exit_pipeline.validation import EXPECTATIONS
+from exit_pipeline.lake import DayState, Lake
+from exit_pipeline.validation import BALANCED, EXPECTATIONS
 from exit_pipeline.validation.run import validate_days
 from exit_pipeline.validation.verdicts import failed_days, record, refuse_failed, unfit
 from tests.logs import DAY, SmallLog, at, event
@@ -28,29 +29,43 @@ def day(number):
     return DAY + timedelta(days=number)
 
 
+def unfit_events(log):
+    return [said for said in unfit(log.lake, log.profile.spec) if said.startswith(CHECK[0][0])]
+
+
 def test_a_day_never_checked_is_not_fit(log):
-    assert unfit(log.lake, CHECK) == [f"events:{EXPECTATIONS} on {day(0)}, {day(1)}"]
+    assert unfit_events(log)[0] == f"events:{EXPECTATIONS} on {day(0)}, {day(1)}"
 
 
 def test_a_day_that_passed_is_fit_until_its_content_changes(log):
+    record(log.lake.home, "events", BALANCED, log.lake.days("events"), True)
     validate_days("events", log.lake, log.profile.spec, log.settings, (day(0), day(1)))
-    assert unfit(log.lake, CHECK) == []
+    assert unfit_events(log) == []
     log.land(1, [event("other", at(1))])
     log.ingest(1, 1)
-    assert unfit(log.lake, CHECK) == [f"events:{EXPECTATIONS} on {day(1)}"]
-    assert failed_days(log.lake, "events", EXPECTATIONS) == []
+    assert unfit_events(log)[0] == f"events:{EXPECTATIONS} on {day(1)}"
+    assert failed_days(log.lake, "events", EXPECTATIONS, day(0), day(1)) == []
 
 
 def test_a_day_that_passed_after_a_failed_one_does_not_hide_it(log):
     states = log.lake.days("events")
     record(log.lake.home, "events", EXPECTATIONS, {day(0): states[day(0)]}, False)
     record(log.lake.home, "events", EXPECTATIONS, {day(1): states[day(1)]}, True)
-    assert unfit(log.lake, CHECK) == [f"events:{EXPECTATIONS} on {day(0)}"]
+    assert unfit_events(log)[0] == f"events:{EXPECTATIONS} on {day(0)}"
     with pytest.raises(ValidationError, match=f"events of {day(0)} failed"):
-        refuse_failed(log.lake, CHECK, day(1))
+        refuse_failed(log.lake, CHECK, day(0), day(1))
 
 
-def test_nothing_is_refused_before_the_day_that_failed(log):
+def test_nothing_is_refused_that_does_not_read_the_day_that_failed(log):
     states = log.lake.days("events")
     record(log.lake.home, "events", EXPECTATIONS, {day(1): states[day(1)]}, False)
-    refuse_failed(log.lake, CHECK, day(0))
+    refuse_failed(log.lake, CHECK, day(0), day(0))
+    refuse_failed(log.lake, CHECK, day(2), day(9))
+
+
+def test_what_no_model_is_made_of_any_more_is_not_asked_for(log, monkeypatch):
+    spec = log.profile.spec
+    newest = day(spec.trained_days + spec.reach_days + 1)
+    states = {"training_set": {newest: DayState(0, "")}, "events": log.lake.days("events")}
+    monkeypatch.setattr(Lake, "days", lambda lake, table: states.get(table, {}))
+    assert unfit_events(log)[0] == f"events:{EXPECTATIONS} on {day(1)}"
