@@ -30,7 +30,6 @@ _LANDED = AssetSelection.groups("ingest") | AssetSelection.assets(
 daily_ingest = define_asset_job(
     "daily_ingest",
     _LANDED,
-    partitions_def=daily,
     description="The events of day D and the features made of them. Labels of D − 1 and what "
     "hangs on them follow by their automation conditions, once D has landed.",
 )

@@ -177,9 +177,9 @@ def _reason(stage: Stage, result: ExecuteInProcessResult) -> ExitPipelineError:
             mend="`exit-pipeline ui` shows the run with its log",
         )
     return ExitPipelineError(
-        "a blocking check failed, and nothing after it was run",
+        "the run did not succeed, though no step of it failed",
         where=stage.title,
-        mend="`exit-pipeline ui` shows which rows, under the asset's checks",
+        mend="`exit-pipeline ui` shows the run with its log",
     )
 
 

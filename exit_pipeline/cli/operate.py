@@ -53,7 +53,9 @@ def demo(
     use_profile("simulated")
     settings, profile = load_settings(), load_profile("simulated")
     lake = Lake(settings.home_of(profile.name))
-    if not (lake.home.landing / "events").exists():
+    if (lake.home.landing / "events").exists():
+        errors.print(f"the log under {lake.home.landing} is used as it is")
+    else:
         with progress("simulating a log", quiet=json):
             simulate(SimulationConfig.sized("demo", seed=seed), lake.home.landing)
     materialize(None, None, quiet=json)

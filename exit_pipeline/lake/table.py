@@ -14,11 +14,9 @@ import duckdb
 import pyarrow as pa
 import pyarrow.parquet as pq
 from deltalake import (
-    ColumnProperties,
     CommitProperties,
     DeltaTable,
     PostCommitHookProperties,
-    WriterProperties,
     write_deltalake,
 )
 from deltalake.exceptions import DeltaError, TableNotFoundError
@@ -27,6 +25,7 @@ from deltalake.schema import ArrayType, PrimitiveType
 from exit_pipeline import __version__
 from exit_pipeline.errors import LakeError
 from exit_pipeline.lake.duck import empty_sql, quoted, render
+from exit_pipeline.lake.form import CONFIGURATION, WRITER
 from exit_pipeline.lake.limits import ran_out
 from exit_pipeline.lake.paths import check_folder, is_table, table_files
 from exit_pipeline.lake.states import DayState, day_states, logged_states
@@ -40,22 +39,6 @@ LOCK_SECONDS = 120.0
 PARTITIONS = {"events": ("known_on", "ds"), "quarantine": ("known_on",)}
 UNPARTITIONED = frozenset({"items", "users"})
 Filter = tuple[str, str, date]
-# A dictionary of values that hardly repeat costs time and saves no space; small row groups keep the
-# writer's memory small, since it holds one open for each day.
-WRITER = WriterProperties(
-    max_row_group_size=65_536,
-    column_properties={
-        name: ColumnProperties(dictionary_enabled=False)
-        for name in ("event_id", "request_id", "user_id", "ts")
-    },
-)
-CONFIGURATION = {
-    # Days are all that is ever pruned by, so no statistics are kept in the log.
-    "delta.dataSkippingNumIndexedCols": "0",
-    # The log says what each day holds, and registered models name old versions: none expires.
-    "delta.enableExpiredLogCleanup": "false",
-    "delta.logRetentionDuration": "interval 36500 days",
-}
 
 
 def days_between(first: date, last: date) -> list[date]:

@@ -27,6 +27,7 @@ from exit_pipeline.ranking.scorer import Scorer
 from exit_pipeline.registry import CHAMPION, Registry
 from exit_pipeline.settings import Home, load_settings
 from exit_pipeline.training import split_days, train_model
+from exit_pipeline.validation.verdicts import unfit
 from tests.conftest import SMALL, SmallHome
 from tests.pipeline.test_graph import DEPENDENCIES, GROUPS, UNPARTITIONED
 
@@ -121,6 +122,25 @@ def test_two_runs_at_a_time_are_refused(small_home):
         said = small_home.run("run", code=1)
     assert "another run is going on" in said
     assert "mend:" in said
+
+
+def test_a_missing_day_holds_up_what_it_would_mature_until_it_lands(tmp_path, simulated):
+    home = SmallHome(tmp_path)
+    home.land()
+    missing = SMALL.start + timedelta(days=4)
+    folder = home.lake.home.landing / "events" / f"ds={missing}"
+    away = folder.rename(tmp_path / "away")
+    home.run("run", "--select", "group:ingest, impressions")
+    days = [SMALL.start + timedelta(days=n) for n in range(SMALL.days)]
+    assert sorted(home.lake.days("events")) == [day for day in days if day != missing]
+    assert max(home.lake.days("impressions")) == days[2]
+    away.rename(folder)
+    home.run("run", "--from", str(missing), "--to", str(missing), "--select",
+             "group:ingest, impressions")  # fmt: skip
+    assert sorted(home.lake.days("impressions")) == days[:-1]
+    # Days after it were read again; what validation said of them is of their content now.
+    said = [told for told in unfit(home.lake, simulated.spec) if told.startswith("events:")]
+    assert said == []
 
 
 def test_a_selection_that_matches_nothing_is_wrong_use(small_home):
