@@ -203,7 +203,9 @@ def _days(first: date | None, last: date | None) -> tuple[date, date]:
             where=str(PIPELINE.home.landing),
             mend="land Parquet files under `ds=YYYY-MM-DD/`, or give --from and --to",
         )
-    if first > last or first < spec.start or (spec.end and last > spec.end):
+    if first > last:
+        raise UsageError(f"{first} is after {last}", mend="give --from the earlier day")
+    if first < spec.start or (spec.end and last > spec.end):
         raise UsageError(
             f"the days {first} … {last} are not days of this log",
             where=f"profile {spec.name!r}: start {spec.start}, end {spec.end or 'open'}",

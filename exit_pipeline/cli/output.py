@@ -18,7 +18,12 @@ errors = Console(stderr=True, highlight=False)
 
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object, and nothing else.")]
 ProfileOption = Annotated[
-    str, typer.Option("--profile", help="Name of a built-in profile, or path of a YAML file.")
+    str,
+    typer.Option(
+        "--profile",
+        envvar="EXIT_PROFILE",
+        help="Name of a built-in profile, or path of a YAML file.",
+    ),
 ]
 
 

@@ -118,6 +118,9 @@ class Ranker:
         if not items:
             return replace(found, flags=["there is no item to rank"])
         rows, flags = self.rows(user_id, items, complete, at)
+        absent = [name for name in self.spec.context if name not in complete]
+        if absent:
+            flags = [f"the scene has no {', '.join(absent)}: taken as unknown", *flags]
         scores = self.scorer.score(rows)
         best = sorted(
             range(len(items)), key=lambda i: (-scores.score[i], -scores.logit[i], items[i])
