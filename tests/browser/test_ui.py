@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import json
-import os
 import re
 import shutil
-import signal
 import socket
 import subprocess
 import time
@@ -15,6 +13,7 @@ from dataclasses import dataclass
 from datetime import date, timedelta
 from pathlib import Path
 
+import psutil
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import pytest
@@ -93,8 +92,18 @@ def ui(tmp_path_factory):
     url = f"http://127.0.0.1:{port}"
     wait(lambda: reachable(url), 120)
     yield Ui(home, url)
-    os.killpg(process.pid, signal.SIGTERM)
-    process.wait(60)
+    end(process)
+
+
+def end(process: subprocess.Popen) -> None:
+    """Asks the UI to end; what has not ended by then, such as a run it started, is killed."""
+    parent = psutil.Process(process.pid)
+    everyone = [parent, *parent.children(recursive=True)]
+    process.terminate()
+    _, alive = psutil.wait_procs(everyone, timeout=20)
+    for one in alive:
+        one.kill()
+    process.wait(20)
 
 
 @pytest.fixture(scope="module")
