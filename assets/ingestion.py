@@ -76,9 +76,10 @@ def ingest(
         shared = table_metadata(lake, pipeline.profile.spec, table, seconds)
         yield whole_range(key, states, shared)
         yield from each_day(context, key, states, shared, details)
-    for report in reports:
-        state = {report.day: lake.days("events")[report.day]}
-        record(lake.home, "events", BALANCED, state, report.balanced)
+    stored = lake.days("events")
+    for balanced in (True, False):
+        states = {r.day: stored[r.day] for r in reports if r.balanced is balanced}
+        record(lake.home, "events", BALANCED, states, balanced)
     unbalanced = [report.summary for report in reports if not report.balanced]
     yield AssetCheckResult(
         asset_key="events",

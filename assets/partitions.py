@@ -49,29 +49,14 @@ window_of_events = days("events", _SPEC.features.window_days)
 
 def known_on_the_morning(asset: str) -> AssetDep:
     """What group sums of day D read: the exposures that mature on D, and those late rows move."""
-    mapping = TimeWindowPartitionMapping(
-        start_offset=-_LABELS.maturity_days - _MOVED,
-        end_offset=-_LABELS.maturity_days,
-        allow_nonexistent_upstream_partitions=True,
-    )
-    return AssetDep(asset, partition_mapping=mapping)
+    return days(asset, _LABELS.maturity_days + _MOVED, -_LABELS.maturity_days)
 
 
 # Replaying what was known when, for users with late rows, reads their log as far as it may matter.
 _REPLAYED = max(_LABELS.consistency.own_response_days, _LABELS.history_days)
-events_of_group_sums = AssetDep(
-    "events",
-    partition_mapping=TimeWindowPartitionMapping(
-        start_offset=-_LABELS.maturity_days - _MOVED - _REPLAYED,
-        end_offset=-1,
-        allow_nonexistent_upstream_partitions=True,
-    ),
-)
+events_of_group_sums = days("events", _LABELS.maturity_days + _MOVED + _REPLAYED, -1)
 
 
 def next_morning(asset: str) -> AssetDep:
     """What is known on the morning after day D."""
-    mapping = TimeWindowPartitionMapping(
-        start_offset=1, end_offset=1, allow_nonexistent_upstream_partitions=True
-    )
-    return AssetDep(asset, partition_mapping=mapping)
+    return days(asset, -1, 1)

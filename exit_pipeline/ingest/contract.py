@@ -5,7 +5,6 @@ from __future__ import annotations
 import duckdb
 
 from exit_pipeline.errors import ContractError
-from exit_pipeline.lake.duck import quoted
 from exit_pipeline.profile import ProfileSpec
 
 CONTRACT_VERSION = 1
@@ -72,8 +71,3 @@ def _wrong(name: str, found: str, wanted: tuple[str, ...]) -> str:
             f"column {name!r} has no time zone ({found}); times are UTC: {name} at time zone 'UTC'"
         )
     return f"column {name!r} is {found}, not {wanted[0]}"
-
-
-def columns_sql(names: list[str]) -> str:
-    """Returns quoted names, separated by commas."""
-    return ", ".join(quoted(name) for name in names)
