@@ -8,6 +8,7 @@ from exit_pipeline.model.mmoe import MMoE
 from exit_pipeline.model.ple import PLE
 from exit_pipeline.model.shared_bottom import SharedBottom
 from exit_pipeline.model.single import Features, TargetOnly
+from exit_pipeline.model.towers import Towers
 
 # Every model has one signature: (encoder, settings) → module from a batch to named outputs.
 MODELS: dict[str, type[Model]] = {
@@ -17,6 +18,7 @@ MODELS: dict[str, type[Model]] = {
     "shared_bottom": SharedBottom,
     "mmoe": MMoE,
     "ple": PLE,
+    "towers": Towers,
 }
 
 __all__ = ["MODELS", "Batch", "Encoder", "Exit", "InputSpec", "Outputs"]

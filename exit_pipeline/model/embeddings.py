@@ -85,13 +85,13 @@ class CategoricalEmbedding(nn.Module):
         for table in tables:
             nn.init.normal_(table.weight, std=0.05)
         self.tables = nn.ModuleList(tables)
-        columns = encoder.spec.categorical
+        columns, self.hides = encoder.spec.categorical, id_dropout > 0
         hidden = torch.tensor([id_dropout if name in IDS else 0.0 for name in columns])
         self.register_buffer("hidden", hidden, persistent=False)
 
     def forward(self, indices: Tensor) -> Tensor:
         """int64[n, C] → float[n, C · dim]."""
-        if self.training:
+        if self.training and self.hides:
             draw = torch.rand(indices.shape, device=indices.device)
             indices = torch.where(draw < self.hidden, torch.zeros_like(indices), indices)
         return torch.cat([table(indices[:, i]) for i, table in enumerate(self.tables)], dim=1)
@@ -127,8 +127,8 @@ class NumericEncoding(nn.Module):
         numbers = encoder.spec.numbers
         self._keep("low", low)
         self._keep("scale", scale)
-        self._keep("columns", torch.tensor([numbers.index(name) for name in names]))
-        self._keep("owner", torch.tensor([_owner(encoder, name) for name in names]))
+        self._keep("columns", torch.tensor([numbers.index(name) for name in names], dtype=torch.long))
+        self._keep("owner", torch.tensor([_owner(encoder, name) for name in names], dtype=torch.long))
         sources = len(encoder.spec.sources)
         self.widths = [*[bins] * len(names), *[1] * (len(names) + sources)]
 

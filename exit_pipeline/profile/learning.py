@@ -68,6 +68,10 @@ class TrainingSpec(Strict):
     patience: int = Field(2, ge=1, description="Epochs without a better validation logloss.")
     learning_rate: float = Field(0.001, gt=0, description="Of AdamW.")
     weight_decay: float = Field(1e-4, ge=0, description="Of AdamW.")
+    table_rows: int = Field(
+        50_000, ge=0, description="Larger embedding tables change in the rows of a batch alone."
+    )
+    table_rate: float = Field(0.02, gt=0, description="Of those tables' row-wise Adagrad.")
     lambda_target: float = Field(1.0, ge=0, description="λ₁: weight of the target head (`sum`).")
     lambda_source: float = Field(1.0, ge=0, description="λ₂: weight of the source heads.")
     lambda_transfer: float = Field(0.1, ge=0, description="λ₃: weight of the transfer term.")

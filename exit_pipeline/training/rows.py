@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import mmap
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -38,7 +39,8 @@ class EncodedRows:
     def batches(self, size: int) -> Iterator[Batch]:
         """Yields batches in order."""
         for start in range(0, len(self), size):
-            yield self.take(np.arange(start, min(start + size, len(self))))
+            part = self._read(start, size)
+            yield part.take(np.arange(len(part)))
 
     def shuffled(self, size: int, buffer: int, seed: int, epoch: int) -> Iterator[Batch]:
         """Yields batches in an order that seed and epoch decide.
@@ -48,9 +50,17 @@ class EncodedRows:
         """
         rng = np.random.default_rng([seed, epoch])
         for start in rng.permutation(np.arange(0, len(self), buffer)):
-            rows = start + rng.permutation(min(buffer, len(self) - start))
+            block = self._read(start, buffer)
+            rows = rng.permutation(len(block))
             for first in range(0, len(rows), size):
-                yield self.take(rows[first : first + size])
+                yield block.take(rows[first : first + size])
+
+    def _read(self, start: int, size: int) -> EncodedRows:
+        """Copies rows into memory; the pages that they were mapped to are given back."""
+        arrays = (self.categorical, self.numeric, self.labels)
+        copied = [np.array(array[start : start + size]) for array in arrays]
+        give_back(arrays)
+        return EncodedRows(*copied, sources=self.sources)
 
     def take(self, rows: np.ndarray) -> Batch:
         """Returns a batch of some rows."""
@@ -118,13 +128,22 @@ def encode_files(
         values = [batch.column(name).to_numpy(zero_copy_only=False) for name in labels]
         arrays["labels"][rows] = np.stack(values, axis=1)
         at += batch.num_rows
+        give_back(arrays.values())
     positives = arrays["labels"][:, 0].mean()
+    give_back(arrays.values())
     if positives in (0.0, 1.0):
         raise TrainingError(
             f"the {part} part has one class only: every outcome is {positives:.0f}",
             mend="widen the part in `split`, or check that outcomes are logged",
         )
     return EncodedRows(**arrays, sources=len(sources))
+
+
+def give_back(arrays: Iterable[np.ndarray]) -> None:
+    """Lets the system drop mapped pages: they stay on disk and in its cache, not in this process."""
+    for array in arrays:
+        if isinstance(array.base, mmap.mmap) and hasattr(mmap, "MADV_DONTNEED"):
+            array.base.madvise(mmap.MADV_DONTNEED)
 
 
 def _label_columns(sources: Sequence[str], source_label: str) -> list[str]:
