@@ -112,8 +112,7 @@ def compare(
     supported = {name: _supported(ours, name, spec) for name in named}
     shown = _shown(ours, named, supported)
     found = {name: _difference(ours, theirs, ours.masks[name], spec, seed) for name in shown}
-    # The margin is 0, so that the tail's smaller side, doubled, asks for any difference.
-    chances = {n: 2 * min(d.p_worse, 1 - d.p_worse) for n, d in found.items() if supported[n]}
+    chances = {name: _chance(one) for name, one in found.items() if supported[name]}
     different = holm(chances, spec.slice_alpha)
     slices = [
         SliceDifference(
@@ -141,6 +140,13 @@ def _difference(
         ours.loss[mask], theirs.loss[mask], ours.user[mask],
         margin=0.0, draws=spec.bootstrap_draws, seed=seed,
     )  # fmt: skip
+
+
+def _chance(found: Difference) -> float:
+    """Of a difference as large either way where there is none: the smaller tail, doubled."""
+    if found.low == found.high == 0:  # the same losses row by row have no tails
+        return 1.0
+    return 2 * min(found.p_worse, 1 - found.p_worse)
 
 
 def _supported(evaluation: Evaluation, name: str, spec: GatesSpec) -> bool:

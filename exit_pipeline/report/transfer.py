@@ -91,7 +91,7 @@ class TransferMap:
 
 
 def wilson(mean: float, n: int) -> tuple[float, float]:
-    """The 95 % interval of a share (Wilson 1927, eq. 3 of its usual form).
+    """The 95 % interval of a share (the score interval of Wilson 1927).
 
     For values between 0 and 1 rather than at either end (label `soft`) it is wider than need be.
 

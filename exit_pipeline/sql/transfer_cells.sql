@@ -8,5 +8,6 @@ select {{ s | literal }} as source, unit, cell, count(*) as rows,
 from (select * replace (coalesce(unit::varchar, 'unknown') as unit) from scored)
 where ys_{{ s }} = 1
 group by grouping sets ((unit, cell), (unit), (cell), ())
+having count(*) > 0
 {% endfor %}
 order by source, unit nulls first, cell nulls first
