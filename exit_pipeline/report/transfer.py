@@ -117,7 +117,8 @@ def transfer_maps(
         scorer: The model.
     """
     learned = scorer.score(rows).p_transfer
-    return maps_of(connection, rows, learned, scorer.sources)
+    # A model that lets nothing transfer explicitly has no columns here.
+    return maps_of(connection, rows, learned, scorer.sources) if learned.shape[1] else []
 
 
 def maps_of(

@@ -23,16 +23,15 @@ GLOSSARY = {
 
 
 def headline(report: Report) -> str:
-    """How much of each source's interest carries over, in a sentence."""
+    """How much of each source's interest the model lets carry over, and whether labels agree."""
     known = [m for m in report.maps if m.whole and m.whole.supported]
-    shares = [
-        f"{m.whole.learned:.0%} of {m.source}".replace("%", "\u00a0%") for m in known if m.whole
-    ]
-    if not shares:
-        return f"Too few exposures to say what carries over to {report.spec.target}"
-    *first, last = shares
-    listed = f"{', '.join(first)} and {last}" if first else last
-    return f"{listed} interest carries over to {report.spec.target}"
+    if not known:
+        return f"Too little is known to say what carries over to {report.spec.target}"
+    shares = [f"{_percent(m.whole.learned)} of {m.source}" for m in known if m.whole]
+    told = f"The model lets {_listed(shares)} interest carry over to {report.spec.target}"
+    if any(m.whole.apart for m in known if m.whole):
+        told += f"; its labels say {_listed([_percent(m.whole.label) for m in known if m.whole])}"
+    return told
 
 
 def of_source(found: TransferMap) -> str:
@@ -55,7 +54,8 @@ def how_well(report: Report) -> str:
     ours, rival = report.scored["model"].metrics, report.scored["baseline"].metrics
     told = ""
     if cells:
-        told = f"Learned transfer is {distance:.2f} from its label on average ({cells} cells). "
+        over = f"{cells} cells" if cells > 1 else "one cell"
+        told = f"Learned transfer is {distance:.2f} from its label on average ({over}). "
     auc = f"AUC is {figure(ours['auc'])} (target-only {figure(rival['auc'])})"
     return f"{told}{auc}, the difference in logloss {difference(report.comparisons[0].whole)}."
 
@@ -68,6 +68,15 @@ def decided(report: Report) -> tuple[str, str]:
         return last["decision"].capitalize(), f"on {last['at'][:10]}: {last['reason']}."
     word = "promote" if report.decision.promote else "refuse"
     return "Not decided yet", f"; the gates would {word} it: {report.decision.reason}."
+
+
+def _percent(share: float) -> str:
+    return f"{share * 100:.0f}\u00a0%"
+
+
+def _listed(parts: list[str]) -> str:
+    *first, last = parts
+    return f"{', '.join(first)} and {last}" if first else last
 
 
 def _of(cell: Cell, part: str) -> str:

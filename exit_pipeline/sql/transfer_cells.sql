@@ -5,7 +5,7 @@
 {{ "union all" if not loop.first }}
 select {{ s | literal }} as source, unit, cell, count(*) as rows,
        avg(learned_{{ s }}) as learned, avg(consistent_{{ s }}) as label
-from (select * replace (coalesce(unit::varchar, 'unknown') as unit) from scored)
+from (select * replace (coalesce(nullif(unit::varchar, ''), 'unknown') as unit) from scored)
 where ys_{{ s }} = 1
 group by grouping sets ((unit, cell), (unit), (cell), ())
 having count(*) > 0

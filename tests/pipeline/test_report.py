@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import pytest
 from dagster import AssetKey
 
 from assets.instance import open_instance
@@ -30,7 +31,7 @@ def test_the_graph_writes_a_page_that_needs_nothing_else(small_home):
 def test_the_command_writes_it_and_the_version_keeps_a_copy(small_home):
     told = json.loads(small_home.run("report", "1", "--json"))
     assert told["version"] == 1
-    assert told["headline"].endswith("interest carries over to feed")
+    assert "interest carry over to feed" in told["headline"]
     registry = Registry(small_home.lake.home, "simulated")
     run_id = registry.client.get_model_version(registry.name, "1").run_id
     kept = registry.client.download_artifacts(run_id, "transfer/v1.html")
@@ -38,7 +39,7 @@ def test_the_command_writes_it_and_the_version_keeps_a_copy(small_home):
 
 
 def test_the_same_version_gives_the_same_bytes_and_figures_of_its_evaluation_days(
-    small_home, simulated, tmp_path
+    small_home, simulated
 ):
     lake, settings = small_home.lake, load_settings(home=small_home.root)
     reports = [build_report(settings, lake, simulated, 1) for _ in range(2)]
@@ -47,8 +48,10 @@ def test_the_same_version_gives_the_same_bytes_and_figures_of_its_evaluation_day
     report = reports[0]
     shown = report.scored["model"].shown
     assert {m.source: m.whole.rows for m in report.maps} == shown
-    ratios = {m.source: round(m.whole.learned / m.whole.label, 3) for m in report.maps}
-    assert ratios == {s: round(r, 3) for s, r in report.scored["model"].transfer.items()}
+    for found in report.maps:
+        ratio, whole = report.scored["model"].transfer[found.source], found.whole
+        assert (whole.label == 0) == (ratio is None)
+        assert ratio is None or whole.learned == pytest.approx(ratio * whole.label, rel=1e-3)
 
 
 def test_a_version_that_is_not_there_is_named(small_home):

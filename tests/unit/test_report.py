@@ -218,7 +218,11 @@ def test_the_page_is_whole_by_itself_and_says_what_was_decided(report):
 
 def test_words(report):
     # .6 of 12 rows, .8 and .1 of 20 each, 1 of 3: .515 of 55.
-    assert headline(report) == "51\u00a0% of search interest carries over to feed"
+    # 18 of 55 rows have a = 1.
+    assert headline(report) == (
+        "The model lets 51\u00a0% of search interest carry over to feed; its labels say 33\u00a0%"
+    )
+    assert headline(replace(report, maps=[])).startswith("Too little is known")
     assert of_source(report.maps[0]) == (
         "most to <b>pills (0.60), least to tea (0.45); most in home (0.73), least in work (0.22)"
     )
