@@ -153,7 +153,7 @@ def _marked(points: Sequence[tuple[float, float]], n: int) -> list[Markup]:
 
 def interval(found: Difference, reach: float, style: str) -> Markup:
     """A difference with its interval around zero, on a scale from −reach to reach."""
-    width, height = 200.0, 14.0
+    width, height = 140.0, 14.0
 
     def at(value: float) -> float:
         return width / 2 * (1 + max(-1.0, min(1.0, value / reach)))
