@@ -28,7 +28,7 @@ def heat_map(found: TransferMap) -> Markup:
     rows = {unit: shortened(unit or "all units") for unit in (ALL, *found.units)}
     columns = {p: shortened(p.replace("|", " · ") or "everywhere") for p in (ALL, *found.places)}
     left = 8 + LETTER * max(map(letters, rows.values()))
-    top = 10 + 0.87 * LETTER * max(map(letters, columns.values()))
+    top = 18 + 0.87 * LETTER * max(map(letters, columns.values()))
     # Names are turned by 60 degrees: the last one leans out over the right edge.
     room = WIDTH - left - GAP - 0.5 * LETTER * letters(list(columns.values())[-1])
     size = min(26.0, room / len(columns))
@@ -80,12 +80,13 @@ def step(share: float) -> int:
 
 
 def shortened(name: str) -> str:
-    """A name that fits its place."""
+    """A name that fits its place; what is left out is before its end, where alike names differ."""
     if letters(name) <= LETTERS:
         return name
-    while letters(name) > LETTERS - 1:
-        name = name[:-1]
-    return f"{name.rstrip()}…"
+    head, tail = name[:-5], name[-5:]
+    while letters(head + tail) > LETTERS - 1:
+        head = head[:-1]
+    return f"{head.rstrip()}…{tail.lstrip()}"
 
 
 def letters(name: str) -> float:
