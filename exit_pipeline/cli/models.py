@@ -21,7 +21,7 @@ def register(app: typer.Typer) -> None:
 
 
 def open_profile(profile: str) -> tuple[Any, Any, Any]:
-    """Returns the settings, the lake and the profile; imports wait until a command needs them."""
+    """Returns the settings, the lake and the profile that a command works on."""
     from exit_pipeline.lake import Lake
     from exit_pipeline.profile import load_profile
     from exit_pipeline.settings import load_settings
