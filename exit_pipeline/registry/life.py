@@ -24,6 +24,7 @@ from exit_pipeline.registry.lineage import (
     stored_days,
 )
 from exit_pipeline.registry.models import CHAMPION, Registry
+from exit_pipeline.registry.reading import Version
 from exit_pipeline.settings import Settings
 from exit_pipeline.training import save_model, split_days, train_model
 from exit_pipeline.training.loop import Progress
@@ -103,28 +104,59 @@ def evaluate_version(
     """
     registry = Registry(lake.home, profile.name)
     found, champion = registry.get(which), registry.find(CHAMPION)
-    check_rows(lake, found)
-    lineage = made_from(found)
-    days = lineage["split"]["evaluation"]
-    folders = {role: registry.folder(found.version, role) for role in NAMES}
-    rival = champion if champion and champion.version != found.version else None
-    seen = seen_days(rival, days) if rival else ""
-    if rival and not seen:
-        folders["champion"] = registry.folder(rival.version)
-    files = _files(lake, [date.fromisoformat(day) for day in days], lineage["tables"][TABLE])
-    scored = {role: evaluate(Scorer.load(folder), files) for role, folder in folders.items()}
-    age = (datetime.now(UTC) - champion.created) / timedelta(days=1) if champion else None
-    decision = decide(
-        scored["model"], scored["baseline"], scored.get("champion"), profile.spec.gates,
-        champion_age_days=age, failed_checks=failed_checks, withdrawn=found.withdrawn,
-        seen_by_champion=seen, seed=profile.spec.training.seed,
-    )  # fmt: skip
+    decision, scored = judge(lake, profile, found, champion, datetime.now(UTC), failed_checks)
     figures = {role: evaluation.to_dict() for role, evaluation in scored.items()}
     metrics = {n: v for n, v in scored["model"].metrics.items() if v is not None}
     metrics |= {f"transfer_{s}": v for s, v in scored["model"].transfer.items() if v is not None}
     document = {**figures, "decision": decision.to_dict()}
     registry.record(found.version, metrics, "evaluation.json", document)
     return found.version, decision, scored
+
+
+def judge(
+    lake: Lake,
+    profile: Profile,
+    found: Version,
+    champion: Version | None,
+    at: datetime,
+    failed_checks: Sequence[str] = (),
+) -> tuple[Decision, dict[str, Evaluation]]:
+    """Scores a version and its rivals, and asks the gates; nothing is written.
+
+    Args:
+        lake: Where the training set is, at the version that the model was made from.
+        profile: Its gates.
+        found: The version.
+        champion: The champion; where it is the version itself there is none to compare with.
+        at: When the question is asked, which decides the champion's age.
+        failed_checks: Upstream blocking checks that failed.
+
+    Raises:
+        RegistryError: The lake holds other rows than the version was made from.
+    """
+    registry = Registry(lake.home, profile.name)
+    check_rows(lake, found)
+    folders = {role: registry.folder(found.version, role) for role in NAMES}
+    rival = champion if champion and champion.version != found.version else None
+    seen = seen_days(rival, made_from(found)["split"]["evaluation"]) if rival else ""
+    if rival and not seen:
+        folders["champion"] = registry.folder(rival.version)
+    files = evaluation_files(lake, found)
+    scored = {role: evaluate(Scorer.load(folder), files) for role, folder in folders.items()}
+    age = (at - champion.created) / timedelta(days=1) if champion else None
+    decision = decide(
+        scored["model"], scored["baseline"], scored.get("champion"), profile.spec.gates,
+        champion_age_days=age, failed_checks=failed_checks, withdrawn=found.withdrawn,
+        seen_by_champion=seen, seed=profile.spec.training.seed,
+    )  # fmt: skip
+    return decision, scored
+
+
+def evaluation_files(lake: Lake, found: Version) -> list[str]:
+    """Returns the files of a version's evaluation part, as they lay when it was trained."""
+    lineage = made_from(found)
+    days = [date.fromisoformat(day) for day in lineage["split"]["evaluation"]]
+    return _files(lake, days, lineage["tables"][TABLE])
 
 
 def _files(lake: Lake, days: Sequence[date], version: int) -> list[str]:
