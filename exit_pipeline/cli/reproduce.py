@@ -54,7 +54,7 @@ def _print(made: Any) -> None:
 
 
 def _short(value: Any) -> str:
-    text = "" if value is None else str(value)
+    text = "none" if value is None else str(value)
     return text if len(text) <= 24 else f"{text[:23]}…"
 
 

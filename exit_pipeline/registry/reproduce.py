@@ -5,20 +5,15 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterator, Mapping
-from copy import copy
 from dataclasses import dataclass
-from datetime import date
 from pathlib import Path
 from typing import Any
 
-import duckdb
 import yaml
 
 from exit_pipeline.errors import SettingsError
 from exit_pipeline.evaluation import evaluate
-from exit_pipeline.lake import Lake, connect, render
-from exit_pipeline.lake.states import day_states
-from exit_pipeline.lake.table import days_between
+from exit_pipeline.lake import Lake
 from exit_pipeline.profile import Profile
 from exit_pipeline.ranking.scorer import Scorer
 from exit_pipeline.registry.differences import TOLERANCE, Difference, tensors, values
@@ -29,12 +24,12 @@ from exit_pipeline.registry.lineage import (
     files_of,
     machine,
     made_from,
-    other_days,
     package_versions,
 )
 from exit_pipeline.registry.models import Registry
 from exit_pipeline.registry.reading import Version
 from exit_pipeline.registry.recipe import Recipe
+from exit_pipeline.registry.rows import holder, other_rows
 from exit_pipeline.settings import Settings
 from exit_pipeline.training.artifact import DESCRIPTION, WEIGHTS
 from exit_pipeline.training.device import choose_device
@@ -117,26 +112,25 @@ def reproduce(
     registry = Registry(lake.home, profile.name)
     found = registry.get(which)
     lineage, device = made_from(found), _device(found.lineage["device"])
-    recipe = Recipe.read(lineage, device)
+    recipe, table = Recipe.read(lineage, device), lineage["tables"][TABLE]
     causes = [*_around(lineage, device), *_profile(lineage, profile)]
-    place = {difference.what for difference in causes}
-    exact = device == "cpu" and place.isdisjoint(PLACE)
-    held = _holder(lake, lineage)
-    rows = _rows(settings, held, lineage, same_duckdb="duckdb" not in _changed(lineage))
+    exact = device == "cpu" and {cause.what for cause in causes}.isdisjoint(PLACE)
+    held = holder(lake, lineage)
+    rows = other_rows(settings, held, lineage)
     if rows:
         return Reproduction(found.version, False, exact, False, [*causes, *rows], [])
-    table, split = lineage["tables"][TABLE], lineage["split"]
     recorded = registry.document(found.version, "evaluation.json") or {}
     with lake.home.scratch() as scratch:
-        parts = {part: files_of(held, split[part], table) for part in FITTED}
-        recipe.train(parts, scratch, settings.memory_limit, progress)
-        evaluation = files_of(held, split["evaluation"], table)
+        parts = {part: files_of(held, days, table) for part, days in lineage["split"].items()}
+        recipe.train(
+            {part: parts[part] for part in FITTED}, scratch, settings.memory_limit, progress
+        )
         results: list[Difference] = []
         for role in recipe.names:
-            results += _model(found, role, registry.folder(found.version, role), scratch / role)
+            results += _files(found, role, registry.folder(found.version, role), scratch / role)
             if role in recorded:
-                figures = evaluate(Scorer.load(scratch / role), evaluation).to_dict()
-                results += values("metrics", role, recorded[role], figures)
+                figures = evaluate(Scorer.load(scratch / role), parts["evaluation"]).to_dict()
+                results += _figures(role, recorded[role], figures)
     return Reproduction(found.version, True, exact, bool(recorded), causes, results)
 
 
@@ -146,10 +140,6 @@ def _device(recorded: str) -> str:
         return choose_device(recorded).type
     except SettingsError:
         return "cpu"
-
-
-def _changed(lineage: Mapping[str, Any]) -> list[str]:
-    return [d.name for d in values("packages", "", lineage["packages"], package_versions())]
 
 
 def _around(lineage: Mapping[str, Any], device: str) -> Iterator[Difference]:
@@ -172,44 +162,7 @@ def _profile(lineage: Mapping[str, Any], profile: Profile) -> Iterator[Differenc
     yield from keys or [whole]
 
 
-def _holder(lake: Lake, lineage: Mapping[str, Any]) -> Lake:
-    """The lake that has the recorded days: the present one, or one that a full refresh kept."""
-    aside = [lake]
-    for folder in sorted(lake.home.root.glob("lake.before-*")):
-        home = copy(lake.home)
-        home.lake = folder
-        aside.append(Lake(home))
-    return next((one for one in aside if not other_days(one, lineage)), lake)
-
-
-def _rows(
-    settings: Settings, lake: Lake, lineage: Mapping[str, Any], same_duckdb: bool
-) -> list[Difference]:
-    """The days whose rows are not the recorded ones.
-
-    The table's log says what was written. Where DuckDB hashes as it did then, rows are hashed where
-    they lie, too: a changed file is found as well, and a day that was not there.
-    """
-    logged = other_days(lake, lineage)
-    if logged or not same_duckdb:
-        return [Difference("rows", day, *pair) for day, pair in logged.items()]
-    days: list[date] = []
-    files: list[str] = []
-    for part in lineage["split"].values():
-        days += days_between(*(date.fromisoformat(day) for day in part))
-        files += files_of(lake, part, lineage["tables"][TABLE])
-    with connect(settings, lake.home) as duck:
-        try:
-            rows = render("_files", files=files, partitions=lake.partitions(TABLE))
-            duck.execute(f"create temp view rows as {rows}")
-            states = day_states(duck, "rows", "ds", days)
-        except duckdb.Error as error:
-            return [Difference("rows", TABLE, "readable", str(error).splitlines()[0])]
-    pairs = {str(d): (lineage["days"].get(str(d), "empty"), s.hash) for d, s in states.items()}
-    return [Difference("rows", day, *pair) for day, pair in pairs.items() if pair[0] != pair[1]]
-
-
-def _model(version: Version, role: str, registered: Path, made: Path) -> Iterator[Difference]:
+def _files(version: Version, role: str, registered: Path, made: Path) -> Iterator[Difference]:
     """Compares a role's files with those just made, and the registered ones with the lineage."""
     recorded = version.lineage["sha256"][role]
     old, new = ((folder / WEIGHTS).read_bytes() for folder in (registered, made))
@@ -219,8 +172,18 @@ def _model(version: Version, role: str, registered: Path, made: Path) -> Iterato
     stored = hashlib.sha256(old).hexdigest()
     if stored != recorded:
         yield Difference("registered file", role, recorded, stored)
-    if now["sha256"] != recorded:
-        yield Difference("weights", role, recorded, now["sha256"])
+        # What the tensors differ from below is not what was recorded.
+        if now["sha256"] != recorded:
+            yield Difference("weights", role, recorded, now["sha256"])
     yield from tensors(role, old, new)
     for part in ("encoder", "calibration", "history"):
         yield from values(part, role, told[part], now[part])
+
+
+def _figures(
+    role: str, recorded: Mapping[str, Any], now: Mapping[str, Any]
+) -> Iterator[Difference]:
+    """Compares figures: those over all evaluation rows, and those of slices."""
+    for part, figures in recorded.items():
+        what = "metrics" if part == "all" else "slices"
+        yield from values(what, f"{role}.{part}", figures, now.get(part))

@@ -50,6 +50,7 @@ def test_tensors_that_differ_are_named_with_their_largest_difference():
     ("metrics", 0.001, True),
     ("metrics", 0.01, False),
     ("metrics", None, False),
+    ("slices", None, True),  # of one class before, of two now
     ("encoder", 0.0, False),  # rows make it, and no rounding
     ("registered file", None, False),
 ])  # fmt: skip
