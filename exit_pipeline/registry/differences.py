@@ -15,10 +15,10 @@ from torch import Tensor
 # Ours: how far rounding may move what is made elsewhere; `docs/model.md` says what was measured.
 # Figures of slices are told, not bounded: in one of few rows a tie that breaks is a leap.
 TOLERANCE = {
-    "weights": 0.02,
-    "calibration": 0.02,
-    "history": 0.002,
-    "metrics": 0.002,
+    "weights": 0.25,
+    "calibration": 0.005,
+    "history": 0.02,
+    "metrics": 0.005,
     "slices": None,
 }
 LONG = 8

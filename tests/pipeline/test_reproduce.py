@@ -10,6 +10,7 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+import torch
 
 from exit_pipeline.lake import Lake
 from exit_pipeline.profile import load_profile
@@ -65,6 +66,16 @@ def test_a_version_comes_out_the_same_and_leaves_no_trace(small_home):
     assert made["metrics_recorded"]
     assert tree(small_home.root) == before
     assert "no version or alias 'nosuch'" in small_home.run("reproduce", "nosuch", code=1)
+
+
+def test_on_another_instruction_set_it_comes_out_within_tolerance(small_home, monkeypatch):
+    monkeypatch.setenv("ATEN_CPU_CAPABILITY", "default")
+    made = json.loads(small_home.run("reproduce", "1", "--json"))
+    here = torch.backends.cpu.get_cpu_capability()
+    assert made["within_tolerance"]
+    assert made["bit_for_bit"] == (here == "DEFAULT")
+    named = [(d["what"], d["recorded"], d["now"]) for d in made["differences"]]
+    assert made["bit_for_bit"] or named[0] == ("instruction set", here, "DEFAULT")
 
 
 def test_what_differs_is_named_though_the_rows_were_kept_aside(lake, registered, again):
