@@ -10,7 +10,6 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-
 # A row whose gradient has been nothing so far stays where it is.
 TINY = 1e-20
 

@@ -18,8 +18,8 @@ from exit_pipeline.training.device import ahead
 from exit_pipeline.training.rows import EncodedRows
 from exit_pipeline.training.sparse import RowwiseAdagrad, densify, unique_rows
 from exit_pipeline.training.step import Stepper
-from tests.unit.test_backbone import batch, made
 from tests.unit.rows import MODEL, SPEC, TRAINING, write_parts
+from tests.unit.test_backbone import batch, made
 
 CPU = torch.device("cpu")
 SPARSE = TRAINING.model_copy(update={"table_rows": 20, "patience": 9})
