@@ -56,17 +56,22 @@ def write(folder: Path, part: str, rows: int, encoder: Encoder) -> EncodedRows:
         n = min(CHUNK, rows - start)
         rng = np.random.default_rng([seed, start])
         here = slice(start, start + n)
-        ids = [1 + ((size - 1) * rng.random(n) ** 3).astype(np.int32) for size in sizes]
+        ids = draw(rng, sizes, n)
         arrays["categorical"][here] = np.stack(ids, axis=1)
         arrays["numeric"][here] = rng.standard_normal((n, widths["numeric"]), np.float32)
         arrays["labels"][here] = _labels(ids, effects, k, rng)
     return EncodedRows(**arrays, sources=k)
 
 
-def read(folder: Path, part: str, sources: int) -> EncodedRows:
-    """Maps what `write` wrote."""
+def draw(rng: np.random.Generator, sizes: Sequence[int], n: int) -> list[np.ndarray]:
+    """By column int32[n] known ids, low ones more often."""
+    return [1 + ((size - 1) * rng.random(n) ** 3).astype(np.int32) for size in sizes]
+
+
+def read(folder: Path, part: str, sources: int, rows: int | None = None) -> EncodedRows:
+    """Maps what `write` wrote; `rows` of it where given."""
     arrays = {
-        name: np.load(folder / f"{part}-{name}.npy", mmap_mode="r")
+        name: np.load(folder / f"{part}-{name}.npy", mmap_mode="r")[:rows]
         for name in ("categorical", "numeric", "labels")
     }
     return EncodedRows(**arrays, sources=sources)

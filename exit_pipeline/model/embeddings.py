@@ -127,12 +127,8 @@ class NumericEncoding(nn.Module):
         numbers = encoder.spec.numbers
         self._keep("low", low)
         self._keep("scale", scale)
-        self._keep(
-            "columns", torch.tensor([numbers.index(name) for name in names], dtype=torch.long)
-        )
-        self._keep(
-            "owner", torch.tensor([_owner(encoder, name) for name in names], dtype=torch.long)
-        )
+        self._keep("columns", torch.tensor([numbers.index(name) for name in names]).long())
+        self._keep("owner", torch.tensor([_owner(encoder, name) for name in names]).long())
         sources = len(encoder.spec.sources)
         self.widths = [*[bins] * len(names), *[1] * (len(names) + sources)]
 

@@ -127,8 +127,9 @@ class Recipe:
         for role, name in self.names.items():
             model = train_model(
                 name, self.inputs, parts, self.unit, self.model, self.training,
-                scratch=folder / "rows", checkpoints=checkpoints, outcome=self.outcome,
-                device=self.device, threads=self.threads, memory_limit=memory_limit, progress=progress,
+                scratch=folder / "rows", outcome=self.outcome, device=self.device,
+                threads=self.threads, memory_limit=memory_limit, progress=progress,
+                checkpoints=checkpoints,
             )  # fmt: skip
             described[role] = save_model(model, folder / role)
         return described

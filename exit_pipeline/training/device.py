@@ -50,15 +50,20 @@ def reproducible(seed: int, threads: int) -> Iterator[None]:
         torch.set_num_threads(threads)
         torch.use_deterministic_algorithms(True, warn_only=True)
         # No kernel reads what it did not write; filling new tensors was an eighth of a step.
-        torch.utils.deterministic.fill_uninitialized_memory = False
+        _fill(False)
         _keep_freed(KEPT, MAPPED)
         try:
             yield
         finally:
             torch.set_num_threads(before[0])
             torch.use_deterministic_algorithms(before[1])
-            torch.utils.deterministic.fill_uninitialized_memory = True
+            _fill(True)
             _keep_freed(GIVEN_BACK, GIVEN_BACK)
+
+
+def _fill(fresh: bool) -> None:
+    # A property of the module's class, which type checkers do not see.
+    setattr(torch.utils.deterministic, "fill_uninitialized_memory", fresh)  # noqa: B010
 
 
 def ahead(batches: Iterator[Batch], device: torch.device) -> Iterator[Batch]:

@@ -58,9 +58,9 @@ class EncodedRows:
     def _read(self, start: int, size: int) -> EncodedRows:
         """Copies rows into memory; the pages that they were mapped to are given back."""
         arrays = (self.categorical, self.numeric, self.labels)
-        copied = [np.array(array[start : start + size]) for array in arrays]
+        categorical, numeric, labels = (np.array(a[start : start + size]) for a in arrays)
         give_back(arrays)
-        return EncodedRows(*copied, sources=self.sources)
+        return EncodedRows(categorical, numeric, labels, self.sources)
 
     def take(self, rows: np.ndarray) -> Batch:
         """Returns a batch of some rows."""
@@ -140,7 +140,7 @@ def encode_files(
 
 
 def give_back(arrays: Iterable[np.ndarray]) -> None:
-    """Lets the system drop mapped pages: they stay on disk and in its cache, not in this process."""
+    """Lets the system drop mapped pages from this process; they stay on disk and in its cache."""
     for array in arrays:
         if isinstance(array.base, mmap.mmap) and hasattr(mmap, "MADV_DONTNEED"):
             array.base.madvise(mmap.MADV_DONTNEED)

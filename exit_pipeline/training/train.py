@@ -76,10 +76,10 @@ def train_model(
             for part, files in parts.items()
         }
         model = builder(encoder, model_spec)
-        kept = checkpoints and Checkpoint(
-            checkpoints / name,
-            _key(inputs.to_dict(), parts, unit, model_spec, training, outcome, where.type, threads),
-        )
+        made_from = (
+            inputs.to_dict(), parts, unit, model_spec, training, outcome, where.type, threads
+        )  # fmt: skip
+        kept = Checkpoint(checkpoints / name, _key(*made_from)) if checkpoints else None
         history = fit(
             model, rows["train"], rows["validation"], model_spec, training, where, progress, kept
         )
