@@ -13,7 +13,7 @@ from exit_pipeline.cli.output import Json, console, emit, progress
 from exit_pipeline.errors import UsageError
 
 # Named here too, so that `--help` lists them without loading torch; a test compares the two.
-NAMES = ("baselines", "ablation", "data", "labels", "abtest")
+NAMES = ("baselines", "ablation", "data", "labels", "abtest", "tuning")
 NEEDED = ("lightgbm", "optuna")
 
 
@@ -43,12 +43,11 @@ def experiment(
         hint = f"did you mean {near[0]!r}? " if near else ""
         raise UsageError(f"there is no study {name!r}", mend=f"{hint}one of {', '.join(NAMES)}")
     with progress(f"{name}: making the world", total=1, quiet=json) as update:
-        from exit_pipeline.experiments.studies import STUDIES
-        from exit_pipeline.experiments.study import run_study
+        from exit_pipeline.experiments.studies import EXPERIMENTS
         from exit_pipeline.settings import load_settings
 
-        found = run_study(
-            name, STUDIES[name], load_settings(), quick=quick, out=out,
+        found = EXPERIMENTS[name](
+            load_settings(), quick=quick, out=out,
             progress=lambda done, total, text: update(done / total, text),
         )  # fmt: skip
     if json:

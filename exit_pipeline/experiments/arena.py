@@ -49,6 +49,7 @@ class Entry:
         held_out: Rows that count in the last days of training alone.
         without: Input columns that it may not read.
         x: Where it stands on a study's axis.
+        tuned: Whether it starts from what tuning found.
     """
 
     label: str
@@ -59,7 +60,8 @@ class Entry:
     share: float = 1.0
     held_out: HeldOut | None = None
     without: tuple[str, ...] = ()
-    x: float | str | None = None
+    x: str = ""
+    tuned: bool = True
 
     def __post_init__(self) -> None:
         if self.model not in CONTENDERS:
@@ -158,7 +160,8 @@ def _validation(world: World, fitted: Fitted) -> dict[str, Any]:
 
 def _task(entry: Entry, world: World) -> Task:
     spec = world.profile.spec
-    changes = {**tuned_settings(entry.world, entry.model), **entry.settings,
+    tuned = tuned_settings(entry.world, entry.model) if entry.tuned else {}
+    changes = {**tuned, **entry.settings,
                "training.seed": entry.seed}  # fmt: skip
     for key in changes:
         if not key.startswith(SECTIONS):

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import math
-import os
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -12,6 +11,7 @@ from typing import Any
 from exit_pipeline.experiments.bootstrap import Interval
 from exit_pipeline.experiments.plots import plot
 from exit_pipeline.experiments.results import Group, Results, significant
+from exit_pipeline.files import write_text
 
 SOURCE = "source interest"
 Cell = Callable[[Group, Group], str]
@@ -132,10 +132,10 @@ def write_report(
         text += f"\n{subject} against its reference, by slice (`*`: after Holm)\n\n"
         text += slice_table(results, subject) + "\n"
     document = {"title": title, "sentence": sentence, "groups": results.to_dict()}
-    _write(folder / "table.md", text)
-    _write(folder / "result.json", json.dumps(_known(document), indent=1, default=str))
-    _write(folder / "plot.svg", plot(results, axis))
-    _write(folder / "sentence.txt", sentence + "\n")
+    write_text(folder / "table.md", text)
+    write_text(folder / "result.json", json.dumps(_known(document), indent=1, default=str))
+    write_text(folder / "plot.svg", plot(results, axis))
+    write_text(folder / "sentence.txt", sentence + "\n")
     return document
 
 
@@ -150,9 +150,3 @@ def _known(value: Any) -> Any:
     if isinstance(value, list | tuple):
         return [_known(part) for part in value]
     return None if isinstance(value, float) and not math.isfinite(value) else value
-
-
-def _write(file: Path, text: str) -> None:
-    partial = file.with_name(f".{file.name}.{os.getpid()}.partial")
-    partial.write_text(text, "utf-8")
-    os.replace(partial, file)

@@ -131,8 +131,7 @@ def gather(runs: Sequence[Run]) -> list[Group]:
     found: dict[tuple[str, str, str], list[Run]] = {}
     for run in runs:
         entry = run.entry
-        x = "" if entry.x is None else str(entry.x)
-        found.setdefault((entry.world.name, x, entry.label), []).append(run)
+        found.setdefault((entry.world.name, entry.x, entry.label), []).append(run)
     return [Group(*place, tuple(held)) for place, held in found.items()]
 
 

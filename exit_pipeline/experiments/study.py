@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import Future, ProcessPoolExecutor, as_completed
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
 from exit_pipeline.errors import ExitPipelineError
 from exit_pipeline.experiments.arena import Entry, Run, fit_entry
+from exit_pipeline.experiments.parallel import each
 from exit_pipeline.experiments.report import STANDARD, write_report
 from exit_pipeline.experiments.results import Group, Results, gather
 from exit_pipeline.experiments.worlds import prepare
@@ -75,13 +74,15 @@ def run_study(
     folder = out or root / "studies" / (f"{name}-quick" if quick else name)
     done: dict[int, Run] = {}
     failed: list[ExitPipelineError] = []
-    for number, run in _fit_all(entries, settings, quick):
+    for world in {entry.world.key: entry.world for entry in entries}.values():
+        prepare(world, settings)
+    for number, run in each(fit_entry, entries, settings, here=quick):
         if isinstance(run, ExitPipelineError):
             failed.append(run)
         else:
             done[number] = run
         entry = entries[number]
-        text = f"{entry.world.name} {entry.x or ''} {entry.label}, seed {entry.seed}"
+        text = f"{entry.world.name} {entry.x} {entry.label}, seed {entry.seed}"
         progress(len(done) + len(failed), len(entries), text)
     if failed:
         raise failed[0]
@@ -89,28 +90,3 @@ def run_study(
     found = write_report(folder, study.question, results, study.columns, study.axis,
                          study.subject, study.sentence(results))  # fmt: skip
     return {"study": name, "out": str(folder), **found}
-
-
-def _fit_all(
-    entries: Sequence[Entry], settings: Settings, here: bool
-) -> Iterator[tuple[int, Run | ExitPipelineError]]:
-    alone = settings.model_copy(update={"threads": 1})
-    if here or settings.threads == 1:
-        for number, entry in enumerate(entries):
-            yield number, _outcome(entry, alone)
-        return
-    for world in {entry.world.key: entry.world for entry in entries}.values():
-        prepare(world, settings)
-    with ProcessPoolExecutor(settings.threads, get_context("spawn")) as pool:
-        waiting: dict[Future[Run | ExitPipelineError], int] = {
-            pool.submit(_outcome, entry, alone): number for number, entry in enumerate(entries)
-        }
-        for future in as_completed(waiting):
-            yield waiting[future], future.result()
-
-
-def _outcome(entry: Entry, settings: Settings) -> Run | ExitPipelineError:
-    try:
-        return fit_entry(entry, settings)
-    except ExitPipelineError as error:
-        return error

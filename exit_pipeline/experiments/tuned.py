@@ -19,9 +19,10 @@ def tuned_settings(world: WorldSpec, model: str) -> dict[str, Any]:
     """
     if world.size == "quick":
         return {}
-    return dict(_read().get(world.name, {}).get(model, {}).get("settings", {}))
+    return dict(read_tuned().get(world.name, {}).get(model, {}).get("settings", {}))
 
 
 @lru_cache(maxsize=1)
-def _read() -> dict[str, Any]:
+def read_tuned() -> dict[str, Any]:
+    """Returns the record: world → model → what tuning found."""
     return json.loads(FILE.read_text("utf-8")) if FILE.exists() else {}

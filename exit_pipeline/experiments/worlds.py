@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
@@ -21,6 +20,7 @@ from exit_pipeline.experiments.asking import Question, ask_world
 from exit_pipeline.experiments.overrides import overridden
 from exit_pipeline.experiments.tables import build_tables, sample, sorted_rows
 from exit_pipeline.features import input_spec, unit_input
+from exit_pipeline.files import write_text
 from exit_pipeline.lake import Lake
 from exit_pipeline.lock import exclusive
 from exit_pipeline.profile import Profile, load_profile
@@ -207,10 +207,8 @@ def _make(world: World) -> None:
                   folder / "question")  # fmt: skip
     digest = hashlib.sha256(json.dumps([states[day].hash for day in sorted(states)]).encode())
     ready = {"parts": parts, "digest": digest.hexdigest(), "last_day": str(max(split["train"]))}
-    partial = folder / ".ready.json"
-    partial.write_text(json.dumps(ready), "utf-8")
     shutil.rmtree(folder / "samples", ignore_errors=True)
-    os.replace(partial, folder / "ready.json")
+    write_text(folder / "ready.json", json.dumps(ready))
 
 
 def _busy(place: Path) -> LakeError:

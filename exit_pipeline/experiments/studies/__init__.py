@@ -1,13 +1,16 @@
 """The studies by name; a study that is not built is not here."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from functools import partial
+from typing import Any
 
 from exit_pipeline.experiments.studies.ablation import ABLATION
 from exit_pipeline.experiments.studies.abtest import ABTEST
 from exit_pipeline.experiments.studies.baselines import BASELINES
 from exit_pipeline.experiments.studies.data import DATA
 from exit_pipeline.experiments.studies.labels import LABELS
-from exit_pipeline.experiments.study import Study
+from exit_pipeline.experiments.study import Study, run_study
+from exit_pipeline.experiments.tuning import run_tuning
 
 STUDIES: Mapping[str, Study] = {
     "baselines": BASELINES,
@@ -15,4 +18,10 @@ STUDIES: Mapping[str, Study] = {
     "data": DATA,
     "labels": LABELS,
     "abtest": ABTEST,
+}
+
+# What the command `experiment` runs: the studies, and the tuning that they start from.
+EXPERIMENTS: Mapping[str, Callable[..., dict[str, Any]]] = {
+    **{name: partial(run_study, name, study) for name, study in STUDIES.items()},
+    "tuning": run_tuning,
 }
