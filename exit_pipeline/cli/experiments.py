@@ -13,7 +13,10 @@ from exit_pipeline.cli.output import Json, console, emit, progress
 from exit_pipeline.errors import UsageError
 
 # Named here too, so that `--help` lists them without loading torch; a test compares the two.
-NAMES = ("baselines", "ablation", "data", "labels", "abtest", "tuning")
+NAMES = (
+    "baselines", "ablation", "data", "labels", "abtest", "lambdas", "granularity", "sources",
+    "context", "overlap", "incompatible", "seeds", "tuning",
+)  # fmt: skip
 NEEDED = ("lightgbm", "optuna")
 
 

@@ -135,6 +135,7 @@ def _run(entry: Entry, world: World, task: Task, folder: Path) -> None:
     figures = {
         "entry": asdict(entry),
         "seconds": round(fitting, 1),
+        "tables_seconds": world.seconds,
         "evaluation": measure(rows, found),
         "validation": _validation(world, fitted),
         "history": fitted.history,

@@ -10,7 +10,8 @@ from typing import TypeVar
 from exit_pipeline.errors import ExitPipelineError
 from exit_pipeline.settings import Settings
 
-Job, Result = TypeVar("Job"), TypeVar("Result")
+Job = TypeVar("Job")
+Result = TypeVar("Result")
 
 
 def each(

@@ -85,6 +85,7 @@ COLUMNS: Mapping[str, Cell] = {
     "negative": _value("negative"),
     "Δ negative": _earns("negative"),
     "seconds": lambda group, rival: number(group.seconds, 0),
+    "seconds of tables": lambda group, rival: number(group.runs[0].figures["tables_seconds"], 0),
 }
 STANDARD = ("seeds", "AUC", "Δ AUC", "AUC, y_s = 1", "Δ AUC, y_s = 1", "logloss", "Δ logloss",
             "GAUC", "ECE", "p/a, nothing transfers", "p/a, much transfers", "Spearman",

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import shutil
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from datetime import date, timedelta
@@ -95,6 +96,7 @@ class World:
         parts: The files of each part of the split.
         digest: SHA-256 over the content of the training set's days.
         last_day: The last training day.
+        seconds: What its tables took.
     """
 
     spec: WorldSpec
@@ -104,6 +106,7 @@ class World:
     parts: Mapping[str, Sequence[str]]
     digest: str
     last_day: date
+    seconds: float = 0.0
 
     @property
     def home(self) -> Home:
@@ -174,8 +177,8 @@ def prepare(spec: WorldSpec, settings: Settings) -> World:
         if not (folder / "ready.json").exists():
             _make(world)
     ready = json.loads((folder / "ready.json").read_text("utf-8"))
-    last_day = date.fromisoformat(ready["last_day"])
-    return replace(world, parts=ready["parts"], digest=ready["digest"], last_day=last_day)
+    ready["last_day"] = date.fromisoformat(ready["last_day"])
+    return replace(world, **ready)
 
 
 def _profile(spec: WorldSpec, logs: Path) -> Profile:
@@ -193,7 +196,9 @@ def _profile(spec: WorldSpec, logs: Path) -> Profile:
 def _make(world: World) -> None:
     settings, profile, folder = world.settings, world.profile, world.folder
     lake = Lake(world.home, "experiments")
+    started = time.perf_counter()
     build_tables(settings, lake, profile)
+    seconds = round(time.perf_counter() - started, 1)
     states = {day: s for day, s in lake.days("training_set").items() if s.rows}
     split = split_days(list(states), profile.spec.split, profile.spec.labels.horizon_days).days()
     parts = {
@@ -206,7 +211,8 @@ def _make(world: World) -> None:
         ask_world(world.spec.config, settings, lake, profile, split["evaluation"],
                   folder / "question")  # fmt: skip
     digest = hashlib.sha256(json.dumps([states[day].hash for day in sorted(states)]).encode())
-    ready = {"parts": parts, "digest": digest.hexdigest(), "last_day": str(max(split["train"]))}
+    ready = {"parts": parts, "digest": digest.hexdigest(), "seconds": seconds,
+             "last_day": str(max(split["train"]))}  # fmt: skip
     shutil.rmtree(folder / "samples", ignore_errors=True)
     write_text(folder / "ready.json", json.dumps(ready))
 

@@ -7,8 +7,15 @@ from typing import Any
 from exit_pipeline.experiments.studies.ablation import ABLATION
 from exit_pipeline.experiments.studies.abtest import ABTEST
 from exit_pipeline.experiments.studies.baselines import BASELINES
+from exit_pipeline.experiments.studies.context import CONTEXT
 from exit_pipeline.experiments.studies.data import DATA
+from exit_pipeline.experiments.studies.granularity import GRANULARITY
+from exit_pipeline.experiments.studies.incompatible import INCOMPATIBLE
 from exit_pipeline.experiments.studies.labels import LABELS
+from exit_pipeline.experiments.studies.lambdas import LAMBDAS
+from exit_pipeline.experiments.studies.overlap import OVERLAP
+from exit_pipeline.experiments.studies.seeds import SEEDS
+from exit_pipeline.experiments.studies.sources import SOURCES
 from exit_pipeline.experiments.study import Study, run_study
 from exit_pipeline.experiments.tuning import run_tuning
 
@@ -18,6 +25,13 @@ STUDIES: Mapping[str, Study] = {
     "data": DATA,
     "labels": LABELS,
     "abtest": ABTEST,
+    "lambdas": LAMBDAS,
+    "granularity": GRANULARITY,
+    "sources": SOURCES,
+    "context": CONTEXT,
+    "overlap": OVERLAP,
+    "incompatible": INCOMPATIBLE,
+    "seeds": SEEDS,
 }
 
 # What the command `experiment` runs: the studies, and the tuning that they start from.

@@ -14,7 +14,7 @@ from exit_pipeline.experiments.worlds import SIMULATED, WorldSpec
 EXIT = "exit"
 BASELINES = tuple(name for name in CONTENDERS if name != EXIT)
 # Five seeds for those that claims rest on, two for the others.
-MANY, FEW = range(5), range(2)
+MANY, FEW = 5, 2
 OFTEN = ("target_only", "trees", "mmoe", EXIT)
 # A quick study shows that everything runs; its figures say nothing.
 QUICK: Mapping[str, Any] = {
@@ -30,18 +30,14 @@ def worlds(quick: bool, names: Sequence[str] = SIMULATED, **changes: Any) -> lis
     return [WorldSpec(name, **changes) for name in names]
 
 
-def seeds(model: str, quick: bool) -> range:
-    """The seeds of a model."""
-    return range(1) if quick else MANY if model in OFTEN else FEW
-
-
 def entries(
     world: WorldSpec, model: str, quick: bool, settings: Mapping[str, Any] | None = None,
-    label: str | None = None, **more: Any,
+    label: str | None = None, seeds: int | None = None, **more: Any,
 ) -> Iterator[Entry]:  # fmt: skip
-    """One entry per seed."""
+    """One entry per seed: one where it is quick, else `seeds`, or as many as the model needs."""
     changes = {**(QUICK if quick else {}), **(settings or {})}
-    for seed in seeds(model, quick):
+    usual = MANY if model in OFTEN else FEW
+    for seed in range(1 if quick else seeds or usual):
         yield Entry(label or model, model, world, changes, seed, **more)
 
 
