@@ -8,7 +8,7 @@ import os
 import shutil
 import time
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import Any
@@ -20,10 +20,12 @@ from exit_pipeline.errors import UsageError
 from exit_pipeline.evaluation.metrics import summary
 from exit_pipeline.experiments.contenders import CONTENDERS, Fitted, Task
 from exit_pipeline.experiments.measures import Rows, draws, measure, rows_of
+from exit_pipeline.experiments.mixed import DOMAIN
 from exit_pipeline.experiments.overrides import overridden
+from exit_pipeline.experiments.specs import RowsSpec, WorldSpec
 from exit_pipeline.experiments.trees import TreeSpec
 from exit_pipeline.experiments.tuned import tuned_settings
-from exit_pipeline.experiments.worlds import HeldOut, World, WorldSpec, prepare
+from exit_pipeline.experiments.worlds import World, prepare
 from exit_pipeline.lock import exclusive
 from exit_pipeline.settings import Settings
 
@@ -45,8 +47,7 @@ class Entry:
         world: Where.
         settings: Dotted keys under `model`, `training` and `trees` that differ from the profile.
         seed: Of weights, batches and trees.
-        share: Of the training rows.
-        held_out: Rows that count in the last days of training alone.
+        rows: Which rows training has.
         without: Input columns that it may not read.
         x: Where it stands on a study's axis.
         tuned: Whether it starts from what tuning found.
@@ -57,8 +58,7 @@ class Entry:
     world: WorldSpec
     settings: Mapping[str, Any] = field(default_factory=dict)
     seed: int = 0
-    share: float = 1.0
-    held_out: HeldOut | None = None
+    rows: RowsSpec = field(default_factory=RowsSpec)
     without: tuple[str, ...] = ()
     x: str = ""
     tuned: bool = True
@@ -127,7 +127,7 @@ def _run(entry: Entry, world: World, task: Task, folder: Path) -> None:
     started = time.perf_counter()
     fitted = CONTENDERS[entry.model](task)
     fitting = time.perf_counter() - started
-    rows = rows_of(world, task.parts["train"], task.model.min_id_count, entry.held_out)
+    rows = rows_of(world, task.parts["train"], task.model.min_id_count, entry.rows.held_out)
     found = fitted.score(world.evaluation)
     np.save(partial / "score.npy", found["score"])
     np.savez(partial / "draws.npz", **draws(rows, found["score"]))  # type: ignore[arg-type]
@@ -171,10 +171,12 @@ def _task(entry: Entry, world: World) -> Task:
         {key.removeprefix(part): v for key, v in changes.items() if key.startswith(part)}
         for part in SECTIONS
     )
-    parts = {part: world.parts[part] for part in ("validation", "calibration")}
+    inputs = world.inputs.without(entry.without)
+    if entry.rows.kind == "pooled":
+        inputs = replace(inputs, categorical=(*inputs.categorical, DOMAIN))
     return Task(
-        inputs=world.inputs.without(entry.without),
-        parts={"train": world.training_files(entry.share, entry.held_out), **parts},
+        inputs=inputs,
+        parts=world.rows(entry.rows),
         unit=world.unit,
         outcome=spec.outcome,
         model=overridden(spec.model, model),
@@ -190,7 +192,7 @@ def _key(entry: Entry, world: World, task: Task) -> str:
         "model": entry.model,
         "world": [entry.world.key, world.digest],
         "settings": [s.model_dump(mode="json") for s in (task.model, task.training, task.trees)],
-        "rows": [entry.share, entry.held_out and asdict(entry.held_out), list(entry.without)],
+        "rows": [asdict(entry.rows), list(entry.without)],
         "code": code_digest(),
     }
     digest = hashlib.sha256(json.dumps(decides, sort_keys=True).encode()).hexdigest()

@@ -129,7 +129,7 @@ def _join(
         connection.execute(f"create temp view events as {events}")
         bound = values(spec, min(days), max(days))
         create_table(connection, "placed", "impressions", bound, **names(spec))
-        rows = render("experiment_entities", context_columns=context_columns(spec))
+        rows = render("experiment_entities", context_columns=context_columns(spec), labels=False)
         connection.sql(rows).write_parquet(str(placed))
         with joined_features(settings, lake, profile, str(placed)) as reader:
             table = reader.read_all().sort_by("event_id")

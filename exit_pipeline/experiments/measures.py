@@ -14,7 +14,8 @@ import pyarrow.parquet as pq
 
 from exit_pipeline.evaluation.metrics import logloss_rows, summary
 from exit_pipeline.experiments.bootstrap import auc_draws, draw_users, mean_draws
-from exit_pipeline.experiments.worlds import HeldOut, World
+from exit_pipeline.experiments.specs import HeldOut
+from exit_pipeline.experiments.worlds import World
 from exit_pipeline.lake import connect, render
 from exit_pipeline.lake.duck import quoted
 

@@ -7,7 +7,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from exit_pipeline.experiments.worlds import WorldSpec
+from exit_pipeline.experiments.specs import WorldSpec
 
 FILE = Path(__file__).with_name("tuned.json")
 

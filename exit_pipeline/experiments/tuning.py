@@ -12,8 +12,9 @@ from exit_pipeline.errors import ExitPipelineError, UsageError
 from exit_pipeline.experiments.arena import Entry, code_digest, fit_entry
 from exit_pipeline.experiments.parallel import each
 from exit_pipeline.experiments.spaces import SPACES, TUNED, Space
+from exit_pipeline.experiments.specs import WORLDS, RowsSpec, WorldSpec
 from exit_pipeline.experiments.tuned import FILE, read_tuned
-from exit_pipeline.experiments.worlds import WORLDS, WorldSpec, prepare
+from exit_pipeline.experiments.worlds import prepare
 from exit_pipeline.files import write_text
 from exit_pipeline.settings import Settings
 
@@ -55,7 +56,7 @@ def tune(job: Tuning, settings: Settings) -> dict[str, Any]:
         storage=f"sqlite:///{folder / f'{job.world.key}-{job.model}.db'}",
         study_name=code_digest(), load_if_exists=True,
     )  # fmt: skip
-    entry = Entry(job.model, job.model, job.world, share=SHARE, tuned=False)
+    entry = Entry(job.model, job.model, job.world, rows=RowsSpec(SHARE), tuned=False)
     while (done := len(_whole(study))) < job.trials:
         # A seed for each trial, so that a study that goes on draws what it would have drawn.
         study.sampler = optuna.samplers.TPESampler(seed=SEED + done, n_startup_trials=5)

@@ -6,19 +6,21 @@ import hashlib
 import json
 import shutil
 import time
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field, replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
 from datetime import date, timedelta
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from exit_pipeline.errors import LakeError, UsageError
+from exit_pipeline.errors import LakeError
 from exit_pipeline.experiments.asking import Question, ask_world
+from exit_pipeline.experiments.mixed import DOMAIN, write_mixed, write_source_rows
 from exit_pipeline.experiments.overrides import overridden
+from exit_pipeline.experiments.specs import RowsSpec, WorldSpec
 from exit_pipeline.experiments.tables import build_tables, sample, sorted_rows
 from exit_pipeline.features import input_spec, unit_input
 from exit_pipeline.files import write_text
@@ -26,62 +28,10 @@ from exit_pipeline.lake import Lake
 from exit_pipeline.lock import exclusive
 from exit_pipeline.profile import Profile, load_profile
 from exit_pipeline.settings import Home, Settings
-from exit_pipeline.simulator import SimulationConfig, simulate
+from exit_pipeline.simulator import simulate
 from exit_pipeline.training.split import split_days
 
-SIMULATED = ("A", "B")
-WORLDS = (*SIMULATED, "complete_journey")
 LOCK_SECONDS = 3600.0
-
-
-@dataclass(frozen=True)
-class WorldSpec:
-    """Which world, and what differs from the standard one.
-
-    Args:
-        name: `A` and `B` are simulated, `complete_journey` is real.
-        size: Of a simulated log: `standard`, or `quick` for a tiny one.
-        simulation: Fields of `SimulationConfig`, such as `{"sources": 4}`.
-        profile: Dotted keys of the profile, such as `{"labels.consistency.definition": "rate"}`.
-    """
-
-    name: str
-    size: str = "standard"
-    simulation: Mapping[str, Any] = field(default_factory=dict)
-    profile: Mapping[str, Any] = field(default_factory=dict)
-
-    def __post_init__(self) -> None:
-        if self.name not in WORLDS:
-            raise UsageError(f"there is no world {self.name!r}", mend=f"one of {', '.join(WORLDS)}")
-
-    @property
-    def simulated(self) -> bool:
-        """Whether the planted truth is known."""
-        return self.name in SIMULATED
-
-    @property
-    def config(self) -> SimulationConfig:
-        """What the log is simulated from."""
-        return SimulationConfig.sized(self.size, world=self.name, **self.simulation)
-
-    @property
-    def log(self) -> str:
-        """The log's name; worlds that differ in the profile alone share it."""
-        return _named(f"{self.name}-{self.size}" if self.simulated else self.name, self.simulation)
-
-    @property
-    def key(self) -> str:
-        """The name of the world's folder."""
-        return _named(self.log, self.profile)
-
-
-@dataclass(frozen=True)
-class HeldOut:
-    """Rows with a value in a column that count in the last days of training alone."""
-
-    column: str
-    value: str
-    days: int
 
 
 @dataclass(frozen=True)
@@ -95,7 +45,7 @@ class World:
         folder: Holds the tables and rows.
         parts: The files of each part of the split.
         digest: SHA-256 over the content of the training set's days.
-        last_day: The last training day.
+        training: The first and the last training day.
         seconds: What its tables took.
     """
 
@@ -105,7 +55,7 @@ class World:
     folder: Path
     parts: Mapping[str, Sequence[str]]
     digest: str
-    last_day: date
+    training: tuple[date, date]
     seconds: float = 0.0
 
     @property
@@ -125,13 +75,13 @@ class World:
 
     @cached_property
     def evaluation(self) -> pa.Table:
-        """The evaluation rows, by time and id."""
-        return pq.read_table(self.folder / "evaluation.parquet")
+        """The evaluation rows, by time and id; `domain` is the target's name."""
+        return self._of_target(pq.read_table(self.folder / "evaluation.parquet"))
 
     @cached_property
     def validation(self) -> pa.Table:
-        """The validation rows, by time and id."""
-        return pq.read_table(self.folder / "validation.parquet")
+        """The validation rows, likewise."""
+        return self._of_target(pq.read_table(self.folder / "validation.parquet"))
 
     @property
     def log(self) -> Path:
@@ -141,25 +91,52 @@ class World:
     @cached_property
     def question(self) -> Question | None:
         """What the simulator is asked in place of an A/B test; None on real data."""
-        return Question.read(self.folder / "question") if self.spec.simulated else None
+        if not self.spec.simulated:
+            return None
+        found = Question.read(self.folder / "question")
+        return replace(found, rows=self._of_target(found.rows))
 
-    def training_files(self, share: float, held_out: HeldOut | None = None) -> Sequence[str]:
-        """Files with a share of the training rows, by a hash of their ids: shares are nested.
+    def rows(self, wanted: RowsSpec) -> dict[str, Sequence[str]]:
+        """Files of training, validation and calibration rows.
 
         Args:
-            share: In (0, 1].
-            held_out: Rows that count in the last days alone.
+            wanted: Which rows training has; of the other parts it decides the columns alone.
         """
-        if share == 1 and held_out is None:
-            return self.parts["train"]
-        name = json.dumps([share, held_out and asdict(held_out)])
-        file = self.folder / "samples" / f"{hashlib.sha256(name.encode()).hexdigest()[:12]}.parquet"
+        parts = {part: self.parts[part] for part in ("train", "validation", "calibration")}
+        if wanted.kind != "target":
+            source = self._once("source", "", self._write_source_rows)
+            for part, files in parts.items():
+                extra = source if part == "train" else None
+                write = partial(write_mixed, self.settings, self.home, self.profile, files, extra,
+                                wanted.kind)  # fmt: skip
+                parts[part] = [str(self._once(part, wanted.kind, write))]
+        if wanted.share < 1 or wanted.held_out:
+            write = partial(self._sample, parts["train"], wanted)
+            parts["train"] = [str(self._once("train", asdict(wanted), write))]
+        return parts
+
+    def _sample(self, files: Sequence[str], wanted: RowsSpec, out: Path) -> None:
+        held, out_of = wanted.held_out, None
+        if held:
+            since = self.training[1] - timedelta(days=held.days - 1)
+            out_of = (held.column, held.value, since)
+        sample(self.settings, self.home, files, wanted.share, out, out_of)
+
+    def _write_source_rows(self, out: Path) -> None:
+        write_source_rows(self.settings, Lake(self.home), self.profile, *self.training, out)
+
+    def _once(self, part: str, what: Any, write: Callable[[Path], None]) -> Path:
+        """A file under `samples` that is written when first asked for."""
+        name = hashlib.sha256(json.dumps([part, what]).encode()).hexdigest()[:12]
+        file = self.folder / "samples" / f"{part}-{name}.parquet"
         with exclusive(file.with_suffix(".lock"), LOCK_SECONDS, _busy(file)):
             if not file.exists():
-                since = self.last_day - timedelta(days=held_out.days - 1) if held_out else None
-                held = (held_out.column, held_out.value, since) if held_out and since else None
-                sample(self.settings, self.home, self.parts["train"], share, file, held)
-        return [str(file)]
+                write(file)
+        return file
+
+    def _of_target(self, rows: pa.Table) -> pa.Table:
+        domain = pa.array([self.profile.spec.target] * rows.num_rows, pa.string())
+        return rows.append_column(DOMAIN, domain)
 
 
 def prepare(spec: WorldSpec, settings: Settings) -> World:
@@ -173,12 +150,18 @@ def prepare(spec: WorldSpec, settings: Settings) -> World:
     folder = root / "worlds" / spec.key
     with exclusive(folder / "lock", LOCK_SECONDS, _busy(folder)):
         profile = _profile(spec, root / "logs")
-        world = World(spec, settings, profile, folder, {}, "", profile.spec.start)
+        world = World(spec, settings, profile, folder, {}, "", (date.min, date.min))
         if not (folder / "ready.json").exists():
             _make(world)
     ready = json.loads((folder / "ready.json").read_text("utf-8"))
-    ready["last_day"] = date.fromisoformat(ready["last_day"])
-    return replace(world, **ready)
+    first, last = (date.fromisoformat(day) for day in ready["training"])
+    return replace(
+        world,
+        parts={p: [str(folder / file) for file in files] for p, files in ready["parts"].items()},
+        training=(first, last),
+        digest=ready["digest"],
+        seconds=ready["seconds"],
+    )
 
 
 def _profile(spec: WorldSpec, logs: Path) -> Profile:
@@ -211,18 +194,15 @@ def _make(world: World) -> None:
         ask_world(world.spec.config, settings, lake, profile, split["evaluation"],
                   folder / "question")  # fmt: skip
     digest = hashlib.sha256(json.dumps([states[day].hash for day in sorted(states)]).encode())
-    ready = {"parts": parts, "digest": digest.hexdigest(), "seconds": seconds,
-             "last_day": str(max(split["train"]))}  # fmt: skip
+    ready = {
+        "parts": {p: [str(Path(f).relative_to(folder)) for f in fs] for p, fs in parts.items()},
+        "training": [str(min(split["train"])), str(max(split["train"]))],
+        "digest": digest.hexdigest(),
+        "seconds": seconds,
+    }
     shutil.rmtree(folder / "samples", ignore_errors=True)
     write_text(folder / "ready.json", json.dumps(ready))
 
 
 def _busy(place: Path) -> LakeError:
     return LakeError("another process has long been making this", where=str(place))
-
-
-def _named(name: str, changes: Mapping[str, Any]) -> str:
-    if not changes:
-        return name
-    text = json.dumps(dict(changes), sort_keys=True)
-    return f"{name}-{hashlib.sha256(text.encode()).hexdigest()[:10]}"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
+from datetime import timedelta
 
 import numpy as np
 import pyarrow.parquet as pq
@@ -14,7 +15,8 @@ from exit_pipeline.experiments import arena as module
 from exit_pipeline.experiments.arena import Entry, fit_entry
 from exit_pipeline.experiments.measures import rows_of
 from exit_pipeline.experiments.results import best_on_validation, gather
-from exit_pipeline.experiments.worlds import HeldOut, WorldSpec, prepare
+from exit_pipeline.experiments.specs import HeldOut, RowsSpec, WorldSpec
+from exit_pipeline.experiments.worlds import prepare
 
 QUICK = {"training.epochs": 1, "training.batch_size": 512, "trees.rounds": 30}
 
@@ -26,13 +28,13 @@ def ids(files):
 
 
 def test_a_smaller_share_is_part_of_a_larger_one(world):
-    few, more, whole = (ids(world.training_files(share)) for share in (0.1, 0.4, 1.0))
+    few, more, whole = (ids(world.rows(RowsSpec(share))["train"]) for share in (0.1, 0.4, 1.0))
     assert few < more < whole
     assert len(few) / len(whole) == pytest.approx(0.1, abs=0.02)
 
 
 def test_rows_held_out_come_back_in_the_last_days(world):
-    rows = pq.read_table(world.training_files(1.0, HeldOut("place", "out", days=1))[0])
+    rows = pq.read_table(world.rows(RowsSpec(held_out=HeldOut("place", "out", days=1)))["train"][0])
     days = {
         place: set(
             rows.filter(np.asarray(rows["place"]) == place)["event_timestamp"]
@@ -41,7 +43,7 @@ def test_rows_held_out_come_back_in_the_last_days(world):
         )
         for place in ("out", "home")
     }
-    assert days["out"] == {world.last_day}
+    assert days["out"] == {world.training[1]}
     assert len(days["home"]) == 3
 
 
@@ -110,11 +112,11 @@ def test_a_finished_run_is_not_trained_again(world, arena, monkeypatch):
     assert again.folder == first.folder
     assert again.entry.label == "another name"
     with pytest.raises(AssertionError, match="trained again"):
-        fit_entry(replace(entry, share=0.5), arena)
+        fit_entry(replace(entry, rows=RowsSpec(0.5)), arena)
 
 
 def test_a_run_that_died_leaves_nothing_that_is_taken_for_whole(world, arena, monkeypatch):
-    entry = Entry("popularity", "popularity", world.spec, share=0.6)
+    entry = Entry("popularity", "popularity", world.spec, rows=RowsSpec(0.6))
     monkeypatch.setattr(module, "measure", lambda rows, found: 1 / 0)
     with pytest.raises(ZeroDivisionError):
         fit_entry(entry, arena)
@@ -149,3 +151,34 @@ def test_an_unknown_setting_is_refused_with_the_nearest(world, arena, settings, 
 def test_figures_are_json(world, arena):
     run = fit_entry(Entry("trees", "trees", world.spec, QUICK), arena)
     json.dumps(run.figures, allow_nan=False)
+
+
+def test_source_rows_carry_their_own_outcome_and_what_was_known(world):
+    pooled = pq.read_table(world.rows(RowsSpec(kind="pooled"))["train"][0])
+    domains = pooled["domain"].to_pylist()
+    assert set(domains) == {"feed", "search", "channel"}
+    of_search = pooled.filter(np.asarray(domains) == "search")
+    # Six in ten of a source's impressions are clicked there (simulator/intents.py).
+    assert np.asarray(of_search["y"]).mean() == pytest.approx(0.6, abs=0.03)
+    assert set(of_search["event_timestamp"].cast("date32").to_pylist()) <= {
+        world.profile.spec.start + timedelta(days=n) for n in range(3)
+    }
+    # A first look at an intent has no earlier interest in its unit; a later one has.
+    assert {0.0} < set(of_search["search_count"].to_pylist())
+    assert set(of_search["place"].to_pylist()) == {None}
+    assert set(of_search["ys_search"].to_pylist()) == {0}
+
+
+def test_relabelled_rows_are_the_sources_positives_alone(world):
+    rows = pq.read_table(world.rows(RowsSpec(kind="relabelled"))["train"][0])
+    elsewhere = rows.filter(np.asarray(rows["domain"]) != "feed")
+    assert set(elsewhere["y"].to_pylist()) == {1}
+    target = pq.ParquetFile
+    counted = sum(target(file).metadata.num_rows for file in world.parts["train"])
+    assert rows.num_rows - elsewhere.num_rows == counted
+
+
+def test_pooled_trees_are_told_the_domain_and_stay_calibrated(world, arena):
+    entry = Entry("pooled", "trees", world.spec, QUICK, rows=RowsSpec(kind="pooled"))
+    figures = fit_entry(entry, arena).figures["evaluation"]["all"]
+    assert figures["predicted_to_actual"] == pytest.approx(1, abs=0.2)

@@ -14,6 +14,7 @@ from exit_pipeline.experiments.arena import Entry
 from exit_pipeline.experiments.overrides import overridden
 from exit_pipeline.experiments.results import named
 from exit_pipeline.experiments.spaces import SPACES, OneOf
+from exit_pipeline.experiments.specs import RowsSpec
 from exit_pipeline.experiments.studies import EXPERIMENTS, STUDIES
 from exit_pipeline.experiments.study import Study, run_study
 from exit_pipeline.experiments.trees import TreeSpec
@@ -58,8 +59,8 @@ def test_an_interrupted_study_goes_on_where_it_was(world, arena, monkeypatch):
     study = Study(
         question="Does it go on?",
         entries=lambda quick: [
-            Entry("popularity at half", "popularity", world.spec, share=0.5),
-            Entry("popularity", "popularity", world.spec, share=0.9),
+            Entry("popularity at half", "popularity", world.spec, rows=RowsSpec(0.5)),
+            Entry("popularity", "popularity", world.spec, rows=RowsSpec(0.9)),
         ],
         reference=named("popularity"),
         sentence=lambda results: "It does.",

@@ -5,6 +5,7 @@ from typing import Any
 
 from exit_pipeline.experiments.arena import Entry
 from exit_pipeline.experiments.results import named
+from exit_pipeline.experiments.specs import RowsSpec
 from exit_pipeline.experiments.studies import common
 from exit_pipeline.experiments.study import Study
 
@@ -29,7 +30,7 @@ def _entries(quick: bool) -> Iterator[Entry]:
         for x, share in list(SHARES.items())[: 1 if quick else None]:
             for label, settings in list(VARIANTS.items())[:few]:
                 yield from common.entries(
-                    world, common.EXIT, quick, settings, label, share=share, x=x
+                    world, common.EXIT, quick, settings, label, rows=RowsSpec(share), x=x
                 )
 
 

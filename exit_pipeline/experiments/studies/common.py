@@ -9,7 +9,7 @@ from exit_pipeline.experiments.arena import Entry
 from exit_pipeline.experiments.contenders import CONTENDERS
 from exit_pipeline.experiments.report import SOURCE, interval, percent
 from exit_pipeline.experiments.results import Results
-from exit_pipeline.experiments.worlds import SIMULATED, WorldSpec
+from exit_pipeline.experiments.specs import SIMULATED, WorldSpec
 
 EXIT = "exit"
 BASELINES = tuple(name for name in CONTENDERS if name != EXIT)

@@ -5,9 +5,9 @@ from typing import Any
 
 from exit_pipeline.experiments.arena import Entry
 from exit_pipeline.experiments.results import best_on_validation
+from exit_pipeline.experiments.specs import WORLDS, HeldOut, RowsSpec, WorldSpec
 from exit_pipeline.experiments.studies import common
 from exit_pipeline.experiments.study import Study
-from exit_pipeline.experiments.worlds import WORLDS, HeldOut, WorldSpec
 
 SHARES = {"2 %": 0.02, "8 %": 0.08, "25 %": 0.25, "100 %": 1.0}
 QUICK_SHARES = {"50 %": 0.5, "100 %": 1.0}
@@ -20,9 +20,9 @@ SOURCE_FROM = 17
 def _entries(quick: bool) -> Iterator[Entry]:
     for world in common.worlds(quick, WORLDS):
         for x, share in (QUICK_SHARES if quick else SHARES).items():
-            yield from _all(world, quick, x, share=share)
+            yield from _all(world, quick, x, rows=RowsSpec(share))
         if world.simulated:
-            yield from _all(world, quick, "scene held out", held_out=SCENE)
+            yield from _all(world, quick, "scene held out", rows=RowsSpec(held_out=SCENE))
         if world.simulated and not quick:
             late = WorldSpec(world.name, world.size, {"last_source_from": SOURCE_FROM})
             yield from _all(late, quick, "source held out")
