@@ -220,7 +220,9 @@ def _chosen(select: str | None) -> set[str]:
         return {key.path[-1] for key in graph.materializable_asset_keys}
     try:
         parts = [AssetSelection.from_string(part.strip()) for part in select.split(",")]
-        keys = {key for part in parts for key in part.resolve(graph)}
+        # Tables that one step writes come together.
+        chosen = [part.required_multi_asset_neighbors() | part for part in parts]
+        keys = {key for part in chosen for key in part.resolve(graph)}
     except (DagsterInvalidAssetSelectionError, DagsterInvalidSubsetError):
         keys = set()
     if not keys:

@@ -1,11 +1,22 @@
 """The model: interest prediction (IPN), scene selection (SSN), and how they are combined."""
 
+from exit_pipeline.model.base import Model
 from exit_pipeline.model.encoders import Encoder
 from exit_pipeline.model.exit import Exit
 from exit_pipeline.model.inputs import Batch, InputSpec, Outputs
-from exit_pipeline.model.target_only import TargetOnly
+from exit_pipeline.model.mmoe import MMoE
+from exit_pipeline.model.ple import PLE
+from exit_pipeline.model.shared_bottom import SharedBottom
+from exit_pipeline.model.single import Features, TargetOnly
 
 # Every model has one signature: (encoder, settings) → module from a batch to named outputs.
-MODELS: dict[str, type[Exit] | type[TargetOnly]] = {"exit": Exit, "target_only": TargetOnly}
+MODELS: dict[str, type[Model]] = {
+    "exit": Exit,
+    "target_only": TargetOnly,
+    "features": Features,
+    "shared_bottom": SharedBottom,
+    "mmoe": MMoE,
+    "ple": PLE,
+}
 
-__all__ = ["MODELS", "Batch", "Encoder", "Exit", "InputSpec", "Outputs", "TargetOnly"]
+__all__ = ["MODELS", "Batch", "Encoder", "Exit", "InputSpec", "Outputs"]

@@ -1,11 +1,68 @@
-"""Embeddings of categorical and numeric inputs."""
+"""A row's inputs as the networks read them: embedded ids and attributes, encoded numbers."""
 
 from __future__ import annotations
+
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
 
 from exit_pipeline.model.encoders import IDS, Encoder
+from exit_pipeline.model.inputs import Batch
+from exit_pipeline.profile.learning import ModelSpec
+
+
+@dataclass(frozen=True)
+class Row:
+    """n rows in two parts.
+
+    Args:
+        words: float[n, C · dim], embeddings: gradients go through them.
+        numbers: float[n, M · (bins + 1) + K], encoded numbers, and which sources are hidden.
+    """
+
+    words: Tensor
+    numbers: Tensor
+
+    def joined(self, gradient: float = 1.0) -> Tensor:
+        """Both side by side; the embeddings get a share of the gradient."""
+        words = self.words.detach()
+        if gradient:
+            words = words + gradient * (self.words - words)
+        return torch.cat([words, self.numbers], dim=1)
+
+
+class RowEmbedding(nn.Module):
+    """What every model reads: the whole row, or what concerns the scene.
+
+    Args:
+        encoder: Vocabularies and bins.
+        spec: Widths.
+    """
+
+    def __init__(self, encoder: Encoder, spec: ModelSpec) -> None:
+        super().__init__()
+        columns = encoder.spec
+        self.categorical = CategoricalEmbedding(encoder, spec.embedding_dim, spec.id_dropout)
+        numbers = columns.numbers
+        self.numeric = NumericEncoding(encoder, numbers)
+        self.scene = NumericEncoding(encoder, scene_columns(numbers, columns.sources))
+        words = [spec.embedding_dim] * len(columns.categorical)
+        self.widths = [*words, *self.numeric.widths]
+        self.scene_widths = [*words, *self.scene.widths]
+
+    def forward(self, batch: Batch, hidden: Tensor) -> Row:
+        """Encoded rows → all that they say; `hidden` is bool[n, K], sources not to be seen."""
+        words = self.categorical(batch.categorical)
+        return Row(words, self.numeric(batch.numeric, hidden))
+
+    def hide(self, row: Row, batch: Batch, hidden: Tensor) -> Row:
+        """Returns the same rows with other sources hidden."""
+        return Row(row.words, self.numeric(batch.numeric, hidden))
+
+    def of_scene(self, row: Row, batch: Batch, hidden: Tensor) -> Row:
+        """Returns ids, attributes, context and group statistics of the same rows."""
+        return Row(row.words, self.scene(batch.numeric, hidden))
 
 
 class CategoricalEmbedding(nn.Module):
@@ -33,47 +90,80 @@ class CategoricalEmbedding(nn.Module):
         self.register_buffer("hidden", hidden, persistent=False)
 
     def forward(self, indices: Tensor) -> Tensor:
-        """int64[n, C] → float[n, C, dim]."""
+        """int64[n, C] → float[n, C · dim]."""
         if self.training:
             draw = torch.rand(indices.shape, device=indices.device)
             indices = torch.where(draw < self.hidden, torch.zeros_like(indices), indices)
-        embedded = [table(indices[:, i]) for i, table in enumerate(self.tables)]
-        return torch.stack(embedded, dim=1)
+        return torch.cat([table(indices[:, i]) for i, table in enumerate(self.tables)], dim=1)
 
 
-class NumericEmbedding(nn.Module):
-    """Piecewise-linear embeddings over quantile bins, with a vector of its own for «unknown».
+class NumericEncoding(nn.Module):
+    """Piecewise-linear encoding over quantile bins (Gorishniy et al. 2022, eq. 1).
 
     A number x in bins with edges e is the vector of clamp((x − e_b) / (e_{b+1} − e_b), 0, 1) over
-    bins b, times a matrix per column (after Gorishniy et al. 2022, arXiv 2203.05556).
+    bins b. The embeddings of arXiv 2203.05556, section 3.4, are folded into the first layer: no
+    gradient reaches the numbers. Unknown is zeros and a one beside them; everything of a hidden
+    source is zeros and a one of the source's own (ours), whose weights are what the network takes
+    «no source interest» to mean.
 
     Args:
-        encoder: Bin edges.
-        names: The columns, in the batch's order.
-        dim: Width.
+        encoder: Bin edges, and which columns are whose.
+        names: The columns to encode, of the batch's.
     """
 
     low: Tensor
-    width: Tensor
+    scale: Tensor
+    columns: Tensor
+    owner: Tensor
 
-    def __init__(self, encoder: Encoder, names: tuple[str, ...], dim: int) -> None:
+    def __init__(self, encoder: Encoder, names: tuple[str, ...]) -> None:
         super().__init__()
-        bins = max((len(encoder.edges[name]) - 1 for name in names), default=1)
-        low, width = torch.zeros(len(names), bins), torch.full((len(names), bins), torch.inf)
-        for row, name in enumerate(names):
-            edges = torch.tensor(encoder.edges[name])
-            low[row, : len(edges) - 1] = edges[:-1]
-            width[row, : len(edges) - 1] = edges.diff()
-        self.register_buffer("low", low, persistent=False)
-        self.register_buffer("width", width, persistent=False)
-        self.weight = nn.Parameter(torch.randn(len(names), bins, dim) * bins**-0.5)
-        self.unknown = nn.Parameter(torch.randn(len(names), dim) * 0.05)
-        self.bias = nn.Parameter(torch.zeros(len(names), dim))
+        edges = [torch.tensor(encoder.edges[name]) for name in names]
+        bins = max((len(one) - 1 for one in edges), default=1)
+        low, scale = torch.zeros(len(names), bins), torch.zeros(len(names), bins)
+        for at, one in enumerate(edges):
+            low[at, : len(one) - 1] = one[:-1]
+            scale[at, : len(one) - 1] = 1 / one.diff()
+        numbers = encoder.spec.numbers
+        self._keep("low", low)
+        self._keep("scale", scale)
+        self._keep("columns", torch.tensor([numbers.index(name) for name in names]))
+        self._keep("owner", torch.tensor([_owner(encoder, name) for name in names]))
+        sources = len(encoder.spec.sources)
+        self.widths = [*[bins] * len(names), *[1] * (len(names) + sources)]
 
-    def forward(self, numbers: Tensor) -> Tensor:
-        """float[n, M] with NaN for unknown → float[n, M, dim]."""
-        known = ~torch.isnan(numbers)
-        filled = torch.nan_to_num(numbers)
-        shares = ((filled[:, :, None] - self.low) / self.width).clamp(0, 1)
-        said = torch.einsum("nmb,mbd->nmd", shares, self.weight)
-        return self.bias + torch.where(known[:, :, None], torch.relu(said), self.unknown)
+    def _keep(self, name: str, values: Tensor) -> None:
+        self.register_buffer(name, values, persistent=False)
+
+    def forward(self, numbers: Tensor, hidden: Tensor) -> Tensor:
+        """Encodes n rows.
+
+        Args:
+            numbers: float[n, M of the batch], NaN for unknown.
+            hidden: bool[n, K].
+
+        Returns:
+            float[n, M · bins + M + K]: encodings, unknown or not, hidden or not.
+        """
+        numbers = numbers[:, self.columns]
+        unknown = torch.isnan(numbers)
+        shares = torch.nan_to_num(numbers)[:, :, None] - self.low
+        shares = shares.mul_(self.scale).clamp_(0, 1)
+        everyone = torch.cat([hidden.new_zeros(len(hidden), 1), hidden], dim=1)
+        away = everyone[:, self.owner]
+        shares.masked_fill_((unknown | away)[:, :, None], 0)
+        flags = torch.cat([unknown & ~away, hidden], dim=1)
+        return torch.cat([shares.flatten(1), flags.to(shares.dtype)], dim=1)
+
+
+def _owner(encoder: Encoder, name: str) -> int:
+    """The source of a column, counted from 1; 0 for the target's own."""
+    owners = [k + 1 for k, c in enumerate(encoder.spec.source_numeric.values()) if name in c]
+    return owners[0] if owners else 0
+
+
+def scene_columns(numbers: tuple[str, ...], sources: tuple[str, ...]) -> tuple[str, ...]:
+    """Group statistics among the numbers: the SSN reads those, not what users did."""
+    groups = {"group_shown", "group_rate"}
+    groups |= {f"{part}_{s}" for s in sources for part in ("support", "lift", "carries")}
+    return tuple(name for name in numbers if name in groups)

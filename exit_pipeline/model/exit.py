@@ -6,10 +6,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from exit_pipeline.model.embeddings import CategoricalEmbedding, NumericEmbedding
+from exit_pipeline.model.base import Model
 from exit_pipeline.model.encoders import Encoder
 from exit_pipeline.model.inputs import Batch, Outputs
-from exit_pipeline.model.ipn import InterestPrediction
+from exit_pipeline.model.ipn import SourceInterest, TargetInterest
 from exit_pipeline.model.ssn import SceneSelector
 from exit_pipeline.profile.learning import ModelSpec
 
@@ -19,64 +19,61 @@ MARGIN = 1e-4
 FIRST_STRENGTH = 2.0
 
 
-class Exit(nn.Module):
+class Exit(Model):
     """The model (paper, outline; combination `carry` is ours).
 
     `carry`: P = σ(z_t + Σ_k κ_k[c] · p_s,k · p_tr,k), κ ≥ 0 by softplus, one per source and unit.
     `sum`: P_whole = p_t + max_k p_s,k · p_tr,k, truncated to [0, 2] less a margin.
 
-    Args:
-        encoder: Vocabularies and bins.
-        spec: Form and size.
+    Two shares of sources are hidden in training (ours). `source_dropout` hides a source from
+    everything, and nothing of it is carried: that teaches what a forbidden cell scores.
+    `trunk_dropout` hides it from the trunk alone, so that what a source says comes by the carry.
     """
 
-    reads_sources = True
-
     def __init__(self, encoder: Encoder, spec: ModelSpec) -> None:
-        super().__init__()
-        columns, sources = encoder.spec, encoder.spec.sources
-        self.combination = spec.combination
-        self.categorical = CategoricalEmbedding(encoder, spec.embedding_dim, spec.id_dropout)
-        self.numeric = NumericEmbedding(encoder, columns.numbers, spec.numeric_dim)
-        words = len(columns.categorical) * spec.embedding_dim
-        numbers = len(columns.numbers) * spec.numeric_dim
-        scene = _scene_columns(columns.numbers, sources)
-        self.register_buffer("scene", torch.tensor(scene, dtype=torch.long), persistent=False)
-        self.ipn = InterestPrediction(words + numbers, len(sources), spec)
-        self.ssn = SceneSelector(words + len(scene) * spec.numeric_dim, len(sources), spec)
-        self.unit = columns.categorical.index(encoder.unit)
-        self.strength = nn.Embedding(encoder.sizes()[self.unit], len(sources))
+        super().__init__(encoder, spec)
+        self.spec, sources = spec, self.sources
+        self.target = TargetInterest(self.rows.widths, spec)
+        self.source = SourceInterest(sum(self.rows.widths), sources, spec)
+        self.ssn = SceneSelector(sum(self.rows.scene_widths), sources, spec)
+        self.unit = encoder.spec.categorical.index(encoder.unit)
+        self.strength = nn.Embedding(encoder.sizes()[self.unit], sources)
         nn.init.constant_(self.strength.weight, FIRST_STRENGTH)
 
     def forward(self, batch: Batch) -> Outputs:
         """Encoded rows → everything the model says of them."""
-        words = self.categorical(batch.categorical).flatten(1)
-        numbers = self.numeric(batch.numeric)
-        own, order, source, aside = self.ipn(torch.cat([words, numbers.flatten(1)], dim=1))
-        transfer = self.ssn(torch.cat([words, numbers[:, self.scene].flatten(1)], dim=1))
-        carried = source.sigmoid() * transfer.sigmoid()
-        if self.combination == "sum":
-            return _summed(own, order, source, aside, transfer, carried)
+        hidden = self._drawn(batch.hidden, self.spec.source_dropout)
+        row = self.rows(batch, hidden)
+        unseen = self._drawn(hidden, self.spec.trunk_dropout)
+        seen = row if unseen is hidden else self.rows.hide(row, batch, unseen)
+        members, order = self.target(seen)
+        gradient = self.spec.side_gradient
+        source = self.source(row.joined(gradient))
+        transfer = self.ssn(self.rows.of_scene(row, batch, hidden).joined(gradient))
+        carried = source.sigmoid() * transfer.sigmoid() * ~hidden
+        own = members.mean(0)
+        if self.spec.combination == "sum":
+            return _summed(own, members, order, source, transfer, carried)
         carry = F.softplus(self.strength(batch.categorical[:, self.unit])) * carried
-        return Outputs(own + carry.sum(1), own, carry, own, source, transfer, order, aside)
+        return Outputs(own + carry.sum(1), own, carry, own, source, transfer, order, members)
+
+    def _drawn(self, hidden: Tensor, share: float) -> Tensor:
+        """bool[n, K]: what is hidden already, and in training a share more."""
+        if not self.training or share == 0:
+            return hidden
+        return hidden | (torch.rand(hidden.shape, device=hidden.device) < share)
 
 
 def _summed(
-    target: Tensor, order: Tensor, source: Tensor, aside: Tensor, transfer: Tensor, carried: Tensor
-) -> Outputs:
+    target: Tensor, members: Tensor, order: Tensor, source: Tensor, transfer: Tensor,
+    carried: Tensor,
+) -> Outputs:  # fmt: skip
     """The source that carries most moves the logit from where target interest alone puts it."""
     whole = target.sigmoid() + carried.amax(1)
     logit, own = _half_logit(whole), _half_logit(target.sigmoid())
     carry = F.one_hot(carried.argmax(1), carried.shape[1]) * (logit - own)[:, None]
-    return Outputs(logit, own, carry, target, source, transfer, order, aside, whole)
+    return Outputs(logit, own, carry, target, source, transfer, order, members, whole)
 
 
 def _half_logit(whole: Tensor) -> Tensor:
     return torch.logit((whole / 2).clamp(MARGIN, 1 - MARGIN))
-
-
-def _scene_columns(numbers: tuple[str, ...], sources: tuple[str, ...]) -> list[int]:
-    """Where group statistics stand among the numbers: the SSN reads those, not what users did."""
-    groups = {"group_shown", "group_rate"}
-    groups |= {f"{part}_{s}" for s in sources for part in ("support", "lift", "carries")}
-    return [index for index, name in enumerate(numbers) if name in groups]

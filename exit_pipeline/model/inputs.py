@@ -88,12 +88,14 @@ class Batch:
     Args:
         categorical: int64[n, C], indices into each column's vocabulary; 0 is unknown.
         numeric: float32[n, M], NaN where nothing is known.
+        hidden: bool[n, K], sources of which nothing may be seen or carried.
         labels: By name float32[n], or float32[n, K] for `source` (what source heads predict),
             `shown` (y_s), `consistent` (a) and `icl_k`; empty when scoring.
     """
 
     categorical: Tensor
     numeric: Tensor
+    hidden: Tensor
     labels: Mapping[str, Tensor]
 
     def to(self, device: torch.device) -> Batch:
@@ -102,18 +104,24 @@ class Batch:
         return Batch(
             self.categorical.to(device, non_blocking=True),
             self.numeric.to(device, non_blocking=True),
+            self.hidden.to(device, non_blocking=True),
             move,
         )
 
     def pin(self) -> Batch:
         """Pins the batch's memory, so that it moves to a GPU while the GPU works."""
         pinned = {name: tensor.pin_memory() for name, tensor in self.labels.items()}
-        return Batch(self.categorical.pin_memory(), self.numeric.pin_memory(), pinned)
+        return Batch(
+            self.categorical.pin_memory(),
+            self.numeric.pin_memory(),
+            self.hidden.pin_memory(),
+            pinned,
+        )
 
 
 @dataclass(frozen=True)
 class Outputs:
-    """What a model says of n rows; K is the number of sources (0 columns where it has none).
+    """What a model says of n rows; K is the number of sources (0 columns where none is carried).
 
     Args:
         logit: float[n], of the outcome, before calibration: `own` + Σ_k `carry`.
@@ -123,7 +131,8 @@ class Outputs:
         source: float[n, K], logits of source interest.
         transfer: float[n, K], logits of how strongly this scene lets it transfer.
         order: float[n], logit of an order given the outcome (ESMM).
-        source_aux: float[n, K], like `source`, for its own loss (gradient to the trunk scaled).
+        members: float[m, n], the logit of own interest by ensemble member; `own` is their mean,
+            and each member learns by itself.
         whole: float[n], P_whole of `sum`, else None.
     """
 
@@ -134,5 +143,5 @@ class Outputs:
     source: Tensor
     transfer: Tensor
     order: Tensor
-    source_aux: Tensor
+    members: Tensor
     whole: Tensor | None = None

@@ -2,39 +2,49 @@
 
 from __future__ import annotations
 
-import torch
+from collections.abc import Sequence
+
 from torch import Tensor, nn
 
-from exit_pipeline.model.backbone import MMoE, head, scale_gradient
+from exit_pipeline.model.backbone import MemberHead, TabM, tower
+from exit_pipeline.model.embeddings import Row
 from exit_pipeline.profile.learning import ModelSpec
 
 
-class InterestPrediction(nn.Module):
-    """IPN (the paper's part; heads on an MMoE trunk are ours).
+class TargetInterest(nn.Module):
+    """The IPN's target side: TabM with a head for the outcome and one for an order given it.
 
     Args:
-        inputs: Width of the embedded row.
+        widths: Of the row's inputs.
+        spec: Sizes.
+    """
+
+    def __init__(self, widths: Sequence[int], spec: ModelSpec) -> None:
+        super().__init__()
+        self.trunk = TabM(widths, spec.hidden, spec.members, spec.dropout)
+        self.outcome = MemberHead(self.trunk.width, spec.members)
+        self.order = MemberHead(self.trunk.width, spec.members)
+
+    def forward(self, row: Row) -> tuple[Tensor, Tensor]:
+        """N rows → z_t by member float[m, n], and order given y float[n]."""
+        h = self.trunk(row.words, row.numbers)
+        return self.outcome(h), self.order(h).mean(0)
+
+
+class SourceInterest(nn.Module):
+    """The IPN's source side, on a trunk of its own, so that it costs the target nothing (ours).
+
+    Args:
+        inputs: Width of the row.
         sources: K.
         spec: Sizes.
     """
 
     def __init__(self, inputs: int, sources: int, spec: ModelSpec) -> None:
         super().__init__()
-        self.trunk = MMoE(inputs, 2 + sources, spec.experts, spec.hidden, spec.dropout)
-        self.heads = nn.ModuleList(
-            head(self.trunk.width, spec.head_hidden) for _ in range(2 + sources)
-        )
-        self.gradient = spec.head_gradient
+        self.trunk = tower(inputs, spec.side_hidden, spec.dropout)
+        self.head = nn.Linear(spec.side_hidden[-1], sources)
 
-    def forward(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        """float[n, inputs] → z_t [n], order given y [n], z_s [n, K], and z_s for its loss."""
-        h = self.trunk(x)
-        own, order = (self.heads[i](h[:, i]).squeeze(-1) for i in (0, 1))
-        sources = range(2, len(self.heads))
-        said = [self.heads[i](h[:, i]).squeeze(-1) for i in sources]
-        aside = [self.heads[i](scale_gradient(h[:, i], self.gradient)).squeeze(-1) for i in sources]
-        return own, order, _columns(said, own), _columns(aside, own)
-
-
-def _columns(parts: list[Tensor], like: Tensor) -> Tensor:
-    return torch.stack(parts, dim=1) if parts else like.new_zeros(len(like), 0)
+    def forward(self, x: Tensor) -> Tensor:
+        """float[n, inputs] → z_s float[n, K]."""
+        return self.head(self.trunk(x))

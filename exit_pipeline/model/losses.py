@@ -12,8 +12,10 @@ from exit_pipeline.model.inputs import Batch, Outputs
 from exit_pipeline.profile.learning import ModelSpec, TrainingSpec
 
 
-def carry_loss(out: Outputs, batch: Batch, training: TrainingSpec) -> Tensor:
+def carry_terms(out: Outputs, batch: Batch, training: TrainingSpec) -> dict[str, Tensor]:
     """BCE(P, y) + λ₂ Σ_k BCE(p_s,k, y_s,k) + λ₃ Σ_k mean over y_s,k = 1 of BCE(p_tr,k, a_k) (ours).
+
+    The first term is the mean over ensemble members of each one's own loss (TabM, section 3).
 
     Args:
         out: Of n rows.
@@ -21,18 +23,21 @@ def carry_loss(out: Outputs, batch: Batch, training: TrainingSpec) -> Tensor:
         training: The weights λ.
 
     Returns:
-        A scalar.
+        Weighted scalars, by term; the loss is their sum.
     """
-    labels = batch.labels
-    loss = F.binary_cross_entropy_with_logits(out.logit, labels["y"])
-    loss = loss + training.lambda_order * order_loss(out, batch)
+    members = out.members + out.carry.sum(1)
+    terms = {
+        "outcome": member_loss(members, batch.labels["y"]),
+        "order": training.lambda_order * order_loss(out, batch),
+    }
     if out.source.shape[1]:
-        loss = loss + training.lambda_source * source_loss(out, batch)
-        loss = loss + training.lambda_transfer * transfer_loss(out, batch)
-    return loss
+        terms["source"] = training.lambda_source * source_loss(out, batch)
+    if out.transfer.shape[1]:
+        terms["transfer"] = training.lambda_transfer * transfer_loss(out, batch)
+    return terms
 
 
-def sum_loss(out: Outputs, batch: Batch, training: TrainingSpec, kind: str) -> Tensor:
+def sum_terms(out: Outputs, batch: Batch, training: TrainingSpec, kind: str) -> dict[str, Tensor]:
     """λ₁ CE(p_t, y) + λ₂ CE(p_s, y_s) + λ₃ d(P_whole, ICL), d by `kind` (the paper's is L1).
 
     The L1 term is a median: p_tr collapses where fewer than half of the rows with y_s = 1 carry.
@@ -43,19 +48,22 @@ def sum_loss(out: Outputs, batch: Batch, training: TrainingSpec, kind: str) -> T
         "huber": F.huber_loss,
         "squared": F.mse_loss,
     }
-    return (
-        training.lambda_target * F.binary_cross_entropy_with_logits(out.target, batch.labels["y"])
-        + training.lambda_source * source_loss(out, batch)
-        + training.lambda_transfer * distances[kind](out.whole, batch.labels["icl"])
-        + training.lambda_order * order_loss(out, batch)
-    )
+    return {
+        "outcome": training.lambda_target * member_loss(out.members, batch.labels["y"]),
+        "source": training.lambda_source * source_loss(out, batch),
+        "transfer": training.lambda_transfer * distances[kind](out.whole, batch.labels["icl"]),
+        "order": training.lambda_order * order_loss(out, batch),
+    }
+
+
+def member_loss(members: Tensor, y: Tensor) -> Tensor:
+    """Mean BCE over members and rows: float[m, n] logits against float[n]."""
+    return F.binary_cross_entropy_with_logits(members, y.expand_as(members))
 
 
 def source_loss(out: Outputs, batch: Batch) -> Tensor:
     """Σ_k BCE(p_s,k, y_s,k)."""
-    loss = F.binary_cross_entropy_with_logits(
-        out.source_aux, batch.labels["source"], reduction="none"
-    )
+    loss = F.binary_cross_entropy_with_logits(out.source, batch.labels["source"], reduction="none")
     return loss.mean(0).sum()
 
 
@@ -78,11 +86,13 @@ def order_loss(out: Outputs, batch: Batch) -> Tensor:
     return -(ordered * chance + (1 - ordered) * torch.log(-torch.expm1(chance))).mean()
 
 
-def loss_of(out: Outputs, batch: Batch, model: ModelSpec, training: TrainingSpec) -> Tensor:
-    """The loss that goes with a model's combination."""
+def terms_of(
+    out: Outputs, batch: Batch, model: ModelSpec, training: TrainingSpec
+) -> dict[str, Tensor]:
+    """The terms of the loss that goes with a model's combination, weighted."""
     if out.whole is not None:
-        return sum_loss(out, batch, training, model.sum_loss)
-    return carry_loss(out, batch, training)
+        return sum_terms(out, batch, training, model.sum_loss)
+    return carry_terms(out, batch, training)
 
 
 def _masked(logits: Tensor, labels: Tensor, mask: Tensor) -> Tensor:

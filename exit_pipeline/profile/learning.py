@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
+
+Width = Annotated[int, Field(ge=1, le=4096)]
 
 
 class Strict(BaseModel):
@@ -31,22 +33,30 @@ class ModelSpec(Strict):
     combination: Literal["carry", "sum"] = Field(
         "carry", description="`carry` (ours) adds logits; `sum` is the paper's."
     )
+    members: int = Field(8, ge=1, le=64, description="Members of the TabM ensemble; 1 is one net.")
+    hidden: tuple[Width, ...] = Field((128, 128), min_length=1, description="Layers of TabM.")
+    side_hidden: tuple[Width, ...] = Field(
+        (96, 48), min_length=1, description="Layers under the source heads, and of the SSN."
+    )
+    experts: int = Field(3, ge=1, le=64, description="Shared experts of the baselines with such.")
     embedding_dim: int = Field(16, ge=1, le=256, description="Width of a categorical embedding.")
-    numeric_dim: int = Field(6, ge=1, le=256, description="Width of a numeric embedding.")
     bins: int = Field(16, ge=2, le=256, description="Quantile bins of a numeric feature.")
-    experts: int = Field(4, ge=1, le=64, description="Experts of the MMoE backbone.")
-    hidden: tuple[int, ...] = Field((96, 48), min_length=1, description="Layers of an expert.")
-    head_hidden: int = Field(32, ge=1, description="Width of a head's only hidden layer.")
     id_dropout: float = Field(0.8, ge=0, lt=1, description="Share of ids hidden in training.")
     min_id_count: int = Field(5, ge=1, description="Rarer ids share the unknown id's row.")
-    dropout: float = Field(0.1, ge=0, lt=1, description="Share of units dropped in experts.")
+    dropout: float = Field(0.1, ge=0, lt=1, description="Share of units dropped.")
+    source_dropout: float = Field(
+        0.1, ge=0, lt=1, description="Share of rows whose source is hidden from everything."
+    )
+    trunk_dropout: float = Field(
+        0.0, ge=0, le=1, description="Share of rows whose source is hidden from the trunk alone."
+    )
+    side_gradient: float = Field(
+        0.3, ge=0, le=1, description="How much of source heads' and SSN's gradient embeddings get."
+    )
     source_label: Literal["ahead", "before"] = Field(
         "ahead", description="What a source head predicts: interest from t on, or before t."
     )
     sum_loss: Literal["l1", "huber", "squared"] = Field("l1", description="Loss of `sum`.")
-    head_gradient: float = Field(
-        0.3, ge=0, le=1, description="How much of the auxiliary losses' gradient reaches the trunk."
-    )
 
 
 class TrainingSpec(Strict):
@@ -62,6 +72,9 @@ class TrainingSpec(Strict):
     lambda_source: float = Field(1.0, ge=0, description="λ₂: weight of the source heads.")
     lambda_transfer: float = Field(0.1, ge=0, description="λ₃: weight of the transfer term.")
     lambda_order: float = Field(0.1, ge=0, description="Weight of the order head.")
+    precision: Literal["auto", "fp32", "bf16"] = Field(
+        "auto", description="Of products on a CPU; `auto` takes bf16 where it has such units."
+    )
     shuffle_buffer: int = Field(262_144, ge=1, description="Rows shuffled at a time.")
     max_loss_rise: float = Field(
         5.0, gt=1, description="A loss above this multiple of the first epoch's mean stops."

@@ -74,6 +74,7 @@ class Scorer:
             batch = Batch(
                 torch.from_numpy(categorical[at].astype(np.int64)),
                 torch.from_numpy(numeric[at]),
+                torch.zeros(len(categorical[at]), len(self.sources), dtype=torch.bool),
                 {},
             )
             out = self.model.module(batch)

@@ -18,7 +18,7 @@ from exit_pipeline.model import MODELS, Encoder
 from exit_pipeline.profile.learning import ModelSpec
 from exit_pipeline.training.calibrate import Calibration
 
-FORMAT = 2
+FORMAT = 3
 WEIGHTS, DESCRIPTION = "model.safetensors", "description.json"
 
 

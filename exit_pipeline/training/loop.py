@@ -13,19 +13,15 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from exit_pipeline.errors import TrainingError
-from exit_pipeline.model.inputs import Batch, Outputs
-from exit_pipeline.model.losses import loss_of
 from exit_pipeline.profile.learning import ModelSpec, TrainingSpec
 from exit_pipeline.training.calibrate import calibrate
 from exit_pipeline.training.rows import EncodedRows
+from exit_pipeline.training.step import Stepper
 
 Progress = Callable[[int, int, str], None]
 SCORE_ROWS = 8192
 # Mean p_tr ÷ mean a where y_s = 1; outside this range the transfer has collapsed or run away.
 HEALTHY = (0.5, 1.5)
-# κ is one number per unit and source before a softplus: at the common rate it stays near its start.
-# Ten times that lowers validation logloss on the tests' rows by 0.001, in each of six seeds.
-STRENGTH_RATE = 10.0
 
 
 @dataclass(frozen=True)
@@ -38,6 +34,7 @@ class Epoch:
         validation_logloss: What decides which epoch is best.
         transfer: Mean p_tr ÷ mean a where y_s = 1; nan without such rows.
         alarm: Whether `transfer` is outside its healthy range.
+        balance: By term of the loss the norm of its gradient at the embeddings, first batch.
     """
 
     number: int
@@ -45,10 +42,12 @@ class Epoch:
     validation_logloss: float
     transfer: float
     alarm: bool
+    balance: dict[str, float]
 
-    def to_dict(self) -> dict[str, float | None]:
+    def to_dict(self) -> dict[str, Any]:
         """JSON-able values; what is not a number is None."""
-        return {k: v if math.isfinite(v) else None for k, v in asdict(self).items()}
+        known = math.isfinite(self.transfer)
+        return {**asdict(self), "transfer": self.transfer if known else None}
 
 
 def fit(
@@ -78,10 +77,7 @@ def fit(
         TrainingError: The loss is not finite or rises past its bound; names the step.
     """
     model.to(device)
-    optimizer = torch.optim.AdamW(
-        _groups(model, spec.learning_rate), lr=spec.learning_rate, weight_decay=spec.weight_decay
-    )
-    scaler = torch.amp.GradScaler(device.type, enabled=device.type == "cuda")
+    stepper = Stepper(model, model_spec, spec, device)
     steps = -(-len(train) // spec.batch_size)
     history: list[Epoch] = []
     best, weights = math.inf, copy.deepcopy(model.state_dict())
@@ -92,7 +88,9 @@ def fit(
         bound = history[0].train_loss * spec.max_loss_rise if history else math.inf
         batches = train.shuffled(spec.batch_size, spec.shuffle_buffer, spec.seed, number)
         for step, batch in enumerate(batches):
-            loss = _step(model, batch, optimizer, scaler, model_spec, spec, device)
+            if step == 0:
+                balance = stepper.balance(batch)
+            loss = stepper(batch)
             _check(loss, bound, number, step)
             total += loss
             if step % 20 == 0:
@@ -100,7 +98,7 @@ def fit(
                 progress(at, spec.epochs * steps, f"epoch {number + 1}, loss {loss:.4f}{said}")
         logloss, transfer = validate(model, validation, model_spec, device)
         said = _alarm(transfer)
-        history.append(Epoch(number, total / steps, logloss, transfer, bool(said)))
+        history.append(Epoch(number, total / steps, logloss, transfer, bool(said), balance))
         text = f"epoch {number + 1}, validation logloss {logloss:.4f}{said}"
         progress((number + 1) * steps, spec.epochs * steps, text)
         if logloss < best:
@@ -112,45 +110,11 @@ def fit(
     return history
 
 
-def _groups(model: nn.Module, rate: float) -> list[dict[str, Any]]:
-    """Parameters in two groups: all, and κ, which learns faster."""
-    named = dict(model.named_parameters())
-    fast = {name: value for name, value in named.items() if name.startswith("strength.")}
-    rest = [value for name, value in named.items() if name not in fast]
-    return [{"params": rest}, {"params": list(fast.values()), "lr": rate * STRENGTH_RATE}]
-
-
 def _alarm(transfer: float) -> str:
     if math.isnan(transfer) or HEALTHY[0] <= transfer <= HEALTHY[1]:
         return ""
     low, high = HEALTHY
     return f"; ALARM: mean p_transfer is {transfer:.2f} of mean a (healthy {low} … {high})"
-
-
-def _step(
-    model: nn.Module,
-    batch: Batch,
-    optimizer: torch.optim.Optimizer,
-    scaler: torch.amp.GradScaler,
-    model_spec: ModelSpec,
-    spec: TrainingSpec,
-    device: torch.device,
-) -> float:
-    on_gpu = device.type == "cuda"
-    batch = (batch.pin() if on_gpu else batch).to(device)
-    optimizer.zero_grad(set_to_none=True)
-    with torch.autocast(device.type, enabled=on_gpu):
-        loss = loss_of(_floats(model(batch)), batch, model_spec, spec)
-    scaler.scale(loss).backward()
-    scaler.step(optimizer)
-    scaler.update()
-    return float(loss.detach())
-
-
-def _floats(out: Outputs) -> Outputs:
-    """Losses are taken in 32 bits, also under mixed precision."""
-    values = {name: value.float() for name, value in vars(out).items() if value is not None}
-    return Outputs(**values)
 
 
 def _check(loss: float, bound: float, epoch: int, step: int) -> None:

@@ -61,6 +61,7 @@ class EncodedRows:
         return Batch(
             torch.from_numpy(self.categorical[rows].astype(np.int64)),
             torch.from_numpy(self.numeric[rows]),
+            torch.zeros(len(labels), k, dtype=torch.bool),
             {**columns, **by_source},
         )
 

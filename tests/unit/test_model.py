@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from exit_pipeline.errors import ModelFileError, TrainingError
 from exit_pipeline.model import Batch, InputSpec, Outputs
 from exit_pipeline.model.exit import FIRST_STRENGTH
-from exit_pipeline.model.losses import carry_loss, order_loss, sum_loss, transfer_loss
+from exit_pipeline.model.losses import carry_terms, order_loss, sum_terms, transfer_loss
 from exit_pipeline.profile.learning import SplitSpec, TrainingSpec
 from exit_pipeline.ranking.scorer import Scorer
 from exit_pipeline.training import load_model, save_model, split_days, train_model
@@ -54,26 +54,26 @@ def one_source():
         logit=torch.tensor([0.3, -1.0]), own=torch.tensor([0.1, -1.0]),
         carry=torch.tensor([[0.2], [0.0]]), target=torch.tensor([0.1, -1.0]), source=torch.tensor([[0.5], [-0.5]]),
         transfer=torch.tensor([[1.0], [2.0]]), order=torch.tensor([0.7, 0.9]),
-        source_aux=torch.tensor([[0.5], [-0.5]]), whole=torch.tensor([0.9, 0.4]),
+        members=torch.tensor([[0.4, -1.3], [-0.2, -0.7]]), whole=torch.tensor([0.9, 0.4]),
     )  # fmt: skip
     labels = {"y": [1.0, 0.0], "click": [1.0, 0.0], "order": [1.0, 0.0], "icl": [2.0, 0.0]}
     by_source = {"source": [[1.0], [0.0]], "shown": [[1.0], [0.0]], "consistent": [[1.0], [0.0]]}
     tensors = {name: torch.tensor(v) for name, v in {**labels, **by_source}.items()}
-    return out, Batch(torch.zeros(2, 1), torch.zeros(2, 1), tensors)
+    unseen = torch.zeros(2, 1, dtype=torch.bool)
+    return out, Batch(torch.zeros(2, 1), torch.zeros(2, 1), unseen, tensors)
 
 
 def test_the_carry_loss_by_hand():
     out, batch = one_source()
     training = TrainingSpec(lambda_source=2.0, lambda_transfer=0.5, lambda_order=0.1)
     expected = (
-        (bce(0.3, 1) + bce(-1.0, 0)) / 2
+        (bce(0.6, 1) + bce(-1.3, 0) + bce(0.0, 1) + bce(-0.7, 0)) / 4  # each member by itself
         + 2.0 * (bce(0.5, 1) + bce(-0.5, 0)) / 2
         + 0.5 * bce(1.0, 1)  # the row with y_s = 1 alone
         + 0.1 * (product_bce(0.3, 0.7, 1) + product_bce(-1.0, 0.9, 0)) / 2  # over all rows
     )
-    assert float(carry_loss(replace(out, whole=None), batch, training)) == pytest.approx(
-        expected, rel=1e-5
-    )
+    terms = carry_terms(replace(out, whole=None), batch, training)
+    assert float(sum(terms.values())) == pytest.approx(expected, rel=1e-5)
 
 
 @pytest.mark.parametrize(("kind", "distance"), [
@@ -87,11 +87,12 @@ def test_the_sum_loss_by_hand(kind, distance):
         lambda_target=3.0, lambda_source=2.0, lambda_transfer=0.5, lambda_order=0
     )
     expected = (
-        3.0 * (bce(0.1, 1) + bce(-1.0, 0)) / 2
+        3.0 * (bce(0.4, 1) + bce(-1.3, 0) + bce(-0.2, 1) + bce(-0.7, 0)) / 4
         + 2.0 * (bce(0.5, 1) + bce(-0.5, 0)) / 2
         + 0.5 * distance
     )
-    assert float(sum_loss(out, batch, training, kind)) == pytest.approx(expected, rel=1e-5)
+    terms = sum_terms(out, batch, training, kind)
+    assert float(sum(terms.values())) == pytest.approx(expected, rel=1e-5)
 
 
 def test_the_order_term_leaves_the_main_head_alone():

@@ -1,0 +1,25 @@
+"""What all models have in common."""
+
+from __future__ import annotations
+
+from torch import nn
+
+from exit_pipeline.model.embeddings import RowEmbedding
+from exit_pipeline.model.encoders import Encoder
+from exit_pipeline.profile.learning import ModelSpec
+
+
+class Model(nn.Module):
+    """A network from a `Batch` to `Outputs`; each has the same signature, and embeds rows alike.
+
+    Args:
+        encoder: Vocabularies and bins.
+        spec: Form and size.
+    """
+
+    reads_sources = True
+
+    def __init__(self, encoder: Encoder, spec: ModelSpec) -> None:
+        super().__init__()
+        self.rows = RowEmbedding(encoder, spec)
+        self.sources = len(encoder.spec.sources)

@@ -1,0 +1,152 @@
+"""The backbone, what rows look like to it, and the defining property of each neural baseline."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import tabm
+import torch
+
+from exit_pipeline.model import MODELS, Batch, Encoder
+from exit_pipeline.model.backbone import FoldedLayer, TabM
+from exit_pipeline.model.embeddings import NumericEncoding
+from exit_pipeline.model.losses import terms_of
+from exit_pipeline.model.tasks import mix
+from tests.unit.rows import MODEL, SOURCES, SPEC, TRAINING
+
+EDGES = {name: [0.0, 1.0, 3.0] for name in SPEC.numbers}
+WORDS = {name: ["a", "b", "c"] for name in SPEC.categorical}
+ENCODER = Encoder(SPEC, WORDS, EDGES, "unit")
+K = len(SOURCES)
+
+
+def made(name, **changes):
+    torch.manual_seed(0)
+    return MODELS[name](ENCODER, MODEL.model_copy(update=changes)).eval()
+
+
+def batch(n=6, hidden=()):
+    rng = np.random.default_rng(0)
+    unseen = torch.zeros(n, K, dtype=torch.bool)
+    unseen[:, list(hidden)] = True
+    labels = {name: torch.ones(n) for name in ("y", "click", "order", "icl")}
+    labels |= {name: torch.ones(n, K) for name in ("source", "shown", "consistent")}
+    words = torch.from_numpy(rng.integers(0, 4, (n, len(SPEC.categorical))))
+    numbers = torch.from_numpy(rng.random((n, len(SPEC.numbers)), np.float32) * 3)
+    return Batch(words, numbers, unseen, labels)
+
+
+def test_folded_weights_are_the_packages_own_ensemble():
+    torch.manual_seed(0)
+    ours = FoldedLayer(5, 3, k=4, scaling_init="normal")
+    theirs = tabm.LinearBatchEnsemble(5, 3, k=4, scaling_init="normal")
+    theirs.load_state_dict(ours.state_dict())
+    x = torch.randn(7, 5)
+    expected = theirs(x[:, None].expand(-1, 4, -1)).transpose(0, 1)
+    torch.testing.assert_close(ours(x[:, :2], x[:, 2:]), expected)
+    torch.testing.assert_close(ours(x.expand(4, -1, -1)), expected)
+
+
+def test_members_share_weights_and_differ_by_their_scales():
+    torch.manual_seed(0)
+    net = TabM([2, 3], (8, 8), 4, 0.0)
+    assert net.layers[0].weight.shape == (8, 5)
+    assert (net.layers[0].r[:, 0] == net.layers[0].r[:, 1]).all()  # one draw for each input
+    assert (net.layers[0].r[:, 1] != net.layers[0].r[:, 2]).all()
+    h = net(torch.randn(6, 5))
+    assert h.shape == (4, 6, 8)
+    assert not torch.allclose(h[0], h[1])
+
+
+def test_numbers_are_encoded_by_hand():
+    encoding = NumericEncoding(ENCODER, ("user_rate", "zeta_count"))
+    numbers = torch.full((4, len(SPEC.numbers)), torch.nan)
+    at = [SPEC.numbers.index(name) for name in ("user_rate", "zeta_count")]
+    numbers[:, at] = torch.tensor([[0.5, 2.0], [9.0, -1.0], [torch.nan, 3.0], [1.0, 2.0]])
+    hidden = torch.zeros(4, K, dtype=torch.bool)
+    hidden[3, SOURCES.index("zeta")] = True
+    expected = [
+        # user_rate | zeta_count | unknown | hidden: zeta, alpha, mid
+        [0.5, 0.0, 1.0, 0.5, 0, 0, 0, 0, 0],
+        [1.0, 1.0, 0.0, 0.0, 0, 0, 0, 0, 0],
+        [0.0, 0.0, 1.0, 1.0, 1, 0, 0, 0, 0],
+        [1.0, 0.0, 0.0, 0.0, 0, 0, 1, 0, 0],
+    ]
+    torch.testing.assert_close(encoding(numbers, hidden), torch.tensor(expected))
+    assert sum(encoding.widths) == len(expected[0])
+
+
+@pytest.mark.parametrize("name", [name for name in MODELS if MODELS[name].reads_sources])
+def test_nothing_of_a_hidden_source_is_seen(name):
+    model, plain, other = made(name), batch(hidden=[1]), batch(hidden=[1])
+    columns = [SPEC.numbers.index(c) for c in SPEC.source_numeric[SOURCES[1]]]
+    other.numeric[:, columns] = torch.tensor([77.0, torch.nan])
+    one, two = model(plain), model(other)
+    assert all(torch.equal(getattr(one, part), getattr(two, part)) for part in ("logit", "source"))
+    open_rows = batch()
+    open_rows.numeric[:, columns] = torch.tensor([77.0, torch.nan])
+    assert not torch.equal(model(open_rows).logit, model(batch()).logit)
+
+
+def test_nothing_is_carried_from_a_hidden_source():
+    out = made("exit")(batch(hidden=[1]))
+    assert (out.carry[:, 1] == 0).all()
+    assert (out.carry[:, [0, 2]] > 0).all()
+
+
+@pytest.mark.parametrize("share", [0.0, 1.0])
+def test_sources_hidden_from_the_trunk_come_by_the_carry_alone(share):
+    model = made("exit", trunk_dropout=share, source_dropout=0.0, id_dropout=0.0, dropout=0.0)
+    model.train()
+    rows = batch()
+    rows.numeric.requires_grad_()
+    own, whole = model(rows).own, model(batch(hidden=range(K))).own
+    assert torch.allclose(own, whole) == (share == 1.0)
+
+
+@pytest.mark.parametrize("name", list(MODELS))
+def test_every_model_learns_each_of_its_terms(name):
+    model = made(name)
+    if not model.reads_sources:
+        model = MODELS[name](Encoder(SPEC.without_sources(), WORDS, EDGES, "unit"), MODEL)
+    rows = batch()
+    if not model.reads_sources:
+        rows = Batch(
+            rows.categorical, rows.numeric[:, : len(SPEC.numeric)], rows.hidden, rows.labels
+        )
+    terms = terms_of(model(rows), rows, MODEL, TRAINING)
+    expected = {"target_only": 2, "features": 2, "exit": 4}.get(name, 3)
+    assert len(terms) == expected
+    sum(terms.values()).backward()
+    assert all(p.grad is not None for n, p in model.named_parameters() if "tables" not in n)
+
+
+def test_a_gate_mixes_experts():
+    experts = [torch.full((2, 3, 1), 1.0), torch.full((2, 3, 1), 5.0)]
+    gate = torch.tensor([[0.0, 0.0], [100.0, 0.0], [0.0, float(np.log(3))]])
+    torch.testing.assert_close(mix(gate, experts)[0, :, 0], torch.tensor([3.0, 1.0, 4.0]))
+
+
+def test_each_task_of_mmoe_has_its_own_mix_and_shared_bottom_has_none():
+    mmoe, rows = made("mmoe", experts=2), batch()
+    for weight in (gate.weight for gate in mmoe.gates[1:]):
+        weight.data += 1.0
+    before = made("mmoe", experts=2)(rows)
+    after = mmoe(rows)
+    assert torch.equal(before.logit, after.logit)
+    assert not torch.equal(before.source, after.source)
+    bottom = made("shared_bottom")
+    bottom.trunk.layers[0].weight.data += 0.1
+    assert not torch.equal(bottom(rows).logit, made("shared_bottom")(rows).logit)
+    assert not torch.equal(bottom(rows).source, made("shared_bottom")(rows).source)
+
+
+def test_an_own_expert_of_ple_reaches_its_task_alone():
+    rows, plain = batch(), made("ple", hidden=(8,))
+    changed = made("ple", hidden=(8,))
+    changed.levels[0].own[0].layers[0].weight.data += 1.0
+    assert not torch.equal(changed(rows).logit, plain(rows).logit)
+    assert torch.equal(changed(rows).source, plain(rows).source)
+    deep, other = made("ple", hidden=(8, 8)), made("ple", hidden=(8, 8))
+    other.levels[0].own[0].layers[0].weight.data += 1.0  # through the shared part of level two
+    assert not torch.equal(deep(rows).source, other(rows).source)
