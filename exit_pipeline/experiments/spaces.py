@@ -60,6 +60,7 @@ TREES: Space = {
 TRANSFER: Space = {
     "training.lambda_source": Between(0.03, 3.0, log=True),
     "training.lambda_transfer": Between(0.03, 1.0, log=True),
+    "model.trunk_dropout": Between(0.0, 0.5),
 }
 SPACES: Mapping[str, Space] = {
     **dict.fromkeys(MODELS, NETWORK),

@@ -14,8 +14,12 @@ VARIANTS: Mapping[str, Mapping[str, Any]] = {
     "without ICL (λ₃ = 0)": {"training.lambda_transfer": 0.0},
     "without source loss (λ₂ = 0)": {"training.lambda_source": 0.0},
     "without either": {"training.lambda_transfer": 0.0, "training.lambda_source": 0.0},
-    "heads apart from the trunk": {"model.head_gradient": 0.0},
-    "heads on the trunk": {"model.head_gradient": 1.0},
+    "sides apart from the embeddings": {"model.side_gradient": 0.0},
+    "sides on the embeddings": {"model.side_gradient": 1.0},
+    "sources by the carry alone": {"model.trunk_dropout": 1.0},
+    "sources by the carry on half": {"model.trunk_dropout": 0.5},
+    "sources never hidden": {"model.source_dropout": 0.0},
+    "one net, no ensemble": {"model.members": 1},
     "source interest before": {"model.source_label": "before"},
     "sum, L1": {"model.combination": "sum", "model.sum_loss": "l1"},
     "sum, Huber": {"model.combination": "sum", "model.sum_loss": "huber"},
@@ -30,7 +34,7 @@ def _entries(quick: bool) -> Iterator[Entry]:
         for x, share in list(SHARES.items())[: 1 if quick else None]:
             for label, settings in list(VARIANTS.items())[:few]:
                 yield from common.entries(
-                    world, common.EXIT, quick, settings, label, rows=RowsSpec(share), x=x
+                    world, common.EXIT, quick, settings, label, 2, rows=RowsSpec(share), x=x
                 )
 
 

@@ -6,7 +6,7 @@ from exit_pipeline.experiments.studies import common
 from exit_pipeline.experiments.study import Study
 
 # With the sources' own impressions among the training rows.
-MIXED = {"trees, pooled": ("trees", "pooled"), "trees, relabelled": ("trees", "relabelled")}
+MIXED = {"pooled": ("features", "pooled"), "relabelled": ("features", "relabelled")}
 
 BASELINES = Study(
     question="EXIT and every baseline, with all the rows",

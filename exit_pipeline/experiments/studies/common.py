@@ -15,11 +15,14 @@ EXIT = "exit"
 BASELINES = tuple(name for name in CONTENDERS if name != EXIT)
 # Five seeds for those that claims rest on, two for the others.
 MANY, FEW = 5, 2
-OFTEN = ("target_only", "trees", "mmoe", EXIT)
+OFTEN = ("target_only", "trees", "features", "mmoe", EXIT)
 # A quick study shows that everything runs; its figures say nothing.
 QUICK: Mapping[str, Any] = {
     "training.epochs": 2, "training.batch_size": 256, "training.learning_rate": 0.01,
     "trees.rounds": 20,
+    "model.members": 2,
+    "model.hidden": (32,),
+    "model.side_hidden": (16,),
 }  # fmt: skip
 
 
