@@ -9,17 +9,17 @@ import shutil
 import time
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
-from functools import cached_property, lru_cache
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-import exit_pipeline
 from exit_pipeline.errors import UsageError
 from exit_pipeline.evaluation.metrics import summary
+from exit_pipeline.experiments.code import code_digest
 from exit_pipeline.experiments.contenders import CONTENDERS, Fitted, Task
-from exit_pipeline.experiments.measures import Rows, draws, measure, rows_of
+from exit_pipeline.experiments.measures import draws, measure, rows_of
 from exit_pipeline.experiments.mixed import DOMAIN
 from exit_pipeline.experiments.overrides import overridden
 from exit_pipeline.experiments.specs import RowsSpec, WorldSpec
@@ -193,22 +193,7 @@ def _key(entry: Entry, world: World, task: Task) -> str:
         "world": [entry.world.key, world.digest],
         "settings": [s.model_dump(mode="json") for s in (task.model, task.training, task.trees)],
         "rows": [asdict(entry.rows), list(entry.without)],
-        "code": code_digest(),
+        "code": code_digest(*CODE),
     }
     digest = hashlib.sha256(json.dumps(decides, sort_keys=True).encode()).hexdigest()
     return f"{entry.model}-{digest[:16]}"
-
-
-@lru_cache(maxsize=1)
-def code_digest() -> str:
-    """SHA-256 over the files that decide what a run comes to."""
-    root, digest = Path(exit_pipeline.__file__).parent, hashlib.sha256()
-    for name in CODE:
-        place = root / name
-        for file in sorted(place.rglob("*.py")) if place.is_dir() else [place]:
-            digest.update(f"{file.relative_to(root).as_posix()}\0".encode())
-            digest.update(file.read_bytes())
-    return digest.hexdigest()
-
-
-__all__ = ["Entry", "Rows", "Run", "code_digest", "fit_entry"]

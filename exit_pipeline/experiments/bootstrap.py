@@ -7,8 +7,6 @@ from math import erfc, sqrt
 
 import numpy as np
 
-CHUNK = 64
-
 
 def draw_users(users: int, draws: int, seed: int) -> np.ndarray:
     """How often each user is drawn: int16[draws, users]; the same for all runs on the same rows."""
@@ -20,12 +18,12 @@ def draw_users(users: int, draws: int, seed: int) -> np.ndarray:
 def auc_draws(y: np.ndarray, score: np.ndarray, user: np.ndarray, times: np.ndarray) -> np.ndarray:
     """AUC in each draw, a row counting as often as its user was drawn.
 
-    A negative adds the weight of positives above it, and half of those level with it: positives are
-    summed once in score order, and negatives between the same two positives are summed together,
-    for a block of draws at a time.
+    A row is positive to the degree y and negative to the degree 1 − y, so that y may be a chance:
+    then this is the AUC that outcomes drawn by that chance tend to (ours). Scores are sorted
+    once; rows of one score count as one.
 
     Args:
-        y: float64[n] of 0 and 1.
+        y: float64[n] in [0, 1].
         score: float64[n].
         user: int64[n], below `users`.
         times: int16[draws, users].
@@ -33,21 +31,19 @@ def auc_draws(y: np.ndarray, score: np.ndarray, user: np.ndarray, times: np.ndar
     Returns:
         float64[draws]; NaN where a draw has one class.
     """
-    positive = y > 0
-    order = np.argsort(score[positive], kind="stable")
-    above, own = score[positive][order], user[positive][order]
-    negative = np.sort(score[~positive], kind="stable")
-    theirs = user[~positive][np.argsort(score[~positive], kind="stable")]
-    low, high = (np.searchsorted(above, negative, side) for side in ("left", "right"))
-    found = np.empty(len(times))
-    for start in range(0, len(times), CHUNK):
-        weight = np.ascontiguousarray(times[start : start + CHUNK].T, dtype=np.float64)
-        below = np.concatenate([np.zeros((1, weight.shape[1])), weight[own].cumsum(0)])
-        mass = weight[theirs]
-        total, others = below[-1], mass.sum(0)
-        beaten = _summed(mass, low, below) + _summed(mass, high, below)
-        with np.errstate(invalid="ignore"):
-            found[start : start + CHUNK] = 1 - beaten / 2 / (total * others)
+    order = np.argsort(score, kind="stable")
+    starts = np.flatnonzero(np.diff(score[order], prepend=-np.inf))
+    tied = len(starts) < len(order)
+    degree, who, found = y[order], user[order], np.empty(len(times))
+    for draw, counts in enumerate(times):  # a vector at a time stays within the cache
+        weight = counts.astype(np.float64)[who]
+        positive = weight * degree
+        negative = weight - positive
+        if tied:
+            positive, negative = (np.add.reduceat(v, starts) for v in (positive, negative))
+        beaten = negative @ (positive.cumsum() - positive / 2)
+        whole = positive.sum() * negative.sum()
+        found[draw] = 1 - beaten / whole if whole else np.nan
     return found
 
 
@@ -79,11 +75,3 @@ class Interval:
         spread = float(draws.std())
         p = erfc(abs(mean) / spread / sqrt(2)) if spread else float(mean == 0)
         return cls(float(mean), float(low), float(high), p)
-
-
-def _summed(mass: np.ndarray, place: np.ndarray, below: np.ndarray) -> np.ndarray:
-    """Σ over negatives of weight × weight of positives below: `place` rises, so runs are summed."""
-    starts = np.flatnonzero(np.r_[True, place[1:] != place[:-1]]) if len(place) else place
-    if not len(starts):
-        return np.zeros(mass.shape[1])
-    return (np.add.reduceat(mass, starts, axis=0) * below[place[starts]]).sum(0)

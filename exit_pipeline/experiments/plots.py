@@ -15,8 +15,8 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 PANELS: Mapping[str, Callable[[Group, Group], Interval]] = {
-    "Δ AUC": lambda g, r: g.difference(r, "auc"),
-    "Δ AUC, y_s = 1": lambda g, r: g.difference(r, "auc", "source interest"),
+    "Δ AUC": lambda g, r: g.sharpest(r),
+    "Δ AUC, y_s = 1": lambda g, r: g.sharpest(r, "source interest"),
     "Δ CTCVR": lambda g, r: g.earns(r, "ctcvr"),
     "Δ negative feedback": lambda g, r: g.earns(r, "negative"),
 }

@@ -70,13 +70,16 @@ COLUMNS: Mapping[str, Cell] = {
     "Δ AUC": _against("auc"),
     "AUC, y_s = 1": _metric("auc", SOURCE),
     "Δ AUC, y_s = 1": _against("auc", SOURCE),
+    "Δ expected AUC": _against("expected_auc"),
+    "Δ expected AUC, y_s = 1": _against("expected_auc", SOURCE),
+    "Δ expected logloss": _against("expected_logloss"),
     "GAUC": _metric("gauc"),
     "logloss": _metric("logloss"),
     "Δ logloss": _against("logloss"),
     "ECE": _metric("ece"),
-    "p/a, nothing transfers": _metric("predicted_to_actual", "nothing transfers", 2),
-    "p/a, much transfers": _metric("predicted_to_actual", "much transfers", 2),
-    "p/a, never units": _metric("predicted_to_actual", "units that never transfer", 2),
+    "p/e, nothing transfers": _metric("predicted_to_expected", "nothing transfers", 2),
+    "p/e, much transfers": _metric("predicted_to_expected", "much transfers", 2),
+    "p/e, never units": _metric("predicted_to_expected", "units that never transfer", 2),
     "Spearman": _metric("spearman", digits=2),
     "CTCVR": _value("ctcvr"),
     "Δ CTCVR": _earns("ctcvr"),
@@ -87,9 +90,10 @@ COLUMNS: Mapping[str, Cell] = {
     "seconds": lambda group, rival: number(group.seconds, 0),
     "seconds of tables": lambda group, rival: number(group.runs[0].figures["tables_seconds"], 0),
 }
-STANDARD = ("seeds", "AUC", "Δ AUC", "AUC, y_s = 1", "Δ AUC, y_s = 1", "logloss", "Δ logloss",
-            "GAUC", "ECE", "p/a, nothing transfers", "p/a, much transfers", "Spearman",
-            "Δ CTCVR", "Δ negative", "seconds")  # fmt: skip
+STANDARD = ("seeds", "AUC", "Δ AUC", "Δ expected AUC", "AUC, y_s = 1", "Δ AUC, y_s = 1",
+            "Δ expected AUC, y_s = 1", "logloss", "Δ logloss", "GAUC", "ECE",
+            "p/e, nothing transfers", "p/e, much transfers", "Spearman", "Δ CTCVR", "Δ negative",
+            "seconds")  # fmt: skip
 
 
 def markdown(results: Results, columns: Sequence[str], axis: str) -> str:
@@ -106,11 +110,13 @@ def markdown(results: Results, columns: Sequence[str], axis: str) -> str:
 
 def slice_table(results: Results, subject: str) -> str:
     """The subject against its reference on every slice; `*` where it holds after Holm."""
-    lines = [_line(["world", "place", "slice", "rows", "positives", "Δ AUC", "Δ logloss"]),
-             f"|{'---|' * 7}"]  # fmt: skip
+    shown = ("auc", "logloss", "expected_auc", "expected_logloss")
+    heads = [f"Δ {name.replace('_', ' ').replace('auc', 'AUC')}" for name in shown]
+    first = ["world", "place", "slice", "rows", "positives"]
+    lines = [_line([*first, *heads]), f"|{'---|' * (len(first) + len(heads))}"]
     for group in (g for g in results.groups if g.label == subject):
         rival = results.rival(group)
-        sure = {name: significant(group, rival, name) for name in ("auc", "logloss")}
+        sure = {name: significant(group, rival, name) for name in shown}
         for where in group.slices:
             cells = [
                 interval(group.difference(rival, name, where)) + ("*" if where in held else "")

@@ -15,7 +15,7 @@ from exit_pipeline.experiments.bootstrap import Interval
 from exit_pipeline.simulator.answer import MEASURES, Answer
 
 LEVEL = 0.05
-LOSSES = ("auc", "logloss")
+LOSSES = ("auc", "logloss", "expected_auc", "expected_logloss")
 
 
 @dataclass(frozen=True)
@@ -74,6 +74,11 @@ class Group:
             return Interval(float("nan"), float("nan"), float("nan"), 1.0)
         ours, theirs = (np.mean([r.draws[key] for r in g.runs], axis=0) for g in (self, other))
         return Interval.of(self.mean(name, where) - other.mean(name, where), ours - theirs)
+
+    def sharpest(self, other: Group, where: str = "all") -> Interval:
+        """The difference in AUC by the planted chance where it is known, else by outcomes."""
+        known = f"expected_auc|{where}" in self.runs[0].draws
+        return self.difference(other, "expected_auc" if known else "auc", where)
 
     def earns(self, other: Group, measure: str) -> Interval:
         """The relative difference in a measure of the A/B test, paired over users."""
@@ -157,7 +162,8 @@ def significant(group: Group, rival: Group, name: str) -> set[str]:
 
 
 def _differences(group: Group, rival: Group) -> Iterator[tuple[str, Mapping[str, Any]]]:
-    for name in LOSSES:
+    known = {key.partition("|")[0] for key in group.runs[0].draws}
+    for name in (loss for loss in LOSSES if loss in known):
         sure = significant(group, rival, name)
         for where in group.slices:
             interval = asdict(group.difference(rival, name, where))

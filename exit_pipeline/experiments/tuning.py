@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from exit_pipeline.errors import ExitPipelineError, UsageError
-from exit_pipeline.experiments.arena import Entry, code_digest, fit_entry
+from exit_pipeline.experiments.arena import CODE, Entry, fit_entry
+from exit_pipeline.experiments.code import code_digest
 from exit_pipeline.experiments.parallel import each
 from exit_pipeline.experiments.spaces import SPACES, TUNED, Space
 from exit_pipeline.experiments.specs import WORLDS, RowsSpec, WorldSpec
@@ -54,7 +55,7 @@ def tune(job: Tuning, settings: Settings) -> dict[str, Any]:
     folder.mkdir(parents=True, exist_ok=True)
     study = optuna.create_study(
         storage=f"sqlite:///{folder / f'{job.world.key}-{job.model}.db'}",
-        study_name=code_digest(), load_if_exists=True,
+        study_name=code_digest(*CODE), load_if_exists=True,
     )  # fmt: skip
     entry = Entry(job.model, job.model, job.world, rows=RowsSpec(SHARE), tuned=False)
     while (done := len(_whole(study))) < job.trials:

@@ -18,6 +18,7 @@ import pyarrow.parquet as pq
 
 from exit_pipeline.errors import LakeError
 from exit_pipeline.experiments.asking import Question, ask_world
+from exit_pipeline.experiments.code import code_digest
 from exit_pipeline.experiments.mixed import DOMAIN, write_mixed, write_source_rows
 from exit_pipeline.experiments.overrides import overridden
 from exit_pipeline.experiments.specs import RowsSpec, WorldSpec
@@ -32,6 +33,9 @@ from exit_pipeline.simulator import simulate
 from exit_pipeline.training.split import split_days
 
 LOCK_SECONDS = 3600.0
+TABLES_CODE = ("sql", "ingest", "labels", "features", "feast_stores", "experiments/tables.py",
+               "experiments/asking.py", "experiments/mixed.py", "simulator")  # fmt: skip
+READY = "ready.json"
 
 
 @dataclass(frozen=True)
@@ -151,9 +155,10 @@ def prepare(spec: WorldSpec, settings: Settings) -> World:
     with exclusive(folder / "lock", LOCK_SECONDS, _busy(folder)):
         profile = _profile(spec, root / "logs")
         world = World(spec, settings, profile, folder, {}, "", (date.min, date.min))
-        if not (folder / "ready.json").exists():
+        ready = _ready(folder)
+        if ready.get("code") != code_digest(*TABLES_CODE):
             _make(world)
-    ready = json.loads((folder / "ready.json").read_text("utf-8"))
+            ready = _ready(folder)
     first, last = (date.fromisoformat(day) for day in ready["training"])
     return replace(
         world,
@@ -170,8 +175,10 @@ def _profile(spec: WorldSpec, logs: Path) -> Profile:
     else:
         log = logs / spec.log
         with exclusive(logs / f".{spec.log}.lock", LOCK_SECONDS, _busy(log)):
-            if not (log / "events").exists():
-                simulate(spec.config, log)
+            made_by, code = log / "code.txt", code_digest("simulator")
+            if not made_by.exists() or made_by.read_text("utf-8") != code:
+                simulate(spec.config, log, overwrite=True)
+                write_text(made_by, code)
         found = load_profile(log / "profile")
     return replace(found, spec=overridden(found.spec, spec.profile))
 
@@ -198,10 +205,17 @@ def _make(world: World) -> None:
         "parts": {p: [str(Path(f).relative_to(folder)) for f in fs] for p, fs in parts.items()},
         "training": [str(min(split["train"])), str(max(split["train"]))],
         "digest": digest.hexdigest(),
+        "code": code_digest(*TABLES_CODE),
         "seconds": seconds,
     }
     shutil.rmtree(folder / "samples", ignore_errors=True)
-    write_text(folder / "ready.json", json.dumps(ready))
+    write_text(folder / READY, json.dumps(ready))
+
+
+def _ready(folder: Path) -> dict[str, Any]:
+    """What a world that is ready says of itself; nothing where it is not."""
+    file = folder / READY
+    return json.loads(file.read_text("utf-8")) if file.exists() else {}
 
 
 def _busy(place: Path) -> LakeError:

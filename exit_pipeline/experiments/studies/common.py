@@ -45,7 +45,10 @@ def entries(
 
 
 def against(results: Results, label: str = EXIT) -> str:
-    """A sentence: the label against its reference in every place, whatever it shows."""
+    """A sentence: the label against its reference in every place, whatever it shows.
+
+    AUC is by the planted chance where that is known.
+    """
     said = []
     for world, x in results.places():
         group = results.find(world, x, label)
@@ -53,7 +56,7 @@ def against(results: Results, label: str = EXIT) -> str:
             continue
         rival = results.rival(group)
         place = f"{world}, {x}" if x else world
-        found = [group.difference(rival, "auc", where) for where in ("all", SOURCE)]
+        found = [group.sharpest(rival, where) for where in ("all", SOURCE)]
         text = f"{place}: {label} against {rival.label}: AUC {interval(found[0])}"
         text += f", where y_s = 1 {interval(found[1])}"
         if group.earned:
@@ -69,7 +72,7 @@ def differing(results: Results) -> str:
     for world, x in results.places():
         groups = results.at(world, x)
         rival = results.reference(groups)
-        found = {g.label: g.difference(rival, "auc") for g in groups if g is not rival}
+        found = {g.label: g.sharpest(rival) for g in groups if g is not rival}
         better = [label for label, i in found.items() if i.low > 0]
         worse = [label for label, i in found.items() if i.high < 0]
         place = f"{world}, {x}" if x else world

@@ -30,6 +30,6 @@ INCOMPATIBLE = Study(
     reference=named("target_only"),
     sentence=common.against,
     axis="never transfers",
-    columns=("seeds", "AUC", "Δ AUC", "p/a, never units", "p/a, nothing transfers",
-             "p/a, much transfers", "negative", "Δ negative", "Δ CTCVR"),
+    columns=("seeds", "AUC", "Δ AUC", "p/e, never units", "p/e, nothing transfers",
+             "p/e, much transfers", "negative", "Δ negative", "Δ CTCVR"),
 )  # fmt: skip
