@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor, as_completed
+from concurrent.futures.process import BrokenProcessPool
 from multiprocessing import get_context
 from typing import TypeVar
 
-from exit_pipeline.errors import ExitPipelineError
+from exit_pipeline.errors import ExitPipelineError, TrainingError
 from exit_pipeline.settings import Settings
 
 Job = TypeVar("Job")
@@ -39,7 +40,14 @@ def each(
             pool.submit(_outcome, work, job, alone): number for number, job in enumerate(jobs)
         }
         for future in as_completed(waiting):
-            yield waiting[future], future.result()
+            try:
+                yield waiting[future], future.result()
+            except BrokenProcessPool as error:
+                raise TrainingError(
+                    "a process was ended from outside, perhaps for want of memory",
+                    where=str(jobs[waiting[future]]),
+                    mend="run again with a smaller EXIT_THREADS; what was finished is used",
+                ) from error
 
 
 def _outcome(

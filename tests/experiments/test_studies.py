@@ -8,10 +8,11 @@ import time
 import pytest
 
 from exit_pipeline.cli.experiments import NAMES
-from exit_pipeline.errors import TrainingError
+from exit_pipeline.errors import TrainingError, UsageError
 from exit_pipeline.experiments import study as module
-from exit_pipeline.experiments.arena import Entry
+from exit_pipeline.experiments.arena import Entry, fit_entry
 from exit_pipeline.experiments.overrides import overridden
+from exit_pipeline.experiments.parallel import each
 from exit_pipeline.experiments.results import named
 from exit_pipeline.experiments.spaces import SPACES, OneOf
 from exit_pipeline.experiments.specs import RowsSpec
@@ -117,3 +118,15 @@ def test_every_setting_that_tuning_changes_is_one_that_there_is(model):
         section, _, rest = key.partition(".")
         for value in part.values if isinstance(part, OneOf) else (part.low, part.high):
             overridden(sections[section], {rest: value})
+
+
+def test_in_parallel_what_fails_does_not_take_the_others_with_it(world, arena):
+    jobs = [
+        Entry("one", "popularity", world.spec, rows=RowsSpec(0.3)),
+        Entry("wrong", "popularity", world.spec, {"trees.roundz": 1}),
+        Entry("two", "popularity", world.spec, rows=RowsSpec(0.4)),
+    ]
+    found = dict(each(fit_entry, jobs, arena.model_copy(update={"threads": 2})))
+    assert isinstance(found[1], UsageError)
+    assert found[0].figures["evaluation"]["all"]["rows"] == world.evaluation.num_rows
+    assert found[2].folder != found[0].folder
