@@ -1,4 +1,4 @@
-"""From training set to champion: the candidate, its evaluation, its promotion."""
+"""From training set to champion: the candidate, its evaluation, its promotion, its report."""
 
 from typing import Any
 
@@ -100,6 +100,26 @@ def champion(
     )
 
 
+# After the decision, which the page names.
+@asset(deps=[evaluation, champion], kinds={"html", "mlflow"}, retry_policy=_RETRY, **_COMMON)
+def transfer_report(
+    context: AssetExecutionContext, pipeline: ResourceParam[Pipeline]
+) -> MaterializeResult:
+    """What the candidate lets transfer where, and how well: one page that needs nothing else."""
+    from exit_pipeline.report import build_report, preview, write_report
+
+    lake = pipeline.lake(context.run.run_id)
+    failed = unfit(lake, pipeline.profile.spec)
+    report = build_report(pipeline.settings, lake, pipeline.profile, _candidate(context), failed)
+    return MaterializeResult(
+        metadata={
+            "version": report.version.version,
+            "page": MetadataValue.path(write_report(lake, report)),
+            "preview": MetadataValue.md(preview(report)),
+        }
+    )
+
+
 def _candidate(context: AssetExecutionContext) -> int | str:
     """The version that the graph trained last, whatever was trained by hand since."""
     event = context.instance.get_latest_materialization_event(AssetKey("candidate_model"))
@@ -107,4 +127,4 @@ def _candidate(context: AssetExecutionContext) -> int | str:
     return int(told.metadata["version"].value) if told else "challenger"
 
 
-ASSETS = [candidate_model, evaluation, champion]
+ASSETS = [candidate_model, evaluation, champion, transfer_report]

@@ -20,7 +20,8 @@ def register(app: typer.Typer) -> None:
         app.command()(command)
 
 
-def _open(profile: str) -> tuple[Any, Any, Any]:
+def open_profile(profile: str) -> tuple[Any, Any, Any]:
+    """Returns the settings, the lake and the profile that a command works on."""
     from exit_pipeline.lake import Lake
     from exit_pipeline.profile import load_profile
     from exit_pipeline.settings import load_settings
@@ -31,7 +32,7 @@ def _open(profile: str) -> tuple[Any, Any, Any]:
 
 def train(profile: ProfileOption = "simulated", json: Json = False) -> None:
     """Trains EXIT and its baseline on the newest mature days, and registers a challenger."""
-    settings, lake, found = _open(profile)
+    settings, lake, found = open_profile(profile)
     with progress("training", total=1, quiet=json) as update:
         from exit_pipeline.registry.life import train as train_one
 
@@ -50,7 +51,7 @@ def evaluate(
     json: Json = False,
 ) -> None:
     """Evaluates a version against its baseline and the champion, and says what the gates say."""
-    _, lake, found = _open(profile)
+    _, lake, found = open_profile(profile)
     with progress("evaluating", quiet=json):
         from exit_pipeline.registry.life import evaluate_version
         from exit_pipeline.validation.verdicts import unfit
@@ -77,7 +78,7 @@ def promote(
     json: Json = False,
 ) -> None:
     """Makes a version champion if every gate lets it (else exit code 3)."""
-    _, lake, found = _open(profile)
+    _, lake, found = open_profile(profile)
     with progress("asking the gates", quiet=json):
         from exit_pipeline.registry import Registry
         from exit_pipeline.registry.life import evaluate_version
@@ -110,7 +111,7 @@ def rollback(
     json: Json = False,
 ) -> None:
     """Makes an earlier champion champion again."""
-    _, lake, found = _open(profile)
+    _, lake, found = open_profile(profile)
     from exit_pipeline.registry import Registry
 
     version = Registry(lake.home, found.name).rollback(reason, to)
@@ -122,7 +123,7 @@ def rollback(
 
 def models(profile: ProfileOption = "simulated", json: Json = False) -> None:
     """Lists versions, why each was promoted or refused, and who held which alias."""
-    _, lake, found = _open(profile)
+    _, lake, found = open_profile(profile)
     from exit_pipeline.registry import Registry
 
     registry = Registry(lake.home, found.name)
@@ -152,7 +153,7 @@ def rank(
     json: Json = False,
 ) -> None:
     """Ranks the catalogue for a user in a scene, and takes each score apart."""
-    settings, lake, found = _open(profile)
+    settings, lake, found = open_profile(profile)
     with progress("ranking", quiet=json):
         from exit_pipeline.ranking.rank import Ranker
 

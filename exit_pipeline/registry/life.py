@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import UTC, date, datetime, timedelta
-from pathlib import Path
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from exit_pipeline.evaluation import Decision, Evaluation, decide, evaluate
-from exit_pipeline.features import input_spec, unit_input
 from exit_pipeline.lake import Lake
 from exit_pipeline.profile import Profile
 from exit_pipeline.ranking.scorer import Scorer
@@ -19,16 +16,17 @@ from exit_pipeline.registry.lineage import (
     TABLE,
     check_rows,
     describe,
+    files_of,
     made_from,
     seen_days,
     stored_days,
 )
 from exit_pipeline.registry.models import CHAMPION, Registry
+from exit_pipeline.registry.reading import Version
+from exit_pipeline.registry.recipe import NAMES, Recipe
 from exit_pipeline.settings import Settings
-from exit_pipeline.training import save_model, split_days, train_model
+from exit_pipeline.training import split_days
 from exit_pipeline.training.loop import Progress
-
-NAMES = {"model": "exit", "baseline": "target_only"}
 
 
 @dataclass(frozen=True)
@@ -57,29 +55,20 @@ def train(
     from exit_pipeline.feast_stores.repo import register_version_service
 
     spec = profile.spec
+    recipe = Recipe.of(spec, settings.threads, settings.device)
     table = lake.open(TABLE).version()
     days = [day for day, state in stored_days(lake, table).items() if state.rows]
     split = split_days(days, spec.split, spec.labels.horizon_days)
-    parts = {part: _files(lake, split.days()[part], table) for part in FITTED}
-    history, hashes = {}, {}
-    lake.home.spill.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=lake.home.spill) as scratch:
-        folders = {}
-        for role, name in NAMES.items():
-            model = train_model(
-                name, input_spec(spec), parts, unit_input(spec),
-                spec.model, spec.training, scratch=Path(scratch) / "rows",
-                outcome=spec.outcome, device=settings.device,
-                threads=settings.threads, memory_limit=settings.memory_limit, progress=progress,
-            )  # fmt: skip
-            folders[role] = Path(scratch) / role
-            hashes[role] = save_model(model, folders[role])["sha256"]
-            history[role] = model.history
-        lineage = describe(settings, lake, profile, split, table, hashes)
+    parts = {part: files_of(lake, split.to_dict()[part], table) for part in FITTED}
+    with lake.home.scratch() as scratch:
+        described = recipe.train(parts, scratch, settings.memory_limit, progress)
+        hashes = {role: description["sha256"] for role, description in described.items()}
+        lineage = describe(recipe, lake, profile, split, table, hashes)
         params = {**spec.model.model_dump(), **spec.training.model_dump()}
+        folders = {role: scratch / role for role in described}
         version = Registry(lake.home, profile.name).register(folders, params, lineage)
     register_version_service(settings, lake.home, profile, version)
-    return Trained(version, lineage, history)
+    return Trained(version, lineage, {role: d["history"] for role, d in described.items()})
 
 
 def evaluate_version(
@@ -103,22 +92,7 @@ def evaluate_version(
     """
     registry = Registry(lake.home, profile.name)
     found, champion = registry.get(which), registry.find(CHAMPION)
-    check_rows(lake, found)
-    lineage = made_from(found)
-    days = lineage["split"]["evaluation"]
-    folders = {role: registry.folder(found.version, role) for role in NAMES}
-    rival = champion if champion and champion.version != found.version else None
-    seen = seen_days(rival, days) if rival else ""
-    if rival and not seen:
-        folders["champion"] = registry.folder(rival.version)
-    files = _files(lake, [date.fromisoformat(day) for day in days], lineage["tables"][TABLE])
-    scored = {role: evaluate(Scorer.load(folder), files) for role, folder in folders.items()}
-    age = (datetime.now(UTC) - champion.created) / timedelta(days=1) if champion else None
-    decision = decide(
-        scored["model"], scored["baseline"], scored.get("champion"), profile.spec.gates,
-        champion_age_days=age, failed_checks=failed_checks, withdrawn=found.withdrawn,
-        seen_by_champion=seen, seed=profile.spec.training.seed,
-    )  # fmt: skip
+    decision, scored = judge(lake, profile, found, champion, datetime.now(UTC), failed_checks)
     figures = {role: evaluation.to_dict() for role, evaluation in scored.items()}
     metrics = {n: v for n, v in scored["model"].metrics.items() if v is not None}
     metrics |= {f"transfer_{s}": v for s, v in scored["model"].transfer.items() if v is not None}
@@ -127,6 +101,46 @@ def evaluate_version(
     return found.version, decision, scored
 
 
-def _files(lake: Lake, days: Sequence[date], version: int) -> list[str]:
-    first, last = min(days), max(days)
-    return lake.files(TABLE, [("ds", ">=", first), ("ds", "<=", last)], version)
+def judge(
+    lake: Lake,
+    profile: Profile,
+    found: Version,
+    champion: Version | None,
+    at: datetime,
+    failed_checks: Sequence[str] = (),
+) -> tuple[Decision, dict[str, Evaluation]]:
+    """Scores a version and its rivals, and asks the gates; nothing is written.
+
+    Args:
+        lake: Where the training set is, at the version that the model was made from.
+        profile: Its gates.
+        found: The version.
+        champion: The champion; where it is the version itself there is none to compare with.
+        at: When the question is asked, which decides the champion's age.
+        failed_checks: Upstream blocking checks that failed.
+
+    Raises:
+        RegistryError: The lake holds other rows than the version was made from.
+    """
+    registry = Registry(lake.home, profile.name)
+    check_rows(lake, found)
+    folders = {role: registry.folder(found.version, role) for role in NAMES}
+    rival = champion if champion and champion.version != found.version else None
+    seen = seen_days(rival, made_from(found)["split"]["evaluation"]) if rival else ""
+    if rival and not seen:
+        folders["champion"] = registry.folder(rival.version)
+    files = evaluation_files(lake, found)
+    scored = {role: evaluate(Scorer.load(folder), files) for role, folder in folders.items()}
+    age = (at - champion.created) / timedelta(days=1) if champion else None
+    decision = decide(
+        scored["model"], scored["baseline"], scored.get("champion"), profile.spec.gates,
+        champion_age_days=age, failed_checks=failed_checks, withdrawn=found.withdrawn,
+        seen_by_champion=seen, seed=profile.spec.training.seed,
+    )  # fmt: skip
+    return decision, scored
+
+
+def evaluation_files(lake: Lake, found: Version) -> list[str]:
+    """Returns the files of a version's evaluation part, as they lay when it was trained."""
+    lineage = made_from(found)
+    return files_of(lake, lineage["split"]["evaluation"], lineage["tables"][TABLE])

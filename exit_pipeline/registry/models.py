@@ -75,6 +75,12 @@ class Registry(RegistryReader):
         self.client.log_dict(run_id, document, name)
 
     @reaching
+    def attach(self, version: int, file: Path, folder: str) -> None:
+        """Keeps a copy of a file with a version, in a folder beside its model."""
+        run_id = str(self.client.get_model_version(self.name, str(version)).run_id)
+        self.client.log_artifact(run_id, str(file), folder)
+
+    @reaching
     def decide(self, version: int, decision: Decision) -> bool:
         """Writes down a decision, and makes the version champion if it is to promote.
 

@@ -1,0 +1,13 @@
+-- Grain: one row per source, interest unit and group cell with evaluation rows whose y_s = 1, and
+--        one over all cells, over all units, and over both (null stands for all).
+-- Inputs: scored: evaluation rows with `learned_SOURCE`, what the model says transfers.
+{% for s in sources %}
+{{ "union all" if not loop.first }}
+select {{ s | literal }} as source, unit, cell, count(*) as rows,
+       avg(learned_{{ s }}) as learned, avg(consistent_{{ s }}) as label
+from (select * replace (coalesce(nullif(unit::varchar, ''), 'unknown') as unit) from scored)
+where ys_{{ s }} = 1
+group by grouping sets ((unit, cell), (unit), (cell), ())
+having count(*) > 0
+{% endfor %}
+order by source, unit nulls first, cell nulls first
