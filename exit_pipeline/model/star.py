@@ -16,9 +16,9 @@ from exit_pipeline.model.inputs import Batch, Outputs
 from exit_pipeline.model.tasks import alone
 from exit_pipeline.profile.learning import ModelSpec
 
+# How much of running statistics a batch renews.
 RATE = 0.1
-# Large beside the variance of a rare flag, so that normalization magnifies nothing more than
-# tenfold.
+# Large beside the variance of a rare flag, which is thus never magnified more than tenfold.
 EPSILON = 0.01
 
 

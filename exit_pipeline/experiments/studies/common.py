@@ -18,8 +18,8 @@ MANY, FEW = 5, 2
 OFTEN = ("target_only", "trees", "mmoe", EXIT)
 # A quick study shows that everything runs; its figures say nothing.
 QUICK: Mapping[str, Any] = {
-    "training.epochs": 2, "training.batch_size": 256, "training.learning_rate": 0.01,
-    "trees.rounds": 20,
+    "training.epochs": 1, "training.batch_size": 256, "training.learning_rate": 0.01,
+    "trees.rounds": 20, "model.members": 2, "model.hidden": (32, 32),
 }  # fmt: skip
 
 
