@@ -20,13 +20,13 @@ from exit_pipeline.evaluation.metrics import summary
 from exit_pipeline.experiments.code import code_digest
 from exit_pipeline.experiments.contenders import CONTENDERS, Fitted, Task
 from exit_pipeline.experiments.measures import draws, measure, rows_of
-from exit_pipeline.experiments.mixed import DOMAIN
 from exit_pipeline.experiments.overrides import overridden
 from exit_pipeline.experiments.specs import RowsSpec, WorldSpec
 from exit_pipeline.experiments.trees import TreeSpec
 from exit_pipeline.experiments.tuned import tuned_settings
 from exit_pipeline.experiments.worlds import World, prepare
 from exit_pipeline.lock import exclusive
+from exit_pipeline.model.encoders import DOMAIN
 from exit_pipeline.settings import Settings
 
 # What decides a run beside its entry and its rows.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any, Protocol
@@ -12,6 +12,7 @@ import numpy as np
 import pyarrow as pa
 
 from exit_pipeline.experiments.popularity import fit_popularity
+from exit_pipeline.experiments.specs import RowsSpec
 from exit_pipeline.experiments.trees import TreeSpec, fit_trees
 from exit_pipeline.model import MODELS
 from exit_pipeline.model.inputs import InputSpec
@@ -87,3 +88,9 @@ CONTENDERS: Mapping[str, Callable[[Task], Fitted]] = {
     "trees": fit_trees,
     **{name: partial(fit_network, name) for name in MODELS},
 }
+
+
+def rows_for(name: str, rows: RowsSpec) -> RowsSpec:
+    """The rows that a contender is fitted to: the sources' too where it tells domains apart."""
+    reads_domains = name in MODELS and MODELS[name].reads_domains
+    return replace(rows, kind="pooled") if reads_domains else rows

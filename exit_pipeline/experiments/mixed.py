@@ -14,13 +14,13 @@ from exit_pipeline.features.inputs import context_columns
 from exit_pipeline.features.training_set import joined_features
 from exit_pipeline.labels.names import names, values
 from exit_pipeline.lake import Lake, connect, create_table, render
+from exit_pipeline.model.encoders import DOMAIN
 from exit_pipeline.profile import Profile
 from exit_pipeline.settings import Home, Settings
 
 # `target`: the target's rows alone. `pooled`: the sources' impressions too, told apart by the input
 # `domain`. `relabelled`: what had an outcome in a source counts as if it had it in the target.
 KINDS = ("target", "pooled", "relabelled")
-DOMAIN = "domain"
 
 
 def write_source_rows(

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from exit_pipeline.errors import ExitPipelineError, UsageError
 from exit_pipeline.experiments.arena import CODE, Entry, fit_entry
 from exit_pipeline.experiments.code import code_digest
+from exit_pipeline.experiments.contenders import rows_for
 from exit_pipeline.experiments.parallel import each
 from exit_pipeline.experiments.spaces import SPACES, TUNED, Space
 from exit_pipeline.experiments.specs import WORLDS, RowsSpec, WorldSpec
@@ -57,7 +58,8 @@ def tune(job: Tuning, settings: Settings) -> dict[str, Any]:
         storage=f"sqlite:///{folder / f'{job.world.key}-{job.model}.db'}",
         study_name=code_digest(*CODE), load_if_exists=True,
     )  # fmt: skip
-    entry = Entry(job.model, job.model, job.world, rows=RowsSpec(SHARE), tuned=False)
+    rows = rows_for(job.model, RowsSpec(SHARE))
+    entry = Entry(job.model, job.model, job.world, rows=rows, tuned=False)
     while (done := len(_whole(study))) < job.trials:
         # A seed for each trial, so that a study that goes on draws what it would have drawn.
         study.sampler = optuna.samplers.TPESampler(seed=SEED + done, n_startup_trials=5)

@@ -19,7 +19,7 @@ import pyarrow.parquet as pq
 from exit_pipeline.errors import LakeError
 from exit_pipeline.experiments.asking import Question, ask_world
 from exit_pipeline.experiments.code import code_digest
-from exit_pipeline.experiments.mixed import DOMAIN, write_mixed, write_source_rows
+from exit_pipeline.experiments.mixed import write_mixed, write_source_rows
 from exit_pipeline.experiments.overrides import overridden
 from exit_pipeline.experiments.specs import RowsSpec, WorldSpec
 from exit_pipeline.experiments.tables import build_tables, sample, sorted_rows
@@ -27,6 +27,7 @@ from exit_pipeline.features import input_spec, unit_input
 from exit_pipeline.files import write_text
 from exit_pipeline.lake import Lake
 from exit_pipeline.lock import exclusive
+from exit_pipeline.model.encoders import DOMAIN
 from exit_pipeline.profile import Profile, load_profile
 from exit_pipeline.settings import Home, Settings
 from exit_pipeline.simulator import simulate

@@ -127,8 +127,10 @@ class NumericEncoding(nn.Module):
         numbers = encoder.spec.numbers
         self._keep("low", low)
         self._keep("scale", scale)
-        self._keep("columns", torch.tensor([numbers.index(name) for name in names]))
-        self._keep("owner", torch.tensor([_owner(encoder, name) for name in names]))
+        places = [numbers.index(name) for name in names]
+        owners = [_owner(encoder, name) for name in names]
+        self._keep("columns", torch.tensor(places, dtype=torch.int64))
+        self._keep("owner", torch.tensor(owners, dtype=torch.int64))
         sources = len(encoder.spec.sources)
         self.widths = [*[bins] * len(names), *[1] * (len(names) + sources)]
 

@@ -16,6 +16,8 @@ from exit_pipeline.lake.duck import quoted, render
 from exit_pipeline.model.inputs import InputSpec
 
 IDS = ("user_id", "item_id")
+# Where an impression was shown; an input where the sources' impressions are among the rows.
+DOMAIN = "domain"
 
 
 @dataclass(frozen=True)

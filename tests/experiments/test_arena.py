@@ -10,12 +10,13 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 
-from exit_pipeline.errors import UsageError
+from exit_pipeline.errors import TrainingError, UsageError
 from exit_pipeline.experiments import arena as module
 from exit_pipeline.experiments.arena import Entry, fit_entry
 from exit_pipeline.experiments.measures import rows_of
 from exit_pipeline.experiments.results import best_on_validation, gather
 from exit_pipeline.experiments.specs import HeldOut, RowsSpec, WorldSpec
+from exit_pipeline.experiments.studies import common
 from exit_pipeline.experiments.worlds import prepare
 
 QUICK = {"training.epochs": 1, "training.batch_size": 512, "trees.rounds": 30}
@@ -182,3 +183,13 @@ def test_pooled_trees_are_told_the_domain_and_stay_calibrated(world, arena):
     entry = Entry("pooled", "trees", world.spec, QUICK, rows=RowsSpec(kind="pooled"))
     figures = fit_entry(entry, arena).figures["evaluation"]["all"]
     assert figures["predicted_to_actual"] == pytest.approx(1, abs=0.2)
+
+
+def test_star_learns_from_the_domains_own_rows_and_scores_the_target_alone(world, arena):
+    (entry,) = common.entries(world.spec, "star", quick=True, rows=RowsSpec(0.5))
+    assert entry.rows == RowsSpec(0.5, kind="pooled")
+    score = np.load(fit_entry(entry, arena).folder / "score.npy")
+    assert score.shape == (world.evaluation.num_rows,)
+    assert ((score > 0) & (score < 1)).all()
+    with pytest.raises(TrainingError, match="several domains"):
+        fit_entry(replace(entry, rows=RowsSpec()), arena)

@@ -6,10 +6,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from exit_pipeline.experiments.arena import Entry
-from exit_pipeline.experiments.contenders import CONTENDERS
+from exit_pipeline.experiments.contenders import CONTENDERS, rows_for
 from exit_pipeline.experiments.report import SOURCE, interval, percent
 from exit_pipeline.experiments.results import Results
-from exit_pipeline.experiments.specs import SIMULATED, WorldSpec
+from exit_pipeline.experiments.specs import SIMULATED, RowsSpec, WorldSpec
 
 EXIT = "exit"
 BASELINES = tuple(name for name in CONTENDERS if name != EXIT)
@@ -18,11 +18,8 @@ MANY, FEW = 5, 2
 OFTEN = ("target_only", "trees", "features", "mmoe", EXIT)
 # A quick study shows that everything runs; its figures say nothing.
 QUICK: Mapping[str, Any] = {
-    "training.epochs": 2, "training.batch_size": 256, "training.learning_rate": 0.01,
-    "trees.rounds": 20,
-    "model.members": 2,
-    "model.hidden": (32,),
-    "model.side_hidden": (16,),
+    "training.epochs": 1, "training.batch_size": 256, "training.learning_rate": 0.01,
+    "trees.rounds": 20, "model.members": 2, "model.hidden": (32, 32), "model.side_hidden": (16,),
 }  # fmt: skip
 
 
@@ -35,13 +32,14 @@ def worlds(quick: bool, names: Sequence[str] = SIMULATED, **changes: Any) -> lis
 
 def entries(
     world: WorldSpec, model: str, quick: bool, settings: Mapping[str, Any] | None = None,
-    label: str | None = None, seeds: int | None = None, **more: Any,
+    label: str | None = None, seeds: int | None = None, rows: RowsSpec | None = None, **more: Any,
 ) -> Iterator[Entry]:  # fmt: skip
     """One entry per seed: one where it is quick, else `seeds`, or as many as the model needs."""
     changes = {**(QUICK if quick else {}), **(settings or {})}
     usual = MANY if model in OFTEN else FEW
+    rows = rows_for(model, rows or RowsSpec())
     for seed in range(1 if quick else seeds or usual):
-        yield Entry(label or model, model, world, changes, seed, **more)
+        yield Entry(label or model, model, world, changes, seed, rows, **more)
 
 
 def against(results: Results, label: str = EXIT) -> str:
