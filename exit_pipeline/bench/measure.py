@@ -17,7 +17,8 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-PACKAGES = ("duckdb", "deltalake", "feast", "great_expectations", "polars", "pandas", "torch")
+PACKAGES = ("duckdb", "deltalake", "feast", "great_expectations", "polars", "pandas", "torch",
+            "torch-rechub", "deepctr-torch")  # fmt: skip
 Contender = tuple[str, dict[str, Any]]
 
 

@@ -142,7 +142,9 @@ def ui(
 
 
 def bench(
-    name: Annotated[str, typer.Argument(help="labels, features, validation or pipeline.")],
+    name: Annotated[
+        str, typer.Argument(help="labels, features, validation, training or pipeline.")
+    ],
     rows: Annotated[
         int | None, typer.Option(min=1000, help="Size; each bench has its own.")
     ] = None,

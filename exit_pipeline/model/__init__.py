@@ -11,6 +11,7 @@ from exit_pipeline.model.ple import PLE
 from exit_pipeline.model.shared_bottom import SharedBottom
 from exit_pipeline.model.single import Features, TargetOnly
 from exit_pipeline.model.star import STAR
+from exit_pipeline.model.towers import Towers
 
 # Every model has one signature: (encoder, settings) → module from a batch to named outputs.
 MODELS: dict[str, type[Model]] = {
@@ -23,6 +24,7 @@ MODELS: dict[str, type[Model]] = {
     "star": STAR,
     "pepnet": PEPNet,
     "minet": MiNet,
+    "towers": Towers,
 }
 
 __all__ = ["MODELS", "Batch", "Encoder", "Exit", "InputSpec", "Outputs"]

@@ -69,7 +69,8 @@ class CategoricalEmbedding(nn.Module):
     """One table per column; row 0 is the unknown value's.
 
     In training, ids are hidden at random, so that the unknown row learns what to say of a user or
-    item never seen, and the rest of the network does not lean on ids alone (ours).
+    item never seen, and the rest of the network does not lean on ids alone (ours). Where all are
+    hidden, they are when scoring too: what is known of a user or item are its rates alone.
 
     Args:
         encoder: Vocabularies.
@@ -85,13 +86,13 @@ class CategoricalEmbedding(nn.Module):
         for table in tables:
             nn.init.normal_(table.weight, std=0.05)
         self.tables = nn.ModuleList(tables)
-        columns = encoder.spec.categorical
+        columns, self.share = encoder.spec.categorical, id_dropout
         hidden = torch.tensor([id_dropout if name in IDS else 0.0 for name in columns])
         self.register_buffer("hidden", hidden, persistent=False)
 
     def forward(self, indices: Tensor) -> Tensor:
         """int64[n, C] → float[n, C · dim]."""
-        if self.training:
+        if self.share == 1 or (self.training and self.share > 0):
             draw = torch.rand(indices.shape, device=indices.device)
             indices = torch.where(draw < self.hidden, torch.zeros_like(indices), indices)
         return torch.cat([table(indices[:, i]) for i, table in enumerate(self.tables)], dim=1)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -15,6 +16,7 @@ from exit_pipeline.registry.lineage import (
     FITTED,
     TABLE,
     check_rows,
+    code_version,
     describe,
     files_of,
     made_from,
@@ -46,7 +48,8 @@ def train(
 ) -> Trained:
     """Trains EXIT and its target-only baseline, and registers both as one version.
 
-    What the version reads is kept as a Feast feature service of its own, `ranking_vN`.
+    What the version reads is kept as a Feast feature service of its own, `ranking_vN`. A training
+    that was interrupted goes on from its last epoch, where rows, settings and code are the same.
 
     Raises:
         TrainingError: Too few days or rows, one class only, or the loss went wrong.
@@ -60,13 +63,17 @@ def train(
     days = [day for day, state in stored_days(lake, table).items() if state.rows]
     split = split_days(days, spec.split, spec.labels.horizon_days)
     parts = {part: files_of(lake, split.to_dict()[part], table) for part in FITTED}
+    checkpoints = lake.home.spill / "training"
     with lake.home.scratch() as scratch:
-        described = recipe.train(parts, scratch, settings.memory_limit, progress)
+        described = recipe.train(
+            parts, scratch, settings.memory_limit, progress, checkpoints / code_version()[-12:]
+        )
         hashes = {role: description["sha256"] for role, description in described.items()}
         lineage = describe(recipe, lake, profile, split, table, hashes)
         params = {**spec.model.model_dump(), **spec.training.model_dump()}
         folders = {role: scratch / role for role in described}
         version = Registry(lake.home, profile.name).register(folders, params, lineage)
+    shutil.rmtree(checkpoints, ignore_errors=True)
     register_version_service(settings, lake.home, profile, version)
     return Trained(version, lineage, {role: d["history"] for role, d in described.items()})
 

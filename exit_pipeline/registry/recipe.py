@@ -106,6 +106,7 @@ class Recipe:
         folder: Path,
         memory_limit: str,
         progress: Progress = lambda done, total, text: None,
+        checkpoints: Path | None = None,
     ) -> dict[str, dict[str, Any]]:
         """Trains every role and writes its files to a folder of its own.
 
@@ -114,6 +115,7 @@ class Recipe:
             folder: Gets a folder per role, and encoded rows meanwhile.
             memory_limit: Of DuckDB.
             progress: See `train_model`.
+            checkpoints: See `train_model`.
 
         Returns:
             What `save_model` says of each role.
@@ -127,6 +129,7 @@ class Recipe:
                 name, self.inputs, parts, self.unit, self.model, self.training,
                 scratch=folder / "rows", outcome=self.outcome, device=self.device,
                 threads=self.threads, memory_limit=memory_limit, progress=progress,
+                checkpoints=checkpoints,
             )  # fmt: skip
             described[role] = save_model(model, folder / role)
         return described

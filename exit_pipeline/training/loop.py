@@ -6,7 +6,7 @@ import copy
 import math
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import Any, Self
 
 import torch
 from torch import Tensor, nn
@@ -15,6 +15,8 @@ from torch.nn import functional as F
 from exit_pipeline.errors import TrainingError
 from exit_pipeline.profile.learning import ModelSpec, TrainingSpec
 from exit_pipeline.training.calibrate import calibrate
+from exit_pipeline.training.checkpoint import Checkpoint
+from exit_pipeline.training.device import ahead
 from exit_pipeline.training.rows import EncodedRows
 from exit_pipeline.training.step import Stepper
 
@@ -49,6 +51,12 @@ class Epoch:
         known = math.isfinite(self.transfer)
         return {**asdict(self), "transfer": self.transfer if known else None}
 
+    @classmethod
+    def from_dict(cls, values: dict[str, Any]) -> Self:
+        """Reads what `to_dict` returned."""
+        transfer = math.nan if values["transfer"] is None else values["transfer"]
+        return cls(**{**values, "transfer": transfer})
+
 
 def fit(
     model: nn.Module,
@@ -58,6 +66,7 @@ def fit(
     spec: TrainingSpec,
     device: torch.device,
     progress: Progress = lambda done, total, text: None,
+    checkpoint: Checkpoint | None = None,
 ) -> list[Epoch]:
     """Trains until validation logloss has not improved for `patience` epochs.
 
@@ -69,6 +78,7 @@ def fit(
         spec: The loop's settings.
         device: Where to train; on CUDA with automatic mixed precision.
         progress: Called with batches done, batches in all, and a line of text.
+        checkpoint: Where the state is kept after each epoch, and taken up if there is one.
 
     Returns:
         The history, an entry per epoch.
@@ -79,15 +89,18 @@ def fit(
     model.to(device)
     stepper = Stepper(model, model_spec, spec, device)
     steps = -(-len(train) // spec.batch_size)
-    history: list[Epoch] = []
-    best, weights = math.inf, copy.deepcopy(model.state_dict())
+    resumed = checkpoint.load(stepper) if checkpoint else None
+    epochs, weights = resumed or ([], copy.deepcopy(model.state_dict()))
+    history = [Epoch.from_dict(values) for values in epochs]
     said = ""
-    for number in range(spec.epochs):
+    for number in range(len(history), spec.epochs):
+        if _settled(history, spec.patience):
+            break
         model.train()
         total = 0.0
         bound = history[0].train_loss * spec.max_loss_rise if history else math.inf
         batches = train.shuffled(spec.batch_size, spec.shuffle_buffer, spec.seed, number)
-        for step, batch in enumerate(batches):
+        for step, batch in enumerate(ahead(batches, device)):
             if step == 0:
                 balance = stepper.balance(batch)
             loss = stepper(batch)
@@ -98,16 +111,25 @@ def fit(
                 progress(at, spec.epochs * steps, f"epoch {number + 1}, loss {loss:.4f}{said}")
         logloss, transfer = validate(model, validation, model_spec, device)
         said = _alarm(transfer)
-        history.append(Epoch(number, total / steps, logloss, transfer, bool(said), balance))
+        history.append(Epoch(number, total / (step + 1), logloss, transfer, bool(said), balance))
         text = f"epoch {number + 1}, validation logloss {logloss:.4f}{said}"
         progress((number + 1) * steps, spec.epochs * steps, text)
-        if logloss < best:
-            best, weights = logloss, copy.deepcopy(model.state_dict())
-        elif number - min(history, key=lambda e: e.validation_logloss).number >= spec.patience:
-            break
+        if _best(history) is history[-1]:
+            weights = copy.deepcopy(model.state_dict())
+        if checkpoint:
+            checkpoint.save(stepper, weights, [epoch.to_dict() for epoch in history])
     model.load_state_dict(weights)
     model.eval()
     return history
+
+
+def _best(history: list[Epoch]) -> Epoch:
+    return min(history, key=lambda epoch: epoch.validation_logloss)
+
+
+def _settled(history: list[Epoch], patience: int) -> bool:
+    """Whether the last `patience` epochs brought nothing better."""
+    return bool(history) and history[-1].number - _best(history).number >= patience
 
 
 def _alarm(transfer: float) -> str:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import mmap
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,6 +18,7 @@ from exit_pipeline.model.encoders import Encoder
 from exit_pipeline.model.inputs import Batch
 
 BATCH_ROWS = 65_536
+STRETCH = 512
 
 
 @dataclass(frozen=True)
@@ -38,19 +40,33 @@ class EncodedRows:
     def batches(self, size: int) -> Iterator[Batch]:
         """Yields batches in order."""
         for start in range(0, len(self), size):
-            yield self.take(np.arange(start, min(start + size, len(self))))
+            part = self._read([start], size)
+            yield part.take(np.arange(len(part)))
 
     def shuffled(self, size: int, buffer: int, seed: int, epoch: int) -> Iterator[Batch]:
         """Yields batches in an order that seed and epoch decide.
 
-        Blocks of `buffer` rows come in random order, and rows are shuffled within each: the disk
-        is read in long stretches, and at most one block is at hand.
+        Stretches of `STRETCH` rows come in random order; `buffer` rows of them are at hand and
+        shuffled at a time. The disk is read in stretches, and each batch has rows of all times:
+        rows lie by time, and a net learns best what it saw last.
         """
         rng = np.random.default_rng([seed, epoch])
-        for start in rng.permutation(np.arange(0, len(self), buffer)):
-            rows = start + rng.permutation(min(buffer, len(self) - start))
-            for first in range(0, len(rows), size):
-                yield self.take(rows[first : first + size])
+        starts = rng.permutation(np.arange(0, len(self), STRETCH))
+        at_hand = max(buffer // STRETCH, 1)
+        for first in range(0, len(starts), at_hand):
+            block = self._read(starts[first : first + at_hand], STRETCH)
+            rows = rng.permutation(len(block))
+            for begin in range(0, len(rows), size):
+                yield block.take(rows[begin : begin + size])
+
+    def _read(self, starts: Iterable[int], size: int) -> EncodedRows:
+        """Copies stretches into memory; the pages that they were mapped to are given back."""
+        arrays = (self.categorical, self.numeric, self.labels)
+        places = [slice(start, start + size) for start in starts]
+        copies = (np.concatenate([array[place] for place in places]) for array in arrays)
+        categorical, numeric, labels = copies
+        give_back(arrays)
+        return EncodedRows(categorical, numeric, labels, self.sources)
 
     def take(self, rows: np.ndarray) -> Batch:
         """Returns a batch of some rows."""
@@ -118,13 +134,22 @@ def encode_files(
         values = [batch.column(name).to_numpy(zero_copy_only=False) for name in labels]
         arrays["labels"][rows] = np.stack(values, axis=1)
         at += batch.num_rows
+        give_back(arrays.values())
     positives = arrays["labels"][:, 0].mean()
+    give_back(arrays.values())
     if positives in (0.0, 1.0):
         raise TrainingError(
             f"the {part} part has one class only: every outcome is {positives:.0f}",
             mend="widen the part in `split`, or check that outcomes are logged",
         )
     return EncodedRows(**arrays, sources=len(sources))
+
+
+def give_back(arrays: Iterable[np.ndarray]) -> None:
+    """Lets the system drop mapped pages from this process; they stay on disk and in its cache."""
+    for array in arrays:
+        if isinstance(array.base, mmap.mmap) and hasattr(mmap, "MADV_DONTNEED"):
+            array.base.madvise(mmap.MADV_DONTNEED)
 
 
 def _label_columns(sources: Sequence[str], source_label: str) -> list[str]:

@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
+
+import torch
 
 from exit_pipeline.lake.duck import open_duckdb
 from exit_pipeline.model import MODELS, Encoder, InputSpec
 from exit_pipeline.profile.learning import ModelSpec, TrainingSpec
 from exit_pipeline.training.artifact import TrainedModel
 from exit_pipeline.training.calibrate import calibrate
+from exit_pipeline.training.checkpoint import Checkpoint
 from exit_pipeline.training.device import choose_device, reproducible
 from exit_pipeline.training.loop import Progress, fit, predict
 from exit_pipeline.training.rows import encode_files
@@ -25,6 +31,7 @@ def train_model(
     training: TrainingSpec,
     *,
     scratch: Path,
+    checkpoints: Path | None = None,
     outcome: str = "either",
     device: str = "cpu",
     threads: int = 1,
@@ -41,6 +48,8 @@ def train_model(
         model_spec: Form and size.
         training: The loop.
         scratch: Where encoded rows are kept meanwhile.
+        checkpoints: Where the last epoch is kept, under the model's name; a training of the same
+            rows and settings that was interrupted goes on from there, to the same weights.
         outcome: What y counts: `click`, `order` or `either`.
         device: `cpu`, `cuda`, `mps` or `auto`.
         threads: Of DuckDB, and of torch on a CPU.
@@ -67,8 +76,12 @@ def train_model(
             for part, files in parts.items()
         }
         model = builder(encoder, model_spec)
+        made_from = (
+            inputs.to_dict(), parts, unit, model_spec, training, outcome, where.type, threads
+        )  # fmt: skip
+        kept = Checkpoint(checkpoints / name, _key(*made_from)) if checkpoints else None
         history = fit(
-            model, rows["train"], rows["validation"], model_spec, training, where, progress
+            model, rows["train"], rows["validation"], model_spec, training, where, progress, kept
         )
         found = predict(model, rows["calibration"], where)
     calibration = calibrate(
@@ -76,3 +89,13 @@ def train_model(
     )
     epochs = [epoch.to_dict() for epoch in history]
     return TrainedModel(name, model.to("cpu"), encoder, model_spec, calibration, epochs, outcome)
+
+
+def _key(*made_from: Any) -> str:
+    """SHA-256 of what a training is made from; a file of rows is never written twice."""
+    text = json.dumps([torch.__version__, *made_from], sort_keys=True, default=_plain)
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def _plain(value: ModelSpec | TrainingSpec) -> dict[str, Any]:
+    return value.model_dump(mode="json")

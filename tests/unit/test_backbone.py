@@ -121,7 +121,7 @@ def test_every_model_learns_each_of_its_terms(name):
             rows.categorical, rows.numeric[:, : len(SPEC.numeric)], rows.hidden, rows.labels
         )
     terms = terms_of(model(rows), rows, MODEL, TRAINING)
-    expected = {"target_only": 2, "features": 2, "star": 2, "exit": 4}.get(name, 3)
+    expected = {"target_only": 2, "features": 2, "star": 2, "exit": 4, "towers": 4}.get(name, 3)
     assert len(terms) == expected
     sum(terms.values()).backward()
     assert all(p.grad is not None for n, p in model.named_parameters() if "tables" not in n)
