@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Literal
 
@@ -45,6 +48,13 @@ class Home:
         self.reports = root / "reports"
         self.spill = root / "spill"
         self.models = root / "models"
+
+    @contextmanager
+    def scratch(self) -> Iterator[Path]:
+        """Yields a folder of its own beside what spills; it is removed afterwards."""
+        self.spill.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=self.spill) as folder:
+            yield Path(folder)
 
 
 def load_settings(**overrides: object) -> Settings:

@@ -123,7 +123,7 @@ class NumericEncoding(nn.Module):
         low, scale = torch.zeros(len(names), bins), torch.zeros(len(names), bins)
         for at, one in enumerate(edges):
             low[at, : len(one) - 1] = one[:-1]
-            scale[at, : len(one) - 1] = 1 / one.diff()
+            scale[at, : len(one) - 1] = (1 / one.diff()).clamp(max=1e30)
         numbers = encoder.spec.numbers
         self._keep("low", low)
         self._keep("scale", scale)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Self
 
@@ -55,6 +55,15 @@ class InputSpec:
     def without_sources(self) -> InputSpec:
         """The same inputs without anything of a source."""
         return InputSpec(self.categorical, self.numeric, dict.fromkeys(self.sources, ()))
+
+    def without(self, names: Sequence[str]) -> InputSpec:
+        """The same inputs without some columns."""
+
+        def kept(columns: Sequence[str]) -> tuple[str, ...]:
+            return tuple(column for column in columns if column not in names)
+
+        by_source = {source: kept(columns) for source, columns in self.source_numeric.items()}
+        return InputSpec(kept(self.categorical), kept(self.numeric), by_source)
 
     def to_dict(self) -> dict[str, Any]:
         """Returns JSON-able values."""

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import UTC, date, datetime, timedelta
-from pathlib import Path
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from exit_pipeline.evaluation import (
@@ -17,7 +15,6 @@ from exit_pipeline.evaluation import (
     evaluate,
     policy_cost,
 )
-from exit_pipeline.features import input_spec, unit_input
 from exit_pipeline.lake import Lake
 from exit_pipeline.profile import Profile
 from exit_pipeline.ranking.scorer import Scorer
@@ -26,17 +23,17 @@ from exit_pipeline.registry.lineage import (
     TABLE,
     check_rows,
     describe,
+    files_of,
     made_from,
     seen_days,
     stored_days,
 )
 from exit_pipeline.registry.models import CHAMPION, Registry
 from exit_pipeline.registry.reading import Version
+from exit_pipeline.registry.recipe import NAMES, Recipe
 from exit_pipeline.settings import Settings
-from exit_pipeline.training import load_model, save_model, split_days, train_model
+from exit_pipeline.training import load_model, split_days
 from exit_pipeline.training.loop import Progress
-
-NAMES = {"model": "exit", "baseline": "target_only"}
 
 
 @dataclass(frozen=True)
@@ -65,29 +62,20 @@ def train(
     from exit_pipeline.feast_stores.repo import register_version_service
 
     spec = profile.spec
+    recipe = Recipe.of(spec, settings.threads, settings.device)
     table = lake.open(TABLE).version()
     days = [day for day, state in stored_days(lake, table).items() if state.rows]
     split = split_days(days, spec.split, spec.labels.horizon_days)
-    parts = {part: _files(lake, split.days()[part], table) for part in FITTED}
-    history, hashes = {}, {}
-    lake.home.spill.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=lake.home.spill) as scratch:
-        folders = {}
-        for role, name in NAMES.items():
-            model = train_model(
-                name, input_spec(spec), parts, unit_input(spec),
-                spec.model, spec.training, scratch=Path(scratch) / "rows",
-                outcome=spec.outcome, device=settings.device,
-                threads=settings.threads, memory_limit=settings.memory_limit, progress=progress,
-            )  # fmt: skip
-            folders[role] = Path(scratch) / role
-            hashes[role] = save_model(model, folders[role])["sha256"]
-            history[role] = model.history
-        lineage = describe(settings, lake, profile, split, table, hashes)
+    parts = {part: files_of(lake, split.to_dict()[part], table) for part in FITTED}
+    with lake.home.scratch() as scratch:
+        described = recipe.train(parts, scratch, settings.memory_limit, progress)
+        hashes = {role: description["sha256"] for role, description in described.items()}
+        lineage = describe(recipe, lake, profile, split, table, hashes)
         params = {**spec.model.model_dump(), **spec.training.model_dump()}
+        folders = {role: scratch / role for role in described}
         version = Registry(lake.home, profile.name).register(folders, params, lineage)
     register_version_service(settings, lake.home, profile, version)
-    return Trained(version, lineage, history)
+    return Trained(version, lineage, {role: d["history"] for role, d in described.items()})
 
 
 def evaluate_version(
@@ -181,10 +169,4 @@ def cost_of_policy(lake: Lake, profile: Profile, which: int | str) -> PolicyCost
 def evaluation_files(lake: Lake, found: Version) -> list[str]:
     """Returns the files of a version's evaluation part, as they lay when it was trained."""
     lineage = made_from(found)
-    days = [date.fromisoformat(day) for day in lineage["split"]["evaluation"]]
-    return _files(lake, days, lineage["tables"][TABLE])
-
-
-def _files(lake: Lake, days: Sequence[date], version: int) -> list[str]:
-    first, last = min(days), max(days)
-    return lake.files(TABLE, [("ds", ">=", first), ("ds", "<=", last)], version)
+    return files_of(lake, lineage["split"]["evaluation"], lineage["tables"][TABLE])

@@ -4,28 +4,31 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+import platform
+from collections.abc import Mapping, Sequence
 from datetime import date
 from functools import lru_cache
 from importlib.metadata import version as package_version
 from pathlib import Path
 from typing import Any
 
+import torch
+
 import exit_pipeline
 from exit_pipeline.errors import RegistryError
 from exit_pipeline.lake import DayState, Lake
 from exit_pipeline.profile import Profile
 from exit_pipeline.registry.reading import Version
-from exit_pipeline.settings import Settings
+from exit_pipeline.registry.recipe import Recipe
 from exit_pipeline.training import Split
 
-PACKAGES = ("torch", "numpy", "duckdb", "deltalake", "feast", "pyarrow")
+PACKAGES = ("torch", "tabm", "numpy", "duckdb", "deltalake", "feast", "pyarrow", "safetensors")
 TABLE = "training_set"
 FITTED = ("train", "validation", "calibration")
 
 
 def describe(
-    settings: Settings,
+    recipe: Recipe,
     lake: Lake,
     profile: Profile,
     split: Split,
@@ -35,7 +38,7 @@ def describe(
     """Everything that it takes to make a version again.
 
     Args:
-        settings: What training ran with.
+        recipe: What it was trained by.
         lake: Where the rows are.
         profile: With the text that it was read from.
         split: The days of each part.
@@ -56,10 +59,10 @@ def describe(
         "profile": profile.name,
         "profile_hash": profile.hash,
         "profile_text": profile.text,
-        "seed": profile.spec.training.seed,
-        "threads": settings.threads,
-        "device": settings.device,
-        "packages": {name: package_version(name) for name in PACKAGES},
+        "seed": recipe.training.seed,
+        **recipe.to_dict(),
+        "packages": package_versions(),
+        "machine": machine(recipe.device),
     }
 
 
@@ -72,6 +75,31 @@ def stored_days(lake: Lake, table: int) -> dict[date, DayState]:
     return states
 
 
+def files_of(lake: Lake, days: Sequence[str], table: int) -> list[str]:
+    """Returns the files of a part of the split.
+
+    Args:
+        lake: Where the training set is.
+        days: First and last day, as in a lineage's split.
+        table: The training set's version.
+    """
+    first, last = (date.fromisoformat(day) for day in days)
+    return lake.files(TABLE, [("ds", ">=", first), ("ds", "<=", last)], table)
+
+
+def other_days(lake: Lake, lineage: Mapping[str, Any]) -> dict[str, tuple[str, str | None]]:
+    """Returns the days of which a lake's log tells another content than a lineage.
+
+    Returns:
+        The content's hash in the lineage and in the lake (None: no such day), by day.
+    """
+    table = lineage["tables"][TABLE]
+    there = stored_days(lake, table) if table <= lake.version(TABLE) else {}
+    states = {str(day): state.hash for day, state in there.items()}
+    found = {day: (content, states.get(day)) for day, content in lineage["days"].items()}
+    return {day: pair for day, pair in found.items() if pair[0] != pair[1]}
+
+
 def check_rows(lake: Lake, version: Version) -> None:
     """Checks that the lake still holds the rows that a version was made from.
 
@@ -79,15 +107,13 @@ def check_rows(lake: Lake, version: Version) -> None:
         RegistryError: It holds others under that table version, or none, or the version does not
             say which rows it was made from.
     """
-    table, recorded = made_from(version)["tables"][TABLE], made_from(version)["days"]
-    there = stored_days(lake, table) if table <= lake.version(TABLE) else {}
-    states = {str(day): state.hash for day, state in there.items()}
-    others = [day for day, content in recorded.items() if states.get(day) != content]
+    lineage = made_from(version)
+    others = other_days(lake, lineage)
     if others:
         raise RegistryError(
             f"version {version.version} was made from other rows: {len(others)} days differ, "
-            f"{others[0]} first",
-            where=f"{TABLE} at version {table}",
+            f"{next(iter(others))} first",
+            where=f"{TABLE} at version {lineage['tables'][TABLE]}",
             mend="the table was forgotten and built again, which restarts its versions: train a "
             "new version, or put back the tables kept under lake.before-N",
         )
@@ -127,6 +153,22 @@ def made_from(version: Version) -> dict[str, Any]:
             "with --force",
         )
     return version.lineage
+
+
+def package_versions() -> dict[str, str]:
+    """The installed versions of the packages that rows and weights go through."""
+    return {name: package_version(name) for name in PACKAGES}
+
+
+def machine(device: str) -> dict[str, str]:
+    """Where numbers are made: another instruction set or accelerator rounds them otherwise."""
+    found = {
+        "architecture": platform.machine(),
+        "instructions": torch.backends.cpu.get_cpu_capability(),
+    }
+    if device == "cpu":
+        return found
+    return {**found, "accelerator": torch.cuda.get_device_name() if device == "cuda" else device}
 
 
 @lru_cache(maxsize=1)

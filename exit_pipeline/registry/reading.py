@@ -173,6 +173,15 @@ class RegistryReader:
             )
         return Path(place) / model
 
+    def document(self, version: int, name: str) -> Any:
+        """Returns a JSON document that was kept with a version, or None where there is none."""
+        with self._reaching():
+            run_id = str(self.client.get_model_version(self.name, str(version)).run_id)
+            if name not in (file.path for file in self.client.list_artifacts(run_id)):
+                return None
+            place = self.client.download_artifacts(run_id, name)
+        return json.loads(Path(place).read_text("utf-8"))
+
     def history(self) -> list[dict[str, Any]]:
         """Who held which alias since when, and why; oldest first."""
         return entries("alias", self._tags())

@@ -11,6 +11,7 @@ from exit_pipeline.errors import RegistryError
 from exit_pipeline.lake import Lake, connect
 from exit_pipeline.registry import Version
 from exit_pipeline.registry.lineage import check_rows, code_version, describe, seen_days
+from exit_pipeline.registry.recipe import Recipe
 from exit_pipeline.settings import load_settings
 from exit_pipeline.training import Split
 
@@ -39,7 +40,8 @@ def test_the_rows_that_a_version_was_made_from_are_asked_for(settings, simulated
     lake = Lake(settings.home_of("small"))
     for day in DAYS:
         write(settings, lake, day, 0)
-    made = version(describe(settings, lake, simulated, SPLIT, 3, {"model": "abc"}))
+    recipe = Recipe.of(simulated.spec, settings.threads, settings.device)
+    made = version(describe(recipe, lake, simulated, SPLIT, 3, {"model": "abc"}))
     assert list(made.lineage["days"]) == [str(day) for day in DAYS]
     write(settings, lake, DAYS[0], 1)  # a later version of the table: the older is still there
     check_rows(lake, made)
