@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Self
 
@@ -91,32 +91,28 @@ class Batch:
         hidden: bool[n, K], sources of which nothing may be seen or carried.
         labels: By name float32[n], or float32[n, K] for `source` (what source heads predict),
             `shown` (y_s), `consistent` (a) and `icl_k`; empty when scoring.
+        bounds: float32[n, K, 2], least and most z_tr of a source that a policy governs, NaN where
+            it is free; such a source is hidden from the trunk. None where all are free.
     """
 
     categorical: Tensor
     numeric: Tensor
     hidden: Tensor
     labels: Mapping[str, Tensor]
+    bounds: Tensor | None = None
 
     def to(self, device: torch.device) -> Batch:
         """Moves the batch, without waiting where its memory is pinned."""
-        move = {name: t.to(device, non_blocking=True) for name, t in self.labels.items()}
-        return Batch(
-            self.categorical.to(device, non_blocking=True),
-            self.numeric.to(device, non_blocking=True),
-            self.hidden.to(device, non_blocking=True),
-            move,
-        )
+        return self._each(lambda tensor: tensor.to(device, non_blocking=True))
 
     def pin(self) -> Batch:
         """Pins the batch's memory, so that it moves to a GPU while the GPU works."""
-        pinned = {name: tensor.pin_memory() for name, tensor in self.labels.items()}
-        return Batch(
-            self.categorical.pin_memory(),
-            self.numeric.pin_memory(),
-            self.hidden.pin_memory(),
-            pinned,
-        )
+        return self._each(lambda tensor: tensor.pin_memory())
+
+    def _each(self, move: Callable[[Tensor], Tensor]) -> Batch:
+        labels = {name: move(tensor) for name, tensor in self.labels.items()}
+        bounds = None if self.bounds is None else move(self.bounds)
+        return Batch(move(self.categorical), move(self.numeric), move(self.hidden), labels, bounds)
 
 
 @dataclass(frozen=True)
