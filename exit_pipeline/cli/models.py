@@ -9,6 +9,7 @@ import typer
 from rich.table import Table
 
 from exit_pipeline.cli.output import Json, ProfileOption, console, emit, progress
+from exit_pipeline.cli.policy import print_cost, print_rulings
 from exit_pipeline.errors import UsageError
 
 VersionArgument = Annotated[str, typer.Argument(help="A version's number, or an alias.")]
@@ -53,14 +54,16 @@ def evaluate(
     """Evaluates a version against its baseline and the champion, and says what the gates say."""
     _, lake, found = open_profile(profile)
     with progress("evaluating", quiet=json):
-        from exit_pipeline.registry.life import evaluate_version
+        from exit_pipeline.registry.life import cost_of_policy, evaluate_version
         from exit_pipeline.validation.verdicts import unfit
 
         failed = unfit(lake, found.spec)
         number, decision, scored = evaluate_version(lake, found, version, failed)
+        cost = cost_of_policy(lake, found, number)
     if json:
         figures = {role: evaluation.to_dict() for role, evaluation in scored.items()}
-        emit({"version": number, "decision": decision.to_dict(), **figures})
+        policy = cost and cost.to_dict()
+        emit({"version": number, "decision": decision.to_dict(), "policy": policy, **figures})
         return
     table = Table("model", "AUC", "GAUC", "logloss", "ECE", "predicted/actual")
     for role, evaluation in scored.items():
@@ -69,6 +72,8 @@ def evaluate(
         table.add_row(role, *(f"{m[n]:.4f}" if m[n] is not None else "n/a" for n in names))
     console.print(table)
     _print_gates(decision)
+    if cost:
+        print_cost(cost)
 
 
 def promote(
@@ -179,6 +184,7 @@ def print_ranking(ranking: Any) -> None:
         name = (str(item.rank), item.item_id, item.unit or "")
         table.add_row(*name, f"{item.score:.4f}", own, *carried)
     console.print(table)
+    print_rulings(ranking.items)
     if ranking.items:
         _print_why(ranking.items[0])
         most = max(ranking.items, key=lambda item: sum(item.carry.values()))

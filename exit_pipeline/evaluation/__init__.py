@@ -2,5 +2,14 @@
 
 from exit_pipeline.evaluation.evaluate import Evaluation, evaluate
 from exit_pipeline.evaluation.gates import Decision, GateResult, decide
+from exit_pipeline.evaluation.governed import PolicyCost, policy_cost
 
-__all__ = ["Decision", "Evaluation", "GateResult", "decide", "evaluate"]
+__all__ = [
+    "Decision",
+    "Evaluation",
+    "GateResult",
+    "PolicyCost",
+    "decide",
+    "evaluate",
+    "policy_cost",
+]

@@ -63,11 +63,7 @@ def evaluate(scorer: Scorer, files: Sequence[str]) -> Evaluation:
     Raises:
         TrainingError: There are no rows.
     """
-    rows = ds.dataset(list(files)).to_table() if files else pa.table({})
-    if rows.num_rows == 0:
-        raise TrainingError("the evaluation part has no rows", mend="land more days")
-    # Users are numbered as they come, and the bootstrap draws by number: files must not decide.
-    rows = rows.sort_by([("event_timestamp", "ascending"), ("event_id", "ascending")])
+    rows = read_rows(files)
     found = scorer.score(rows)
     y = np.asarray(rows["y"]).astype(float)
     user = np.asarray(rows["user_id"].combine_chunks().dictionary_encode().indices)
@@ -89,6 +85,19 @@ def evaluate(scorer: Scorer, files: Sequence[str]) -> Evaluation:
         user=user,
         masks=masks,
     )
+
+
+def read_rows(files: Sequence[str]) -> pa.Table:
+    """Reads the evaluation part by time and id.
+
+    Raises:
+        TrainingError: There are no rows.
+    """
+    rows = ds.dataset(list(files)).to_table() if files else pa.table({})
+    if rows.num_rows == 0:
+        raise TrainingError("the evaluation part has no rows", mend="land more days")
+    # Users are numbered as they come, and the bootstrap draws by number: files must not decide.
+    return rows.sort_by([("event_timestamp", "ascending"), ("event_id", "ascending")])
 
 
 def _transfer(

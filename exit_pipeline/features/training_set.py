@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import date
 from typing import Any
 
@@ -39,26 +40,41 @@ def build_training_set(
     Returns:
         The state of each day.
     """
-    from exit_pipeline.feast_stores.job import DuckDBRetrievalJob
-    from exit_pipeline.feast_stores.repo import apply
-
     spec = profile.spec
-    store = apply(settings, lake.home, profile)
-    job = store.get_historical_features(
-        entity_df=_entity_rows(lake, spec, first, last),
-        features=store.get_feature_service("ranking"),
-    )
-    assert isinstance(job, DuckDBRetrievalJob)  # named in feature_store.yaml
-    with job.stream() as reader:
-        batches = _with_interest(reader, spec)
-        head = next(batches)
-        rows = pa.RecordBatchReader.from_batches(head.schema, _chain(head, batches))
+    with joined_features(settings, lake, profile, _entity_rows(lake, spec, first, last)) as rows:
         connection.register("joined", rows)
         connection.execute("create or replace temp table built as from joined")
         connection.unregister("joined")
     for table in ("user_features", "item_features", "scene_features", "user_interest"):
         lake.inputs[table] = lake.version(table)
     return lake.replace(connection, "training_set", "built", days_between(first, last))
+
+
+@contextmanager
+def joined_features(
+    settings: Settings, lake: Lake, profile: Profile, entity_rows: str
+) -> Iterator[pa.RecordBatchReader]:
+    """Streams entity rows with everything that was known of each at its time.
+
+    Args:
+        settings: Limits of the store.
+        lake: Where the feature tables are.
+        profile: The data set.
+        entity_rows: A query, or the path of Parquet files, whose rows have `event_timestamp`,
+            `user_id`, `item_id`, `unit` and `cell`; their other columns come through.
+    """
+    from exit_pipeline.feast_stores.job import DuckDBRetrievalJob
+    from exit_pipeline.feast_stores.repo import apply
+
+    store = apply(settings, lake.home, profile)
+    job = store.get_historical_features(
+        entity_df=entity_rows, features=store.get_feature_service("ranking")
+    )
+    assert isinstance(job, DuckDBRetrievalJob)  # named in feature_store.yaml
+    with job.stream() as reader:
+        batches = _with_interest(reader, profile.spec)
+        head = next(batches)
+        yield pa.RecordBatchReader.from_batches(head.schema, _chain(head, batches))
 
 
 def _entity_rows(lake: Lake, spec: ProfileSpec, first: date, last: date) -> str:

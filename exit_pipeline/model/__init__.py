@@ -4,10 +4,13 @@ from exit_pipeline.model.base import Model
 from exit_pipeline.model.encoders import Encoder
 from exit_pipeline.model.exit import Exit
 from exit_pipeline.model.inputs import Batch, InputSpec, Outputs
+from exit_pipeline.model.minet import MiNet
 from exit_pipeline.model.mmoe import MMoE
+from exit_pipeline.model.pepnet import PEPNet
 from exit_pipeline.model.ple import PLE
 from exit_pipeline.model.shared_bottom import SharedBottom
 from exit_pipeline.model.single import Features, TargetOnly
+from exit_pipeline.model.star import STAR
 from exit_pipeline.model.towers import Towers
 
 # Every model has one signature: (encoder, settings) → module from a batch to named outputs.
@@ -18,6 +21,9 @@ MODELS: dict[str, type[Model]] = {
     "shared_bottom": SharedBottom,
     "mmoe": MMoE,
     "ple": PLE,
+    "star": STAR,
+    "pepnet": PEPNet,
+    "minet": MiNet,
     "towers": Towers,
 }
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import tabm
 import torch
@@ -24,13 +24,17 @@ class FoldedLayer(tabm.LinearBatchEnsemble):
         Parts apart, so that no gradient is computed for those that need none.
         """
         assert self.bias is not None
-        weight = self.r[:, :, None] * self.weight.T * self.s[:, None, :]
+        weight = self.folded()
         out, begin = self.bias[:, None], 0
         for x in parts:
             end = begin + x.shape[-1]
             out = torch.baddbmm(out, x.expand(self.k, *x.shape[-2:]), weight[:, begin:end])
             begin = end
         return out
+
+    def folded(self) -> Tensor:
+        """Each member's own weights, float[m, d, out]."""
+        return self.r[:, :, None] * self.weight.T * self.s[:, None, :]
 
 
 class TabM(nn.Module):
@@ -43,18 +47,20 @@ class TabM(nn.Module):
         hidden: Widths of the layers.
         members: m.
         dropout: Share dropped after each layer.
+        layer: What makes a layer.
     """
 
     def __init__(
-        self, widths: Sequence[int], hidden: tuple[int, ...], members: int, dropout: float
-    ) -> None:
+        self, widths: Sequence[int], hidden: tuple[int, ...], members: int, dropout: float,
+        layer: Callable[..., FoldedLayer] = FoldedLayer,
+    ) -> None:  # fmt: skip
         super().__init__()
         layers: list[nn.Module] = []
         inputs = sum(widths)
         for number, width in enumerate(hidden):
             first = number == 0
             layers.append(
-                FoldedLayer(
+                layer(
                     inputs, width, k=members,
                     scaling_init=("normal", "ones") if first else "ones",
                     first_scaling_init_chunks=list(widths) if first else None,

@@ -18,6 +18,8 @@ class Model(nn.Module):
     """
 
     reads_sources = True
+    # Whether it learns from the sources' impressions too, told apart by the input `domain`.
+    reads_domains = False
 
     def __init__(self, encoder: Encoder, spec: ModelSpec) -> None:
         super().__init__()

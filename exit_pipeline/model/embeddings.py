@@ -69,7 +69,8 @@ class CategoricalEmbedding(nn.Module):
     """One table per column; row 0 is the unknown value's.
 
     In training, ids are hidden at random, so that the unknown row learns what to say of a user or
-    item never seen, and the rest of the network does not lean on ids alone (ours).
+    item never seen, and the rest of the network does not lean on ids alone (ours). Where all are
+    hidden, they are when scoring too: what is known of a user or item are its rates alone.
 
     Args:
         encoder: Vocabularies.
@@ -85,13 +86,13 @@ class CategoricalEmbedding(nn.Module):
         for table in tables:
             nn.init.normal_(table.weight, std=0.05)
         self.tables = nn.ModuleList(tables)
-        columns, self.hides = encoder.spec.categorical, id_dropout > 0
+        columns, self.share = encoder.spec.categorical, id_dropout
         hidden = torch.tensor([id_dropout if name in IDS else 0.0 for name in columns])
         self.register_buffer("hidden", hidden, persistent=False)
 
     def forward(self, indices: Tensor) -> Tensor:
         """int64[n, C] → float[n, C · dim]."""
-        if self.training and self.hides:
+        if self.share == 1 or (self.training and self.share > 0):
             draw = torch.rand(indices.shape, device=indices.device)
             indices = torch.where(draw < self.hidden, torch.zeros_like(indices), indices)
         return torch.cat([table(indices[:, i]) for i, table in enumerate(self.tables)], dim=1)
@@ -123,12 +124,14 @@ class NumericEncoding(nn.Module):
         low, scale = torch.zeros(len(names), bins), torch.zeros(len(names), bins)
         for at, one in enumerate(edges):
             low[at, : len(one) - 1] = one[:-1]
-            scale[at, : len(one) - 1] = 1 / one.diff()
+            scale[at, : len(one) - 1] = (1 / one.diff()).clamp(max=1e30)
         numbers = encoder.spec.numbers
         self._keep("low", low)
         self._keep("scale", scale)
-        self._keep("columns", torch.tensor([numbers.index(name) for name in names]).long())
-        self._keep("owner", torch.tensor([_owner(encoder, name) for name in names]).long())
+        places = [numbers.index(name) for name in names]
+        owners = [_owner(encoder, name) for name in names]
+        self._keep("columns", torch.tensor(places, dtype=torch.int64))
+        self._keep("owner", torch.tensor(owners, dtype=torch.int64))
         sources = len(encoder.spec.sources)
         self.widths = [*[bins] * len(names), *[1] * (len(names) + sources)]
 

@@ -16,6 +16,8 @@ from exit_pipeline.lake.duck import quoted, render
 from exit_pipeline.model.inputs import InputSpec
 
 IDS = ("user_id", "item_id")
+# Where an impression was shown; an input where the sources' impressions are among the rows.
+DOMAIN = "domain"
 
 
 @dataclass(frozen=True)
@@ -127,8 +129,16 @@ def _vocabulary(connection: duckdb.DuckDBPyConnection, name: str, least: int) ->
 
 
 def _edges(connection: duckdb.DuckDBPyConnection, name: str, bins: int) -> list[float]:
-    shares = [i / bins for i in range(bins + 1)]
-    query = render("model_edges", column=quoted(name))
-    ((found,),) = connection.execute(query, {"shares": shares}).fetchall()
-    edges = sorted({float(np.float32(edge)) for edge in found or []})
+    """Edges of about `bins` bins: values that fill one by themselves, and quantiles of the rest.
+
+    Plain quantiles of a count that is mostly zero would put all others in one bin.
+    """
+    column = quoted(name)
+    query = render("model_common", column=column)
+    common = [value for (value,) in connection.execute(query, {"bins": bins}).fetchall()]
+    rest = max(bins - len(common), 1)
+    shares = [i / rest for i in range(rest + 1)]
+    query = render("model_edges", column=column)
+    ((found,),) = connection.execute(query, {"shares": shares, "common": common}).fetchall()
+    edges = sorted({float(np.float32(edge)) for edge in [*common, *(found or [])]})
     return edges if len(edges) > 1 else [*(edges or [0.0]), (edges or [0.0])[0] + 1.0]

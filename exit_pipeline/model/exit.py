@@ -28,6 +28,7 @@ class Exit(Model):
     Two shares of sources are hidden in training (ours). `source_dropout` hides a source from
     everything, and nothing of it is carried: that teaches what a forbidden cell scores.
     `trunk_dropout` hides it from the trunk alone, so that what a source says comes by the carry.
+    A batch's `bounds` (ours) do that to the sources that a policy governs, and hold their z_tr.
     """
 
     def __init__(self, encoder: Encoder, spec: ModelSpec) -> None:
@@ -45,11 +46,15 @@ class Exit(Model):
         hidden = self._drawn(batch.hidden, self.spec.source_dropout)
         row = self.rows(batch, hidden)
         unseen = self._drawn(hidden, self.spec.trunk_dropout)
+        if batch.bounds is not None:
+            unseen = unseen | ~batch.bounds[..., 1].isnan()
         seen = row if unseen is hidden else self.rows.hide(row, batch, unseen)
         members, order = self.target(seen)
         gradient = self.spec.side_gradient
         source = self.source(row.joined(gradient))
         transfer = self.ssn(self.rows.of_scene(row, batch, hidden).joined(gradient))
+        if batch.bounds is not None:  # fmin and fmax pass over NaN: what is free stays as it is
+            transfer = transfer.fmin(batch.bounds[..., 1]).fmax(batch.bounds[..., 0])
         carried = source.sigmoid() * transfer.sigmoid() * ~hidden
         own = members.mean(0)
         if self.spec.combination == "sum":

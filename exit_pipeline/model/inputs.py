@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Self
 
@@ -56,6 +56,15 @@ class InputSpec:
         """The same inputs without anything of a source."""
         return InputSpec(self.categorical, self.numeric, dict.fromkeys(self.sources, ()))
 
+    def without(self, names: Sequence[str]) -> InputSpec:
+        """The same inputs without some columns."""
+
+        def kept(columns: Sequence[str]) -> tuple[str, ...]:
+            return tuple(column for column in columns if column not in names)
+
+        by_source = {source: kept(columns) for source, columns in self.source_numeric.items()}
+        return InputSpec(kept(self.categorical), kept(self.numeric), by_source)
+
     def to_dict(self) -> dict[str, Any]:
         """Returns JSON-able values."""
         return {
@@ -82,32 +91,28 @@ class Batch:
         hidden: bool[n, K], sources of which nothing may be seen or carried.
         labels: By name float32[n], or float32[n, K] for `source` (what source heads predict),
             `shown` (y_s), `consistent` (a) and `icl_k`; empty when scoring.
+        bounds: float32[n, K, 2], least and most z_tr of a source that a policy governs, NaN where
+            it is free; such a source is hidden from the trunk. None where all are free.
     """
 
     categorical: Tensor
     numeric: Tensor
     hidden: Tensor
     labels: Mapping[str, Tensor]
+    bounds: Tensor | None = None
 
     def to(self, device: torch.device) -> Batch:
         """Moves the batch, without waiting where its memory is pinned."""
-        move = {name: t.to(device, non_blocking=True) for name, t in self.labels.items()}
-        return Batch(
-            self.categorical.to(device, non_blocking=True),
-            self.numeric.to(device, non_blocking=True),
-            self.hidden.to(device, non_blocking=True),
-            move,
-        )
+        return self._each(lambda tensor: tensor.to(device, non_blocking=True))
 
     def pin(self) -> Batch:
         """Pins the batch's memory, so that it moves to a GPU while the GPU works."""
-        pinned = {name: tensor.pin_memory() for name, tensor in self.labels.items()}
-        return Batch(
-            self.categorical.pin_memory(),
-            self.numeric.pin_memory(),
-            self.hidden.pin_memory(),
-            pinned,
-        )
+        return self._each(lambda tensor: tensor.pin_memory())
+
+    def _each(self, move: Callable[[Tensor], Tensor]) -> Batch:
+        labels = {name: move(tensor) for name, tensor in self.labels.items()}
+        bounds = None if self.bounds is None else move(self.bounds)
+        return Batch(move(self.categorical), move(self.numeric), move(self.hidden), labels, bounds)
 
 
 @dataclass(frozen=True)

@@ -6,6 +6,7 @@ from exit_pipeline.model.base import Model
 from exit_pipeline.model.encoders import Encoder
 from exit_pipeline.model.inputs import Batch, Outputs
 from exit_pipeline.model.ipn import TargetInterest
+from exit_pipeline.model.tasks import alone
 from exit_pipeline.profile.learning import ModelSpec
 
 
@@ -18,10 +19,7 @@ class Features(Model):
 
     def forward(self, batch: Batch) -> Outputs:
         """Encoded rows → everything the model says of them; nothing is carried over."""
-        members, order = self.target(self.rows(batch, batch.hidden))
-        own = members.mean(0)
-        nothing = own.new_zeros(len(own), 0)
-        return Outputs(own, own, nothing, own, nothing, nothing, order, members)
+        return alone(*self.target(self.rows(batch, batch.hidden)))
 
 
 class TargetOnly(Features):

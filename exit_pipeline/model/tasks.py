@@ -34,6 +34,13 @@ class TaskHeads(nn.Module):
         return Outputs(own, own, nothing, own, torch.stack(said, dim=1), nothing, order, members)
 
 
+def alone(members: Tensor, order: Tensor) -> Outputs:
+    """float[m, n] logits of the outcome, float[n] of an order given it → outputs of those alone."""
+    own = members.mean(0)
+    nothing = own.new_zeros(len(own), 0)
+    return Outputs(own, own, nothing, own, nothing, nothing, order, members)
+
+
 def mix(gate: Tensor, experts: list[Tensor]) -> Tensor:
     """Σ_e softmax(gate)_e · expert_e: float[n, E] and E of float[m, n, width] → [m, n, width]."""
     weights = gate.softmax(-1)

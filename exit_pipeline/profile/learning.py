@@ -39,16 +39,18 @@ class ModelSpec(Strict):
         (96, 48), min_length=1, description="Layers under the source heads, and of the SSN."
     )
     experts: int = Field(3, ge=1, le=64, description="Shared experts of the baselines with such.")
-    embedding_dim: int = Field(16, ge=1, le=256, description="Width of a categorical embedding.")
+    embedding_dim: int = Field(8, ge=1, le=256, description="Width of a categorical embedding.")
     bins: int = Field(16, ge=2, le=256, description="Quantile bins of a numeric feature.")
-    id_dropout: float = Field(0.8, ge=0, lt=1, description="Share of ids hidden in training.")
+    id_dropout: float = Field(
+        1.0, ge=0, le=1, description="Share of ids hidden in training; 1 leaves them out."
+    )
     min_id_count: int = Field(5, ge=1, description="Rarer ids share the unknown id's row.")
     dropout: float = Field(0.1, ge=0, lt=1, description="Share of units dropped.")
     source_dropout: float = Field(
         0.1, ge=0, lt=1, description="Share of rows whose source is hidden from everything."
     )
     trunk_dropout: float = Field(
-        0.0, ge=0, le=1, description="Share of rows whose source is hidden from the trunk alone."
+        0.5, ge=0, le=1, description="Share of rows whose source is hidden from the trunk alone."
     )
     side_gradient: float = Field(
         0.3, ge=0, le=1, description="How much of source heads' and SSN's gradient embeddings get."

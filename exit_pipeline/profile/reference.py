@@ -18,6 +18,10 @@ from pydantic_core import PydanticUndefined
 from exit_pipeline.profile.schema import ProfileSpec
 
 HEAD = ["| key | value | default | meaning |", "|---|---|---|---|"]
+FORMS: dict[Any, tuple[str, str]] = {
+    dict: ("section by name", "NAME."),
+    tuple: ("list of sections", "N."),
+}
 
 
 def keys_table() -> str:
@@ -32,11 +36,10 @@ def _rows(model: type[BaseModel], prefix: str) -> Iterator[str]:
             kind, default = _kind(info.annotation), _default(info)
             yield f"| `{shown}` | {kind} | {default} | {info.description or ''} |"
             continue
-        named = typing.get_origin(info.annotation) is dict
+        kind, below = FORMS.get(typing.get_origin(info.annotation), ("section", ""))
         if info.description:
-            kind = "section by name" if named else "section"
             yield f"| `{shown}` | {kind} | {_default(info)} | {info.description} |"
-        yield from _rows(section, f"{shown}.NAME." if named else f"{shown}.")
+        yield from _rows(section, f"{shown}.{below}")
 
 
 def _section(annotation: Any) -> type[BaseModel] | None:
@@ -68,7 +71,7 @@ def _default(info: FieldInfo) -> str:
     if info.is_required():
         return "**required**"
     value = info.get_default(call_default_factory=True)
-    if value is PydanticUndefined or value is None or value in ("", {}):
+    if value is PydanticUndefined or value is None or value in ("", {}, ()):
         return "–"
     if isinstance(value, dict):
         return ", ".join(f"`{k}: {v}`" for k, v in value.items())

@@ -10,6 +10,7 @@ from pydantic import Field, StringConstraints, model_validator
 
 from exit_pipeline.profile.learning import GatesSpec, ModelSpec, SplitSpec, Strict, TrainingSpec
 from exit_pipeline.profile.names import name_problems
+from exit_pipeline.profile.policy import RuleSpec, policy_problems
 
 # Names become SQL identifiers and parts of column names, so nothing else is let in.
 Identifier = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]{0,39}$")]
@@ -198,6 +199,9 @@ class ProfileSpec(Strict):
     model: ModelSpec = ModelSpec()
     training: TrainingSpec = TrainingSpec()
     gates: GatesSpec = GatesSpec()
+    policy: tuple[RuleSpec, ...] = Field(
+        (), description="Rules that govern transfer when scoring; training does not read them."
+    )
     schedule: ScheduleSpec = ScheduleSpec()
 
     @property
@@ -235,6 +239,6 @@ class ProfileSpec(Strict):
             _one_of("group", column, [*scene_columns, *users])
         if self.segment is not None:
             _one_of("segment", self.segment, users)
-        for key, problem in name_problems(self):
+        for key, problem in (*name_problems(self), *policy_problems(self)):
             raise ValueError(f"{key}: {problem}")
         return self

@@ -14,6 +14,8 @@ from exit_pipeline.errors import UsageError
 from exit_pipeline.feast_stores.repo import open_store
 from exit_pipeline.lake import Lake, connect, render
 from exit_pipeline.profile import Profile, ProfileSpec
+from exit_pipeline.profile.policy import scene_values
+from exit_pipeline.ranking.policy import Ruling
 from exit_pipeline.ranking.rows import online_rows
 from exit_pipeline.ranking.scorer import Scorer, Scores
 from exit_pipeline.registry import CHAMPION, Registry
@@ -22,7 +24,10 @@ from exit_pipeline.settings import Settings
 
 @dataclass(frozen=True)
 class RankedItem:
-    """One item of a ranking; `own + bias + Σ carry` is the logit of `score`."""
+    """One item of a ranking; `own + bias + Σ carry` is the logit of `score`.
+
+    `policy` names the rules that acted on it.
+    """
 
     rank: int
     item_id: str
@@ -34,6 +39,7 @@ class RankedItem:
     p_source: dict[str, float]
     p_transfer: dict[str, float]
     unit: str | None
+    policy: list[Ruling] = field(default_factory=list)
 
 
 @dataclass(frozen=True)
@@ -59,16 +65,18 @@ class Ranker:
     Args:
         settings: Threads and memory.
         lake: The lake; its home has the feature store and the registry.
-        profile: The data set.
+        profile: The data set; its policy governs every score.
 
     Raises:
         RegistryError: There is no champion yet.
+        ProfileError: The policy names what the champion does not know.
+        UsageError: The champion cannot be governed.
     """
 
     def __init__(self, settings: Settings, lake: Lake, profile: Profile) -> None:
         registry = Registry(lake.home, profile.name)
         self.version = registry.get(CHAMPION).version
-        self.scorer = Scorer.load(registry.folder(self.version))
+        self.scorer = Scorer.load(registry.folder(self.version), profile.spec.policy)
         self.settings, self.lake, self.spec = settings, lake, profile.spec
         self.store = open_store(settings, lake.home)
 
@@ -153,6 +161,7 @@ class Ranker:
             p_source=by_source(scores.p_source),
             p_transfer=by_source(scores.p_transfer),
             unit=rows.column("unit")[i].as_py(),
+            policy=self.scorer.policy.rulings(scores.rule[i]),
         )
 
 
@@ -164,11 +173,7 @@ def scene_of(spec: ProfileSpec, given: Mapping[str, str], at: datetime) -> dict[
     """
     local = at.astimezone(ZoneInfo(spec.scene.timezone))
     band = [name for name, hour in spec.scene.hour_bands.items() if hour <= local.hour][-1]
-    declared: dict[str, tuple[str, ...]] = {
-        "hour_band": tuple(spec.scene.hour_bands),
-        "day_kind": ("weekday", "weekend"),
-        **{name: column.values for name, column in spec.context.items()},
-    }
+    declared = scene_values(spec)
     for name, value in given.items():
         if name not in declared or value not in declared[name]:
             where = f"{name}={value}"

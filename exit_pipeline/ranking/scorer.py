@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,6 +11,8 @@ import pyarrow as pa
 import torch
 
 from exit_pipeline.model.inputs import Batch
+from exit_pipeline.profile.policy import RuleSpec
+from exit_pipeline.ranking.policy import Governed, Policy
 from exit_pipeline.training.artifact import TrainedModel, load_model
 
 
@@ -31,6 +34,7 @@ class Scores:
         own: float64[n], part of the calibrated logit that is target interest.
         carry: float64[n, K], parts that came over from each source.
         bias: float64[n], the calibration's part.
+        rule: int64[n, K], index of the policy's rule that acted on the source, −1 where none.
     """
 
     score: np.ndarray
@@ -42,6 +46,7 @@ class Scores:
     own: np.ndarray
     carry: np.ndarray
     bias: np.ndarray
+    rule: np.ndarray
 
 
 class Scorer:
@@ -49,15 +54,24 @@ class Scorer:
 
     Args:
         model: Its scores do not depend on which rows are scored together.
+        policy: Rules that govern transfer. A row that none of them is about scores as without
+            them, to the bit. In the others a forbidden source is hidden from all of the network
+            and carries 0; of a source with a limit the trunk sees nothing, so that what it says
+            comes by the carry alone, with p_transfer held.
+
+    Raises:
+        UsageError: The model cannot be governed.
+        ProfileError: A rule names what the model does not know.
     """
 
-    def __init__(self, model: TrainedModel) -> None:
+    def __init__(self, model: TrainedModel, policy: Sequence[RuleSpec] = ()) -> None:
         self.model = model
+        self.policy = Policy(policy, model)
 
     @classmethod
-    def load(cls, folder: Path) -> Scorer:
+    def load(cls, folder: Path, policy: Sequence[RuleSpec] = ()) -> Scorer:
         """Reads a model's folder; see `load_model`."""
-        return cls(load_model(folder))
+        return cls(load_model(folder), policy)
 
     @property
     def sources(self) -> tuple[str, ...]:
@@ -68,6 +82,7 @@ class Scorer:
     def score(self, rows: pa.Table | pa.RecordBatch, batch_rows: int = 8192) -> Scores:
         """Scores n rows that have the model's input columns."""
         categorical, numeric = self.model.encoder.encode(rows)
+        governed = self.policy(rows)
         parts: dict[str, list[np.ndarray]] = {}
         for start in range(0, max(len(categorical), 1), batch_rows):
             at = slice(start, start + batch_rows)
@@ -77,12 +92,35 @@ class Scorer:
                 torch.zeros(len(categorical[at]), len(self.sources), dtype=torch.bool),
                 {},
             )
-            out = self.model.module(batch)
-            for name in ("own", "carry", "target", "source", "transfer", "order"):
-                parts.setdefault(name, []).append(getattr(out, name).double().numpy())
-        return self._scores({name: np.concatenate(values) for name, values in parts.items()})
+            for name, values in self._outputs(batch, governed.take(at)).items():
+                parts.setdefault(name, []).append(values)
+        out = {name: np.concatenate(values) for name, values in parts.items()}
+        return self._scores(out, governed.rule)
 
-    def _scores(self, out: dict[str, np.ndarray]) -> Scores:
+    def _outputs(self, batch: Batch, governed: Governed) -> dict[str, np.ndarray]:
+        """A pass over all rows, and one more over those that a rule acts on."""
+        found, rows = self._pass(batch), governed.rows
+        if len(rows):
+            ruled = governed.take(rows)
+            again = self._pass(
+                Batch(
+                    batch.categorical[rows],
+                    batch.numeric[rows],
+                    torch.from_numpy(ruled.forbidden),
+                    {},
+                    torch.from_numpy(ruled.bounds),
+                )
+            )
+            for name, values in again.items():
+                found[name][rows] = values
+        return found
+
+    def _pass(self, batch: Batch) -> dict[str, np.ndarray]:
+        out = self.model.module(batch)
+        names = ("own", "carry", "target", "source", "transfer", "order")
+        return {name: getattr(out, name).double().numpy() for name in names}
+
+    def _scores(self, out: dict[str, np.ndarray], rule: np.ndarray) -> Scores:
         calibration = self.model.calibration
         # Summed here in 64 bits, so that the parts add up to what is calibrated.
         logit = out["own"] + out["carry"].sum(1)
@@ -98,6 +136,7 @@ class Scorer:
             own=slope * out["own"],
             carry=slope * out["carry"],
             bias=calibrated - slope * logit,
+            rule=rule,
         )
 
 

@@ -8,7 +8,14 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from exit_pipeline.evaluation import Decision, Evaluation, decide, evaluate
+from exit_pipeline.evaluation import (
+    Decision,
+    Evaluation,
+    PolicyCost,
+    decide,
+    evaluate,
+    policy_cost,
+)
 from exit_pipeline.lake import Lake
 from exit_pipeline.profile import Profile
 from exit_pipeline.ranking.scorer import Scorer
@@ -27,7 +34,7 @@ from exit_pipeline.registry.models import CHAMPION, Registry
 from exit_pipeline.registry.reading import Version
 from exit_pipeline.registry.recipe import NAMES, Recipe
 from exit_pipeline.settings import Settings
-from exit_pipeline.training import split_days
+from exit_pipeline.training import load_model, split_days
 from exit_pipeline.training.loop import Progress
 
 
@@ -145,6 +152,25 @@ def judge(
         seen_by_champion=seen, seed=profile.spec.training.seed,
     )  # fmt: skip
     return decision, scored
+
+
+def cost_of_policy(lake: Lake, profile: Profile, which: int | str) -> PolicyCost | None:
+    """Says what the profile's policy costs on a version's evaluation days; None without a policy.
+
+    No gate reads it, and nothing is kept: a policy may change while the model stays.
+
+    Raises:
+        RegistryError: There is no such version, or the lake holds other rows than it was made from.
+        ProfileError: A rule names what the model does not know.
+        UsageError: The model cannot be governed.
+    """
+    if not profile.spec.policy:
+        return None
+    registry = Registry(lake.home, profile.name)
+    found = registry.get(which)
+    check_rows(lake, found)
+    model = load_model(registry.folder(found.version))
+    return policy_cost(model, profile.spec.policy, evaluation_files(lake, found))
 
 
 def evaluation_files(lake: Lake, found: Version) -> list[str]:

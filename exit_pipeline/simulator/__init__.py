@@ -3,9 +3,9 @@
 Everything here is ours; the forms of the worlds are set out in docs/simulator.md.
 """
 
-from exit_pipeline.simulator.answer import Answer, answer
+from exit_pipeline.simulator.answer import Answer, Asked, answer, ask_for
 from exit_pipeline.simulator.config import SimulationConfig
 from exit_pipeline.simulator.days import simulate
 from exit_pipeline.simulator.world import World
 
-__all__ = ["Answer", "SimulationConfig", "World", "answer", "simulate"]
+__all__ = ["Answer", "Asked", "SimulationConfig", "World", "answer", "ask_for", "simulate"]

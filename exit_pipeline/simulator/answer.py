@@ -45,6 +45,44 @@ class Answer:
         return self.mean(policy, measure) / self.mean(against, measure) - 1, float(low), float(high)
 
 
+@dataclass(frozen=True)
+class Asked:
+    """The requests of a day with their candidates, and what is true of each candidate.
+
+    Args:
+        table: n candidates, request by request: `request_id, user_id, item_id, ts, place`.
+        user: int64[requests], who asks.
+        chance: float64[n], the true chance of a click.
+        value: Measure → float64[n], what a candidate is expected to bring if shown.
+        users: Number of users in the world.
+    """
+
+    table: pa.Table
+    user: np.ndarray
+    chance: np.ndarray
+    value: Mapping[str, np.ndarray]
+    users: int
+
+    def shown(self, score: np.ndarray, show: int = 6) -> dict[str, np.ndarray]:
+        """What the best `show` of each request bring: measure → float64[users], summed.
+
+        Args:
+            score: float64[n], in the candidates' order.
+            show: How many of the best are shown.
+        """
+        score = score.reshape(len(self.user), -1)
+        best = np.argsort(-score, axis=1, kind="stable")[:, :show]
+        sums = {}
+        for name, values in self.value.items():
+            earned = np.take_along_axis(values.reshape(score.shape), best, axis=1).sum(1)
+            sums[name] = np.bincount(self.user, weights=earned, minlength=self.users)
+        return sums
+
+    def exposures(self, show: int = 6) -> np.ndarray:
+        """How many items each user is shown: int64[users]."""
+        return np.bincount(self.user, minlength=self.users) * show
+
+
 def answer(
     world: World,
     policies: Mapping[str, Policy],
@@ -58,13 +96,21 @@ def answer(
 
     Args:
         world: The truth.
-        policies: Name → a function from candidates (`request_id, user_id, item_id, ts, place`) to
-            scores, float64[n]. The policy `"truth"` is always there: it ranks by the true chance.
+        policies: Name → a function from candidates (see `Asked.table`) to scores, float64[n]. The
+            policy `"truth"` is always there: it ranks by the true chance.
         day: The day asked about; intents are those of a log that runs up to it.
         requests: Number of requests.
         candidates: Items to rank in each.
         show: How many of the best are shown.
     """
+    asked = ask_for(world, day=day, requests=requests, candidates=candidates)
+    scores = {"truth": asked.chance, **{name: rank(asked.table) for name, rank in policies.items()}}
+    per_user = {name: asked.shown(score, show) for name, score in scores.items()}
+    return Answer(per_user, asked.exposures(show))
+
+
+def ask_for(world: World, *, day: int, requests: int = 2000, candidates: int = 48) -> Asked:
+    """Draws a day's requests and what retrieval offers for each; see `answer`."""
     rng, intents, sated = world.config.rng(6, day), Intents(world), Satiation(world)
     for past in range(day + 1):
         intents.next_day(past)
@@ -87,14 +133,9 @@ def answer(
         weekend,
     )
     truth = world.logits(x, day)
-    value = _values(world, x, truth)
     table = _candidates(world, day, x, np.repeat(np.arange(requests), candidates))
-    scores = {"truth": truth["logit"], **{name: rank(table) for name, rank in policies.items()}}
-    per_user = {
-        name: _shown(score.reshape(requests, candidates), value, user, show, world.config.users)
-        for name, score in scores.items()
-    }
-    return Answer(per_user, np.bincount(user, minlength=world.config.users) * show)
+    chance, value = sigmoid(truth["logit"]), _values(world, x, truth)
+    return Asked(table, user, chance, value, world.config.users)
 
 
 def _values(world: World, x: Exposures, truth: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
@@ -114,14 +155,3 @@ def _candidates(world: World, day: int, x: Exposures, request: np.ndarray) -> pa
             "place": np.array(PLACES)[x.place],
         }
     )
-
-
-def _shown(
-    scores: np.ndarray, value: dict[str, np.ndarray], user: np.ndarray, show: int, users: int
-) -> dict[str, np.ndarray]:
-    best = np.argsort(-scores, axis=1, kind="stable")[:, :show]
-    sums = {}
-    for name, values in value.items():
-        earned = np.take_along_axis(values.reshape(scores.shape), best, axis=1).sum(1)
-        sums[name] = np.bincount(user, weights=earned, minlength=users)
-    return sums

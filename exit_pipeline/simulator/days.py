@@ -118,15 +118,22 @@ def _write_attributes(world: World, root: Path) -> None:
     brand = names("brand ", world.brand, 2)
     # One item in fifty changes its price on the eighth day.
     dearer = np.flatnonzero((np.arange(n) % 50 == 7) & (world.first_day < 7))
+    # What only the sources have: like the feed's item in whose place it stands.
+    alone = np.flatnonzero(world.source_item >= n)
+    elsewhere = names("i", world.source_item[alone], 6)
     _write(
         pa.table(
             {
-                "item_id": np.concatenate([ids, ids[dearer]]),
-                "category": np.concatenate([category, category[dearer]]),
-                "brand": np.concatenate([brand, brand[dearer]]),
-                "price": np.concatenate([world.price, np.round(world.price[dearer] * 1.1, 2)]),
+                "item_id": np.concatenate([ids, ids[dearer], elsewhere]),
+                "category": np.concatenate([category, category[dearer], category[alone]]),
+                "brand": np.concatenate([brand, brand[dearer], brand[alone]]),
+                "price": np.concatenate(
+                    [world.price, np.round(world.price[dearer] * 1.1, 2), world.price[alone]]
+                ),
                 "valid_from": pa.array(
-                    np.concatenate([since, np.full(len(dearer), day_start_us(world, 7))])
+                    np.concatenate(
+                        [since, np.full(len(dearer), day_start_us(world, 7)), since[alone]]
+                    )
                 ).cast(INSTANT),
             }
         ),

@@ -24,6 +24,10 @@ class SourceEvents:
     source: np.ndarray
     kind: np.ndarray
 
+    def where(self, mask: np.ndarray) -> SourceEvents:
+        """Returns some of the events."""
+        return SourceEvents(**{name: values[mask] for name, values in vars(self).items()})
+
 
 class Intents:
     """The intents alive, by user, source and category; times in µs since the first day.

@@ -70,12 +70,15 @@ def rows(
 
 
 def source_rows(world: World, day: int, events: SourceEvents) -> pa.Table:
-    """Rows of a day's source events."""
-    n = len(events.us)
+    """Rows of a day's source events, as the sources log them."""
     domains = np.array(world.config.source_names)
+    if day < world.config.last_source_from:
+        events = events.where(events.source < world.config.sources - 1)
+    n = len(events.us)
     value = np.where(events.kind == 2, world.price[events.item], np.nan)
     ids = names(f"s{day:04d}-", np.arange(n))
-    return rows(world, day, ids, events.us, events.user, events.item,
+    user, item = world.source_user[events.user], world.source_item[events.item]
+    return rows(world, day, ids, events.us, user, item,
                 domains[events.source], KINDS[events.kind], value=value)  # fmt: skip
 
 

@@ -14,7 +14,8 @@ CATEGORIES = (
     *("takeaway", "wine", "fitness", "garden tools", "travel", "toys", "cookware"),
     *("lighting", "bicycles", "music", "pet food"),
 )
-NEVER, ALWAYS = slice(0, 5), slice(5, 13)
+# After those that never transfer come those that always do, up to here.
+ALWAYS = 13
 HOUR_BANDS, DAY_KINDS, PLACES = (
     ("night", "morning", "day", "evening"),
     ("weekday", "weekend"),
@@ -69,24 +70,35 @@ class World:
         self.first_day = np.where(rng.random(n_items) < 0.9, -30, rng.integers(1, 15, n_items))
         self.gain = rng.uniform(1.7, 2.1, config.sources)
         self.transfer = self._transferability(config.rng(2))
+        self.source_user, self.source_item = self._source_ids(config.rng(7))
 
     def _transferability(self, rng: np.random.Generator) -> np.ndarray:
         """a[k, category, hour band, day kind, place, segment] in [0, 1]."""
         k, c = self.config.sources, len(CATEGORIES)
         shape = (k, c, len(HOUR_BANDS), len(DAY_KINDS), len(PLACES), len(SEGMENTS))
         a = np.zeros(shape)
-        a[:, ALWAYS] = 0.95
+        a[:, self.config.never : ALWAYS] = 0.95
         for source in range(k):
-            for category in range(13, c):
+            for category in range(ALWAYS, c):
                 bands = rng.random(len(HOUR_BANDS)) < 0.5
                 bands[rng.integers(len(HOUR_BANDS))] = True
                 places = rng.random(len(PLACES)) < 0.6
                 places[rng.integers(len(PLACES))] = True
                 fits = bands[:, None, None, None] & places[None, None, :, None]
                 a[source, category] = np.where(fits, 0.95, 0.03)
-        for category in rng.choice(np.arange(13, c), 3, replace=False):
+        for category in rng.choice(np.arange(ALWAYS, c), 3, replace=False):
             a[:, category, :, :, :, rng.integers(len(SEGMENTS))] *= 0.2
         return a
+
+    def _source_ids(self, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+        """The numbers that sources log users and items by; beyond the feed's where not shared."""
+        config = self.config
+        users, items = np.arange(config.users), np.arange(config.items)
+        if config.shuffled:
+            users = rng.permutation(users)
+        users = np.where(rng.random(config.users) < config.shared_users, users, users + len(users))
+        items = np.where(rng.random(config.items) < config.shared_items, items, items + len(items))
+        return users, items
 
     def transferability(self, x: Exposures, day: int) -> np.ndarray:
         """Returns a[n, K] of exposures; in world B some categories change halfway."""

@@ -111,7 +111,7 @@ def fit(
                 progress(at, spec.epochs * steps, f"epoch {number + 1}, loss {loss:.4f}{said}")
         logloss, transfer = validate(model, validation, model_spec, device)
         said = _alarm(transfer)
-        history.append(Epoch(number, total / steps, logloss, transfer, bool(said), balance))
+        history.append(Epoch(number, total / (step + 1), logloss, transfer, bool(said), balance))
         text = f"epoch {number + 1}, validation logloss {logloss:.4f}{said}"
         progress((number + 1) * steps, spec.epochs * steps, text)
         if _best(history) is history[-1]:

@@ -18,6 +18,7 @@ from exit_pipeline.model.encoders import Encoder
 from exit_pipeline.model.inputs import Batch
 
 BATCH_ROWS = 65_536
+STRETCH = 512
 
 
 @dataclass(frozen=True)
@@ -39,26 +40,31 @@ class EncodedRows:
     def batches(self, size: int) -> Iterator[Batch]:
         """Yields batches in order."""
         for start in range(0, len(self), size):
-            part = self._read(start, size)
+            part = self._read([start], size)
             yield part.take(np.arange(len(part)))
 
     def shuffled(self, size: int, buffer: int, seed: int, epoch: int) -> Iterator[Batch]:
         """Yields batches in an order that seed and epoch decide.
 
-        Blocks of `buffer` rows come in random order, and rows are shuffled within each: the disk
-        is read in long stretches, and at most one block is at hand.
+        Stretches of `STRETCH` rows come in random order; `buffer` rows of them are at hand and
+        shuffled at a time. The disk is read in stretches, and each batch has rows of all times:
+        rows lie by time, and a net learns best what it saw last.
         """
         rng = np.random.default_rng([seed, epoch])
-        for start in rng.permutation(np.arange(0, len(self), buffer)):
-            block = self._read(start, buffer)
+        starts = rng.permutation(np.arange(0, len(self), STRETCH))
+        at_hand = max(buffer // STRETCH, 1)
+        for first in range(0, len(starts), at_hand):
+            block = self._read(starts[first : first + at_hand], STRETCH)
             rows = rng.permutation(len(block))
-            for first in range(0, len(rows), size):
-                yield block.take(rows[first : first + size])
+            for begin in range(0, len(rows), size):
+                yield block.take(rows[begin : begin + size])
 
-    def _read(self, start: int, size: int) -> EncodedRows:
-        """Copies rows into memory; the pages that they were mapped to are given back."""
+    def _read(self, starts: Iterable[int], size: int) -> EncodedRows:
+        """Copies stretches into memory; the pages that they were mapped to are given back."""
         arrays = (self.categorical, self.numeric, self.labels)
-        categorical, numeric, labels = (np.array(a[start : start + size]) for a in arrays)
+        places = [slice(start, start + size) for start in starts]
+        copies = (np.concatenate([array[place] for place in places]) for array in arrays)
+        categorical, numeric, labels = copies
         give_back(arrays)
         return EncodedRows(categorical, numeric, labels, self.sources)
 

@@ -1,0 +1,62 @@
+"""The command `experiment`: a study from its question to its report."""
+
+from __future__ import annotations
+
+from difflib import get_close_matches
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from exit_pipeline.cli.output import Json, console, emit, progress
+from exit_pipeline.errors import UsageError
+
+# Named here too, so that `--help` lists them without loading torch; a test compares the two.
+NAMES = (
+    "baselines", "ablation", "data", "labels", "abtest", "lambdas", "granularity", "sources",
+    "context", "overlap", "incompatible", "seeds", "tuning",
+)  # fmt: skip
+NEEDED = ("lightgbm", "optuna")
+
+
+def register(app: typer.Typer) -> None:
+    """Adds the command to the application."""
+    app.command()(experiment)
+
+
+def experiment(
+    name: Annotated[str, typer.Argument(help=", ".join(NAMES))],
+    quick: Annotated[
+        bool, typer.Option("--quick", help="A tiny world: shows that it runs.")
+    ] = False,
+    out: Annotated[
+        Path | None, typer.Option(help="Folder of the report; by default under EXIT_HOME.")
+    ] = None,
+    json: Json = False,
+) -> None:
+    """Runs a study, and writes its table, plot, figures and sentence; done runs are used again."""
+    missing = [package for package in NEEDED if find_spec(package) is None]
+    if missing:
+        raise UsageError(
+            f"studies need {' and '.join(missing)}", mend="pip install 'exit-pipeline[studies]'"
+        )
+    if name not in NAMES:
+        near = get_close_matches(name, NAMES, n=1)
+        hint = f"did you mean {near[0]!r}? " if near else ""
+        raise UsageError(f"there is no study {name!r}", mend=f"{hint}one of {', '.join(NAMES)}")
+    with progress(f"{name}: making the world", total=1, quiet=json) as update:
+        from exit_pipeline.experiments.studies import EXPERIMENTS
+        from exit_pipeline.settings import load_settings
+
+        found = EXPERIMENTS[name](
+            load_settings(), quick=quick, out=out,
+            progress=lambda done, total, text: update(done / total, text),
+        )  # fmt: skip
+    if json:
+        emit({key: found[key] for key in ("study", "out", "title", "sentence")})
+        return
+    console.print(
+        (Path(found["out"]) / "table.md").read_text("utf-8"), markup=False, soft_wrap=True
+    )
+    console.print(f"the report lies under {found['out']}")

@@ -1,0 +1,1 @@
+"""The arena: worlds, contenders, and the studies that compare them (ours)."""

@@ -1,0 +1,199 @@
+"""One entry of a comparison: fitted once, scored on the evaluation rows, kept under its key."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+import time
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, replace
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from exit_pipeline.errors import UsageError
+from exit_pipeline.evaluation.metrics import summary
+from exit_pipeline.experiments.code import code_digest
+from exit_pipeline.experiments.contenders import CONTENDERS, Fitted, Task
+from exit_pipeline.experiments.measures import draws, measure, rows_of
+from exit_pipeline.experiments.overrides import overridden
+from exit_pipeline.experiments.specs import RowsSpec, WorldSpec
+from exit_pipeline.experiments.trees import TreeSpec
+from exit_pipeline.experiments.tuned import tuned_settings
+from exit_pipeline.experiments.worlds import World, prepare
+from exit_pipeline.lock import exclusive
+from exit_pipeline.model.encoders import DOMAIN
+from exit_pipeline.settings import Settings
+
+# What decides a run beside its entry and its rows.
+CODE = ("model", "training", "experiments/trees.py", "experiments/popularity.py",
+        "experiments/contenders.py", "experiments/measures.py", "experiments/bootstrap.py",
+        "evaluation/metrics.py", "profile/learning.py")  # fmt: skip
+SECTIONS = ("model.", "training.", "trees.")
+LOCK_SECONDS = 6 * 3600.0
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A model on a world.
+
+    Args:
+        label: Its name in tables.
+        model: A name of `CONTENDERS`.
+        world: Where.
+        settings: Dotted keys under `model`, `training` and `trees` that differ from the profile.
+        seed: Of weights, batches and trees.
+        rows: Which rows training has.
+        without: Input columns that it may not read.
+        x: Where it stands on a study's axis.
+        tuned: Whether it starts from what tuning found.
+    """
+
+    label: str
+    model: str
+    world: WorldSpec
+    settings: Mapping[str, Any] = field(default_factory=dict)
+    seed: int = 0
+    rows: RowsSpec = field(default_factory=RowsSpec)
+    without: tuple[str, ...] = ()
+    x: str = ""
+    tuned: bool = True
+
+    def __post_init__(self) -> None:
+        if self.model not in CONTENDERS:
+            raise UsageError(
+                f"there is no contender {self.model!r}", mend=f"one of {', '.join(CONTENDERS)}"
+            )
+
+
+@dataclass(frozen=True)
+class Run:
+    """What became of an entry.
+
+    Args:
+        entry: Which.
+        folder: Holds scores and figures.
+    """
+
+    entry: Entry
+    folder: Path
+
+    @cached_property
+    def figures(self) -> dict[str, Any]:
+        """`evaluation` by slice, `validation`, `seconds`, `history`."""
+        return json.loads((self.folder / "figures.json").read_text("utf-8"))
+
+    @cached_property
+    def draws(self) -> dict[str, np.ndarray]:
+        """AUC and logloss by slice in each draw of users; see `measures.draws`."""
+        with np.load(self.folder / "draws.npz") as held:
+            return dict(held)
+
+    @cached_property
+    def earned(self) -> dict[str, np.ndarray]:
+        """What the simulator answers: measure → float64[users]; empty on real data."""
+        file = self.folder / "earned.npz"
+        if not file.exists():
+            return {}
+        with np.load(file) as held:
+            return dict(held)
+
+
+def fit_entry(entry: Entry, settings: Settings) -> Run:
+    """Fits an entry and keeps what it scored; one that stands already is only read.
+
+    Args:
+        entry: Which.
+        settings: Threads, memory and the home.
+    """
+    world = prepare(entry.world, settings)
+    task = _task(entry, world)
+    folder = settings.home.absolute() / "experiments" / "runs" / _key(entry, world, task)
+    refusal = UsageError("another process has long been fitting this entry", where=str(folder))
+    with exclusive(folder.with_suffix(".lock"), LOCK_SECONDS, refusal):
+        if not (folder / "figures.json").exists():
+            _run(entry, world, task, folder)
+    return Run(entry, folder)
+
+
+def _run(entry: Entry, world: World, task: Task, folder: Path) -> None:
+    partial = folder.with_name(f".{folder.name}.partial")
+    shutil.rmtree(partial, ignore_errors=True)
+    partial.mkdir(parents=True)
+    started = time.perf_counter()
+    fitted = CONTENDERS[entry.model](task)
+    fitting = time.perf_counter() - started
+    rows = rows_of(world, task.parts["train"], task.model.min_id_count, entry.rows.held_out)
+    found = fitted.score(world.evaluation)
+    np.save(partial / "score.npy", found["score"])
+    np.savez(partial / "draws.npz", **draws(rows, found["score"]))  # type: ignore[arg-type]
+    _ask(world, fitted, partial)
+    figures = {
+        "entry": asdict(entry),
+        "seconds": round(fitting, 1),
+        "tables_seconds": world.seconds,
+        "evaluation": measure(rows, found),
+        "validation": _validation(world, fitted),
+        "history": fitted.history,
+    }
+    (partial / "figures.json").write_text(json.dumps(figures, default=str), "utf-8")
+    shutil.rmtree(folder, ignore_errors=True)
+    os.replace(partial, folder)
+
+
+def _ask(world: World, fitted: Fitted, folder: Path) -> None:
+    question = world.question
+    if question is not None:
+        earned = question.answer(fitted.score(question.rows)["score"])
+        np.savez(folder / "earned.npz", **earned, shown=question.exposures())  # type: ignore[arg-type]
+
+
+def _validation(world: World, fitted: Fitted) -> dict[str, Any]:
+    rows = world.validation
+    y = np.asarray(rows["y"]).astype(float)
+    user = np.asarray(rows["user_id"].combine_chunks().dictionary_encode().indices)
+    return summary(y, fitted.score(rows)["score"], user)
+
+
+def _task(entry: Entry, world: World) -> Task:
+    spec = world.profile.spec
+    tuned = tuned_settings(entry.world, entry.model) if entry.tuned else {}
+    changes = {**tuned, **entry.settings,
+               "training.seed": entry.seed}  # fmt: skip
+    for key in changes:
+        if not key.startswith(SECTIONS):
+            raise UsageError(f"there is no setting {key!r}", mend=f"begin with {SECTIONS}")
+    model, training, trees = (
+        {key.removeprefix(part): v for key, v in changes.items() if key.startswith(part)}
+        for part in SECTIONS
+    )
+    inputs = world.inputs.without(entry.without)
+    if entry.rows.kind == "pooled":
+        inputs = replace(inputs, categorical=(*inputs.categorical, DOMAIN))
+    return Task(
+        inputs=inputs,
+        parts=world.rows(entry.rows),
+        unit=world.unit,
+        outcome=spec.outcome,
+        model=overridden(spec.model, model),
+        training=overridden(spec.training, training),
+        trees=overridden(TreeSpec(), trees),
+        settings=world.settings,
+        scratch=world.folder / "scratch",
+    )
+
+
+def _key(entry: Entry, world: World, task: Task) -> str:
+    decides = {
+        "model": entry.model,
+        "world": [entry.world.key, world.digest],
+        "settings": [s.model_dump(mode="json") for s in (task.model, task.training, task.trees)],
+        "rows": [asdict(entry.rows), list(entry.without)],
+        "code": code_digest(*CODE),
+    }
+    digest = hashlib.sha256(json.dumps(decides, sort_keys=True).encode()).hexdigest()
+    return f"{entry.model}-{digest[:16]}"

@@ -1,0 +1,47 @@
+"""What each part of EXIT is worth."""
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from exit_pipeline.experiments.arena import Entry
+from exit_pipeline.experiments.results import named
+from exit_pipeline.experiments.specs import RowsSpec
+from exit_pipeline.experiments.studies import common
+from exit_pipeline.experiments.study import Study
+
+VARIANTS: Mapping[str, Mapping[str, Any]] = {
+    common.EXIT: {},
+    "without ICL (λ₃ = 0)": {"training.lambda_transfer": 0.0},
+    "without source loss (λ₂ = 0)": {"training.lambda_source": 0.0},
+    "without either": {"training.lambda_transfer": 0.0, "training.lambda_source": 0.0},
+    "sides apart from the embeddings": {"model.side_gradient": 0.0},
+    "sides on the embeddings": {"model.side_gradient": 1.0},
+    "sources by the carry alone": {"model.trunk_dropout": 1.0},
+    "sources by the carry on half": {"model.trunk_dropout": 0.5},
+    "sources never hidden": {"model.source_dropout": 0.0},
+    "one net, no ensemble": {"model.members": 1},
+    "source interest before": {"model.source_label": "before"},
+    "sum, L1": {"model.combination": "sum", "model.sum_loss": "l1"},
+    "sum, Huber": {"model.combination": "sum", "model.sum_loss": "huber"},
+    "sum, squared": {"model.combination": "sum", "model.sum_loss": "squared"},
+}
+SHARES = {"100 %": 1.0, "8 %": 0.08}
+
+
+def _entries(quick: bool) -> Iterator[Entry]:
+    few = 4 if quick else None
+    for world in common.worlds(quick):
+        for x, share in list(SHARES.items())[: 1 if quick else None]:
+            for label, settings in list(VARIANTS.items())[:few]:
+                yield from common.entries(
+                    world, common.EXIT, quick, settings, label, 2, rows=RowsSpec(share), x=x
+                )
+
+
+ABLATION = Study(
+    question="EXIT with a part taken away or replaced",
+    entries=lambda quick: list(_entries(quick)),
+    reference=named(common.EXIT),
+    sentence=common.differing,
+    axis="rows",
+)

@@ -1,0 +1,81 @@
+"""What studies share: worlds, seeds, and how a difference is put into words."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from exit_pipeline.experiments.arena import Entry
+from exit_pipeline.experiments.contenders import CONTENDERS, rows_for
+from exit_pipeline.experiments.report import SOURCE, interval, percent
+from exit_pipeline.experiments.results import Results
+from exit_pipeline.experiments.specs import SIMULATED, RowsSpec, WorldSpec
+
+EXIT = "exit"
+BASELINES = tuple(name for name in CONTENDERS if name != EXIT)
+# Five seeds for those that claims rest on, two for the others.
+MANY, FEW = 5, 2
+OFTEN = ("target_only", "trees", "features", "mmoe", EXIT)
+# A quick study shows that everything runs; its figures say nothing.
+QUICK: Mapping[str, Any] = {
+    "training.epochs": 1, "training.batch_size": 256, "training.learning_rate": 0.01,
+    "trees.rounds": 20, "model.members": 2, "model.hidden": (32, 32), "model.side_hidden": (16,),
+}  # fmt: skip
+
+
+def worlds(quick: bool, names: Sequence[str] = SIMULATED, **changes: Any) -> list[WorldSpec]:
+    """The worlds of a study: tiny and one alone where it is quick."""
+    if quick:
+        return [WorldSpec(names[0], "quick", **changes)]
+    return [WorldSpec(name, **changes) for name in names]
+
+
+def entries(
+    world: WorldSpec, model: str, quick: bool, settings: Mapping[str, Any] | None = None,
+    label: str | None = None, seeds: int | None = None, rows: RowsSpec | None = None, **more: Any,
+) -> Iterator[Entry]:  # fmt: skip
+    """One entry per seed: one where it is quick, else `seeds`, or as many as the model needs."""
+    changes = {**(QUICK if quick else {}), **(settings or {})}
+    usual = MANY if model in OFTEN else FEW
+    rows = rows_for(model, rows or RowsSpec())
+    for seed in range(1 if quick else seeds or usual):
+        yield Entry(label or model, model, world, changes, seed, rows, **more)
+
+
+def against(results: Results, label: str = EXIT) -> str:
+    """A sentence: the label against its reference in every place, whatever it shows.
+
+    AUC is by the planted chance where that is known.
+    """
+    said = []
+    for world, x in results.places():
+        group = results.find(world, x, label)
+        if group is None:
+            continue
+        rival = results.rival(group)
+        place = f"{world}, {x}" if x else world
+        found = [group.sharpest(rival, where) for where in ("all", SOURCE)]
+        text = f"{place}: {label} against {rival.label}: AUC {interval(found[0])}"
+        text += f", where y_s = 1 {interval(found[1])}"
+        if group.earned:
+            text += f", CTCVR {percent(group.earns(rival, 'ctcvr'))}"
+            text += f", negative feedback {percent(group.earns(rival, 'negative'))}"
+        said.append(text)
+    return "; ".join(said) + "." if said else ""
+
+
+def differing(results: Results) -> str:
+    """A sentence: in each place, who is surely better or worse in AUC than the reference."""
+    said = []
+    for world, x in results.places():
+        groups = results.at(world, x)
+        rival = results.reference(groups)
+        found = {g.label: g.sharpest(rival) for g in groups if g is not rival}
+        better = [label for label, i in found.items() if i.low > 0]
+        worse = [label for label, i in found.items() if i.high < 0]
+        place = f"{world}, {x}" if x else world
+        said.append(
+            f"{place}: against {rival.label}, surely better in AUC: {', '.join(better) or 'none'}; "
+            f"surely worse: {', '.join(worse) or 'none'}"
+        )
+    return ". ".join(said) + "."

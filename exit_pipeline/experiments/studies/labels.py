@@ -1,0 +1,40 @@
+"""Which label definition works: group consistency, its window and its support."""
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from exit_pipeline.experiments.arena import Entry
+from exit_pipeline.experiments.results import named
+from exit_pipeline.experiments.studies import common
+from exit_pipeline.experiments.study import Study
+
+DEFINITION, SUPPORT = "labels.consistency.definition", "labels.consistency.min_support"
+VARIANTS: Mapping[str, Mapping[str, Any]] = {
+    "lift": {},
+    "rate": {DEFINITION: "rate"},
+    "lift_raw": {DEFINITION: "lift_raw"},
+    "soft": {DEFINITION: "soft"},
+    "lift ≥ 1.3": {"labels.consistency.threshold": 1.3},
+    "lift ≥ 2": {"labels.consistency.threshold": 2.0},
+    "lift, support 5": {SUPPORT: 5},
+    "lift, support 50": {SUPPORT: 50},
+    "interest of 1 day": {"labels.interest_hours": 24},
+    "interest of 7 days": {"labels.interest_hours": 168},
+}
+QUICK = ("lift", "rate")
+
+
+def _entries(quick: bool) -> Iterator[Entry]:
+    for label, changes in VARIANTS.items():
+        if quick and label not in QUICK:
+            continue
+        for world in common.worlds(quick, profile=changes):
+            yield from common.entries(world, common.EXIT, quick, label=label, seeds=2)
+
+
+LABELS = Study(
+    question="EXIT under other definitions of its labels",
+    entries=lambda quick: list(_entries(quick)),
+    reference=named("lift"),
+    sentence=common.differing,
+)

@@ -1,0 +1,33 @@
+"""How much the auxiliary losses should weigh."""
+
+from collections.abc import Iterator
+
+from exit_pipeline.experiments.arena import Entry
+from exit_pipeline.experiments.results import named
+from exit_pipeline.experiments.studies import common
+from exit_pipeline.experiments.study import Study
+
+SOURCE, TRANSFER = (0.0, 0.1, 1.0), (0.03, 0.1, 0.3, 1.0)
+TARGET = (0.3, 1.0, 3.0)
+
+
+def _entries(quick: bool) -> Iterator[Entry]:
+    grid = [(s, t) for s in SOURCE for t in TRANSFER][: 2 if quick else None]
+    for world in common.worlds(quick, ("A",)):
+        yield from common.entries(world, common.EXIT, quick, seeds=2)
+        for source, transfer in grid:
+            settings = {"training.lambda_source": source, "training.lambda_transfer": transfer}
+            label = f"λ₂ {source}, λ₃ {transfer}"
+            yield from common.entries(world, common.EXIT, quick, settings, label, seeds=2)
+        for target in () if quick else TARGET:
+            paper = {"model.combination": "sum", "training.lambda_target": target}
+            label = f"sum, λ₁ {target}"
+            yield from common.entries(world, common.EXIT, quick, paper, label, seeds=2)
+
+
+LAMBDAS = Study(
+    question="The weights of EXIT's losses",
+    entries=lambda quick: list(_entries(quick)),
+    reference=named(common.EXIT),
+    sentence=common.differing,
+)

@@ -1,0 +1,92 @@
+"""Runs a study: its entries in parallel processes, then its report."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from exit_pipeline.errors import ExitPipelineError
+from exit_pipeline.experiments.arena import Entry, Run, fit_entry
+from exit_pipeline.experiments.parallel import each
+from exit_pipeline.experiments.report import STANDARD, write_report
+from exit_pipeline.experiments.results import Group, Results, gather
+from exit_pipeline.experiments.worlds import prepare
+from exit_pipeline.settings import Settings
+
+Progress = Callable[[int, int, str], None]
+
+
+@dataclass(frozen=True)
+class Study:
+    """A question, and how it is answered.
+
+    Args:
+        question: In a line.
+        entries: Who is compared; told whether a quick look is enough.
+        reference: Whom each is compared with, among those of its place.
+        sentence: What the results say.
+        axis: Name of what changes from place to place; empty where nothing does.
+        subject: Whose slices are listed; empty for none.
+        columns: Of the table.
+    """
+
+    question: str
+    entries: Callable[[bool], Sequence[Entry]]
+    reference: Callable[[Sequence[Group]], Group]
+    sentence: Callable[[Results], str]
+    axis: str = ""
+    subject: str = ""
+    columns: Sequence[str] = STANDARD
+
+
+def run_study(
+    name: str,
+    study: Study,
+    settings: Settings,
+    *,
+    quick: bool = False,
+    out: Path | None = None,
+    progress: Progress = lambda done, total, text: None,
+) -> dict[str, Any]:
+    """Fits what is not fitted yet, and writes the report.
+
+    An entry that fails does not take the others with it: they are fitted and kept, and the study
+    says afterwards what failed.
+
+    Args:
+        name: The study's.
+        study: What to do.
+        settings: Cores and the home.
+        quick: A tiny world and few rounds, in this process.
+        out: Where the report goes; by default under `EXIT_HOME/experiments/studies`.
+        progress: Called with entries done, entries in all, and a line of text.
+
+    Returns:
+        What `result.json` holds, and the report's folder.
+
+    Raises:
+        ExitPipelineError: The first entry that failed.
+    """
+    entries = list(study.entries(quick))
+    root = settings.home.absolute() / "experiments"
+    folder = out or root / "studies" / (f"{name}-quick" if quick else name)
+    done: dict[int, Run] = {}
+    failed: list[ExitPipelineError] = []
+    for world in {entry.world.key: entry.world for entry in entries}.values():
+        prepare(world, settings)
+    for number, run in each(fit_entry, entries, settings, here=quick):
+        if isinstance(run, ExitPipelineError):
+            failed.append(run)
+        else:
+            done[number] = run
+        entry = entries[number]
+        text = f"{entry.world.name} {entry.x} {entry.label}, seed {entry.seed}"
+        progress(len(done) + len(failed), len(entries), text)
+    if failed:
+        raise failed[0]
+    results = Results(gather([done[number] for number in range(len(entries))]), study.reference)
+    found = write_report(folder, study.question, results, study.columns, study.axis,
+                         study.subject, study.sentence(results))  # fmt: skip
+    return {"study": name, "out": str(folder), **found}

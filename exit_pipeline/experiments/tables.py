@@ -1,0 +1,92 @@
+"""A world's tables, by the functions that the graph calls, and rows taken out of them."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import pyarrow.parquet as pq
+
+from exit_pipeline.features.build import FEATURE_TABLES, build_features, newest_feature_day
+from exit_pipeline.features.training_set import build_training_set
+from exit_pipeline.ingest import ingest_attributes, ingest_days, landed_days
+from exit_pipeline.labels import (
+    build_group_consistency,
+    build_icl_labels,
+    build_impressions,
+    build_source_interest,
+    last_mature,
+    last_morning,
+)
+from exit_pipeline.lake import Lake, connect, render
+from exit_pipeline.lake.table import days_between
+from exit_pipeline.profile import Profile
+from exit_pipeline.settings import Home, Settings
+
+
+def build_tables(settings: Settings, lake: Lake, profile: Profile) -> None:
+    """Builds every table of a finished log, all days at once; what stands already stays."""
+    spec = profile.spec
+    days = landed_days(profile, lake.home) or days_between(spec.start, spec.end or spec.start)
+    with connect(settings, lake.home) as connection:
+        for table in ("items", "users"):
+            ingest_attributes(connection, lake, profile, table)
+        for _ in ingest_days(connection, lake, profile, days):
+            pass
+        first, mature = min(days), last_mature(lake, spec)
+        assert mature is not None
+        for build in (build_impressions, build_source_interest):
+            build(connection, lake, profile, first, mature)
+        build_group_consistency(connection, lake, profile, first, last_morning(lake) or mature)
+        build_icl_labels(connection, lake, profile, first, mature)
+        for table in FEATURE_TABLES:
+            newest = newest_feature_day(lake, table) or mature
+            build_features(connection, lake, profile, first, newest, table=table)
+        build_training_set(connection, lake, profile, first, mature, settings=settings)
+
+
+def sorted_rows(settings: Settings, home: Home, files: Sequence[str], out: Path) -> None:
+    """Writes the rows of some files by time and id, whole or not at all."""
+    rows = render("_files", files=files, partitions=())
+    columns = pq.read_schema(files[0]).names
+    with connect(settings, home) as connection:
+        write_rows(connection, render("training_rows", columns=columns, rows=rows), {}, out)
+
+
+def sample(
+    settings: Settings, home: Home, files: Sequence[str], share: float,
+    out: Path, held_out: tuple[str, str, date] | None = None,
+) -> None:  # fmt: skip
+    """Writes a share of training rows, by a hash of their ids: a smaller one is part of a larger.
+
+    Args:
+        settings: Limits.
+        home: The world's.
+        files: Of the training part.
+        share: In (0, 1].
+        out: The Parquet file.
+        held_out: A column, and a value of it whose rows count from a day on.
+    """
+    column, value, since = held_out or (None, None, None)
+    rows = render("_files", files=files, partitions=())
+    sql = render("experiment_sample", rows=rows, column=column)
+    bound = {"share": share, **({"value": value, "since": since} if column else {})}
+    with connect(settings, home) as connection:
+        write_rows(connection, sql, bound, out)
+
+
+def write_rows(
+    connection: duckdb.DuckDBPyConnection, sql: str, bound: Mapping[str, Any], out: Path
+) -> None:
+    """Writes a query's rows, in its order, to one Parquet file, whole or not at all."""
+    out.parent.mkdir(parents=True, exist_ok=True)
+    partial = out.with_name(f".{out.name}.{os.getpid()}.partial")
+    reader = connection.sql(sql, params=dict(bound)).to_arrow_reader()
+    with pq.ParquetWriter(partial, reader.schema, compression="zstd") as writer:
+        for batch in reader:
+            writer.write_batch(batch)
+    os.replace(partial, out)

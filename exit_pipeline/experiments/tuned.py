@@ -1,0 +1,28 @@
+"""Settings that tuning found, by world and model; kept in `tuned.json` beside this module."""
+
+from __future__ import annotations
+
+import json
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+from exit_pipeline.experiments.specs import WorldSpec
+
+FILE = Path(__file__).with_name("tuned.json")
+
+
+def tuned_settings(world: WorldSpec, model: str) -> dict[str, Any]:
+    """Returns the dotted settings found for a model on a world; none where it was not tuned.
+
+    A world that differs from the standard one has the standard one's settings; a quick one none.
+    """
+    if world.size == "quick":
+        return {}
+    return dict(read_tuned().get(world.name, {}).get(model, {}).get("settings", {}))
+
+
+@lru_cache(maxsize=1)
+def read_tuned() -> dict[str, Any]:
+    """Returns the record: world → model → what tuning found."""
+    return json.loads(FILE.read_text("utf-8")) if FILE.exists() else {}

@@ -1,0 +1,13 @@
+"""Small files written whole or not at all."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+
+def write_text(file: Path, text: str) -> None:
+    """Writes a text file; a reader sees the old one or the new one."""
+    partial = file.with_name(f".{file.name}.{os.getpid()}.partial")
+    partial.write_text(text, "utf-8")
+    os.replace(partial, file)

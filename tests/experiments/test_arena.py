@@ -1,0 +1,195 @@
+"""Worlds, contenders, and runs that are kept."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from datetime import timedelta
+
+import numpy as np
+import pyarrow.parquet as pq
+import pytest
+
+from exit_pipeline.errors import TrainingError, UsageError
+from exit_pipeline.experiments import arena as module
+from exit_pipeline.experiments.arena import Entry, fit_entry
+from exit_pipeline.experiments.measures import rows_of
+from exit_pipeline.experiments.results import best_on_validation, gather
+from exit_pipeline.experiments.specs import HeldOut, RowsSpec, WorldSpec
+from exit_pipeline.experiments.studies import common
+from exit_pipeline.experiments.worlds import prepare
+
+QUICK = {"training.epochs": 1, "training.batch_size": 512, "trees.rounds": 30}
+
+
+def ids(files):
+    return set().union(
+        *(pq.read_table(f, columns=["event_id"])["event_id"].to_pylist() for f in files)
+    )
+
+
+def test_a_smaller_share_is_part_of_a_larger_one(world):
+    few, more, whole = (ids(world.rows(RowsSpec(share))["train"]) for share in (0.1, 0.4, 1.0))
+    assert few < more < whole
+    assert len(few) / len(whole) == pytest.approx(0.1, abs=0.02)
+
+
+def test_rows_held_out_come_back_in_the_last_days(world):
+    rows = pq.read_table(world.rows(RowsSpec(held_out=HeldOut("place", "out", days=1)))["train"][0])
+    days = {
+        place: set(
+            rows.filter(np.asarray(rows["place"]) == place)["event_timestamp"]
+            .cast("date32")
+            .to_pylist()
+        )
+        for place in ("out", "home")
+    }
+    assert days["out"] == {world.training[1]}
+    assert len(days["home"]) == 3
+
+
+def test_a_world_that_stands_is_used(world, monkeypatch):
+    monkeypatch.setattr("exit_pipeline.experiments.worlds.build_tables", None)
+    assert prepare(world.spec, world.settings).digest == world.digest
+
+
+def test_worlds_that_differ_in_the_profile_share_a_log():
+    plain = WorldSpec("A", "quick")
+    rate = WorldSpec("A", "quick", profile={"labels.consistency.definition": "rate"})
+    more = WorldSpec("A", "quick", simulation={"sources": 3})
+    assert rate.log == plain.log
+    assert len({plain.key, rate.key, more.key}) == 3
+
+
+def test_the_truth_stands_beside_its_rows(world):
+    rows = rows_of(world, world.parts["train"], least=5)
+    truth = pq.read_table(world.log / "truth" / "exposures")
+    by_id = dict(
+        zip(truth["event_id"].to_pylist(), truth["transfer_search"].to_pylist(), strict=True)
+    )
+    expected = [by_id[event] for event in world.evaluation["event_id"].to_pylist()]
+    assert rows.transfer[:, 0].tolist() == expected
+    nothing, much = rows.slices["nothing transfers"], rows.slices["much transfers"]
+    assert not (nothing & much).any()
+    assert (rows.slices["source interest"] >= (nothing | much)).all()
+    assert set(world.evaluation["unit"].filter(rows.slices["units that never transfer"]).to_pylist()) == {
+        "medicine", "baby care", "funeral services", "office supplies", "tax advice"
+    }  # fmt: skip
+
+
+def test_the_question_is_asked_point_in_time_and_the_truth_answers_best(world):
+    question = world.question
+    # What serving would know of a candidate is what training knew of an exposure at that time.
+    columns = set(world.inputs.columns)
+    assert columns <= set(question.rows.schema.names)
+    shown = question.exposures().sum()
+    earned = {
+        name: question.answer(score)["ctr"].sum() / shown
+        for name, score in (("truth", question.chance), ("worst", -question.chance))
+    }
+    assert earned["truth"] > 0.15 > 0.02 > earned["worst"]
+
+
+def test_trees_learn_more_than_popularity_and_both_are_calibrated(world, arena):
+    runs = {
+        model: fit_entry(Entry(model, model, world.spec, QUICK), arena)
+        for model in ("popularity", "trees")
+    }
+    figures = {model: run.figures["evaluation"]["all"] for model, run in runs.items()}
+    assert figures["trees"]["auc"] > figures["popularity"]["auc"] + 0.01 > 0.58
+    for model in figures:
+        assert figures[model]["predicted_to_actual"] == pytest.approx(1, abs=0.15)
+
+
+def test_a_finished_run_is_not_trained_again(world, arena, monkeypatch):
+    entry = Entry("popularity", "popularity", world.spec)
+    first = fit_entry(entry, arena)
+
+    def fail(task):
+        raise AssertionError("trained again")
+
+    monkeypatch.setitem(module.CONTENDERS, "popularity", fail)
+    again = fit_entry(replace(entry, label="another name"), arena)
+    assert again.folder == first.folder
+    assert again.entry.label == "another name"
+    with pytest.raises(AssertionError, match="trained again"):
+        fit_entry(replace(entry, rows=RowsSpec(0.5)), arena)
+
+
+def test_a_run_that_died_leaves_nothing_that_is_taken_for_whole(world, arena, monkeypatch):
+    entry = Entry("popularity", "popularity", world.spec, rows=RowsSpec(0.6))
+    monkeypatch.setattr(module, "measure", lambda rows, found: 1 / 0)
+    with pytest.raises(ZeroDivisionError):
+        fit_entry(entry, arena)
+    monkeypatch.undo()
+    assert fit_entry(entry, arena).figures["evaluation"]["all"]["rows"] == world.evaluation.num_rows
+
+
+def test_the_best_baseline_is_the_best_on_validation(world, arena):
+    runs = [fit_entry(Entry(m, m, world.spec, QUICK), arena) for m in ("popularity", "trees")]
+    groups = gather(runs)
+    losses = {run.entry.label: run.figures["validation"]["logloss"] for run in runs}
+    chosen = best_on_validation(("popularity", "trees"))(groups)
+    assert chosen.label == min(losses, key=losses.get)
+
+
+def test_a_group_differs_from_itself_by_nothing(world, arena):
+    (group,) = gather([fit_entry(Entry("trees", "trees", world.spec, QUICK), arena)])
+    found = group.difference(group, "auc")
+    assert (found.mean, found.low, found.high) == (0.0, 0.0, 0.0)
+
+
+@pytest.mark.parametrize(
+    ("settings", "near"),
+    [({"training.lambda_tranfer": 1}, "lambda_transfer"), ({"gates.max_ece": 1}, "model.")],
+)
+def test_an_unknown_setting_is_refused_with_the_nearest(world, arena, settings, near):
+    with pytest.raises(UsageError, match="there is no setting") as error:
+        fit_entry(Entry("exit", "exit", world.spec, settings), arena)
+    assert near in error.value.mend
+
+
+def test_figures_are_json(world, arena):
+    run = fit_entry(Entry("trees", "trees", world.spec, QUICK), arena)
+    json.dumps(run.figures, allow_nan=False)
+
+
+def test_source_rows_carry_their_own_outcome_and_what_was_known(world):
+    pooled = pq.read_table(world.rows(RowsSpec(kind="pooled"))["train"][0])
+    domains = pooled["domain"].to_pylist()
+    assert set(domains) == {"feed", "search", "channel"}
+    of_search = pooled.filter(np.asarray(domains) == "search")
+    # Six in ten of a source's impressions are clicked there (simulator/intents.py).
+    assert np.asarray(of_search["y"]).mean() == pytest.approx(0.6, abs=0.03)
+    assert set(of_search["event_timestamp"].cast("date32").to_pylist()) <= {
+        world.profile.spec.start + timedelta(days=n) for n in range(3)
+    }
+    # A first look at an intent has no earlier interest in its unit; a later one has.
+    assert {0.0} < set(of_search["search_count"].to_pylist())
+    assert set(of_search["place"].to_pylist()) == {None}
+    assert set(of_search["ys_search"].to_pylist()) == {0}
+
+
+def test_relabelled_rows_are_the_sources_positives_alone(world):
+    rows = pq.read_table(world.rows(RowsSpec(kind="relabelled"))["train"][0])
+    elsewhere = rows.filter(np.asarray(rows["domain"]) != "feed")
+    assert set(elsewhere["y"].to_pylist()) == {1}
+    target = pq.ParquetFile
+    counted = sum(target(file).metadata.num_rows for file in world.parts["train"])
+    assert rows.num_rows - elsewhere.num_rows == counted
+
+
+def test_pooled_trees_are_told_the_domain_and_stay_calibrated(world, arena):
+    entry = Entry("pooled", "trees", world.spec, QUICK, rows=RowsSpec(kind="pooled"))
+    figures = fit_entry(entry, arena).figures["evaluation"]["all"]
+    assert figures["predicted_to_actual"] == pytest.approx(1, abs=0.2)
+
+
+def test_star_learns_from_the_domains_own_rows_and_scores_the_target_alone(world, arena):
+    (entry,) = common.entries(world.spec, "star", quick=True, rows=RowsSpec(0.5))
+    assert entry.rows == RowsSpec(0.5, kind="pooled")
+    score = np.load(fit_entry(entry, arena).folder / "score.npy")
+    assert score.shape == (world.evaluation.num_rows,)
+    assert ((score > 0) & (score < 1)).all()
+    with pytest.raises(TrainingError, match="several domains"):
+        fit_entry(replace(entry, rows=RowsSpec()), arena)

@@ -1,0 +1,132 @@
+"""Studies, from entries to report."""
+
+from __future__ import annotations
+
+import json
+import time
+
+import pytest
+
+from exit_pipeline.cli.experiments import NAMES
+from exit_pipeline.errors import TrainingError, UsageError
+from exit_pipeline.experiments import study as module
+from exit_pipeline.experiments.arena import Entry, fit_entry
+from exit_pipeline.experiments.overrides import overridden
+from exit_pipeline.experiments.parallel import each
+from exit_pipeline.experiments.results import named
+from exit_pipeline.experiments.spaces import SPACES, OneOf
+from exit_pipeline.experiments.specs import RowsSpec
+from exit_pipeline.experiments.studies import EXPERIMENTS, STUDIES
+from exit_pipeline.experiments.study import Study, run_study
+from exit_pipeline.experiments.trees import TreeSpec
+from exit_pipeline.experiments.tuned import FILE
+from exit_pipeline.experiments.tuning import Tuning, tune
+from exit_pipeline.profile.learning import ModelSpec, TrainingSpec
+
+FILES = {"table.md", "result.json", "plot.svg", "sentence.txt"}
+
+
+def test_the_command_names_the_studies_that_there_are():
+    assert set(EXPERIMENTS) == set(NAMES)
+
+
+@pytest.mark.parametrize("name", STUDIES)
+def test_a_quick_study_runs_within_twenty_seconds(world, arena, name):
+    started = time.process_time()
+    found = run_study(name, STUDIES[name], arena, quick=True)
+    assert time.process_time() - started < 20
+    folder = arena.home / "experiments" / "studies" / f"{name}-quick"
+    assert {file.name for file in folder.iterdir()} == FILES
+    document = json.loads((folder / "result.json").read_text())
+    assert document["sentence"] == found["sentence"] != ""
+    labels = [group["label"] for group in document["groups"]]
+    table = (folder / "table.md").read_text()
+    assert labels
+    assert all(f"| {label}" in table for label in labels)
+
+
+def test_an_interrupted_study_goes_on_where_it_was(world, arena, monkeypatch):
+    fitted, fit = [], module.fit_entry
+    fail = {"popularity at half": TrainingError("the power went out")}
+
+    def watched(entry, settings):
+        if entry.label in fail:
+            raise fail[entry.label]
+        run = fit(entry, settings)
+        fitted.append(run.folder.stat().st_mtime_ns)
+        return run
+
+    monkeypatch.setattr(module, "fit_entry", watched)
+    study = Study(
+        question="Does it go on?",
+        entries=lambda quick: [
+            Entry("popularity at half", "popularity", world.spec, rows=RowsSpec(0.5)),
+            Entry("popularity", "popularity", world.spec, rows=RowsSpec(0.9)),
+        ],
+        reference=named("popularity"),
+        sentence=lambda results: "It does.",
+    )
+    with pytest.raises(TrainingError, match="the power went out"):
+        run_study("interrupted", study, arena, quick=True)
+    assert len(fitted) == 1  # the other entry was fitted all the same
+    fail.clear()
+    run_study("interrupted", study, arena, quick=True)
+    assert fitted[0] in fitted[1:]  # and was not fitted again
+
+
+def test_the_same_results_give_the_same_files(world, arena):
+    folder = arena.home / "experiments" / "studies" / "abtest-quick"
+    run_study("abtest", STUDIES["abtest"], arena, quick=True)
+    before = {file.name: file.read_bytes() for file in folder.iterdir()}
+    run_study("abtest", STUDIES["abtest"], arena, quick=True)
+    assert {file.name: file.read_bytes() for file in folder.iterdir()} == before
+
+
+def test_tuning_begins_with_the_settings_that_are_and_goes_on_where_it_was(world, arena):
+    two = tune(Tuning("trees", world.spec, trials=2), arena)
+    four = tune(Tuning("trees", world.spec, trials=4), arena)
+    assert two["trials"][0]["settings"] == {}
+    assert four["trials"][:2] == two["trials"]
+    assert four["logloss"] == min(trial["logloss"] for trial in four["trials"])
+    assert set(four["trials"][3]["settings"]) == set(SPACES["trees"])
+    drawn = [json.dumps(trial["settings"]) for trial in four["trials"]]
+    assert len(set(drawn)) == 4
+
+
+def test_quick_tuning_leaves_the_record_alone(world, arena):
+    before = FILE.read_bytes() if FILE.exists() else None
+    found = EXPERIMENTS["tuning"](arena, quick=True)
+    assert found["tuned"]["A"]["trees"]["trials"]
+    assert (FILE.read_bytes() if FILE.exists() else None) == before
+
+
+@pytest.mark.parametrize("name", STUDIES)
+def test_every_setting_of_a_full_study_is_one_that_there_is(simulated, name):
+    for entry in STUDIES[name].entries(False):
+        assert {"model", "training", "trees"} >= {key.partition(".")[0] for key in entry.settings}
+        sections = {"model": ModelSpec(), "training": TrainingSpec(), "trees": TreeSpec()}
+        for key, value in entry.settings.items():
+            section, _, rest = key.partition(".")
+            overridden(sections[section], {rest: value})
+        overridden(simulated.spec, entry.world.profile)
+
+
+@pytest.mark.parametrize("model", SPACES)
+def test_every_setting_that_tuning_changes_is_one_that_there_is(model):
+    sections = {"model": ModelSpec(), "training": TrainingSpec(), "trees": TreeSpec()}
+    for key, part in SPACES[model].items():
+        section, _, rest = key.partition(".")
+        for value in part.values if isinstance(part, OneOf) else (part.low, part.high):
+            overridden(sections[section], {rest: value})
+
+
+def test_in_parallel_what_fails_does_not_take_the_others_with_it(world, arena):
+    jobs = [
+        Entry("one", "popularity", world.spec, rows=RowsSpec(0.3)),
+        Entry("wrong", "popularity", world.spec, {"trees.roundz": 1}),
+        Entry("two", "popularity", world.spec, rows=RowsSpec(0.4)),
+    ]
+    found = dict(each(fit_entry, jobs, arena.model_copy(update={"threads": 2})))
+    assert isinstance(found[1], UsageError)
+    assert found[0].figures["evaluation"]["all"]["rows"] == world.evaluation.num_rows
+    assert found[2].folder != found[0].folder
