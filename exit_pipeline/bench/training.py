@@ -87,7 +87,7 @@ def towers(
     folder: str, rows: int | None = None, epochs: int = 1, sources: int = 1, precision: str = "fp32"
 ) -> dict[str, Any]:
     """The reference configuration by the product's own loop."""
-    spec = TrainingSpec(batch_size=BATCH, epochs=epochs, patience=epochs, precision=precision)  # type: ignore[arg-type]
+    spec = TrainingSpec(batch_size=BATCH, epochs=epochs, patience=epochs, precision=precision)
     return _train("towers", towers_encoder(sources), TOWERS, spec, folder, rows)
 
 
