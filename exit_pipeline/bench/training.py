@@ -43,18 +43,8 @@ def run(rows: int = 400_000, quick: bool = False) -> dict[str, Any]:
         tenfold = (f"{HERE}:towers", {"folder": f"{folder}/tenfold"})
         found |= measure({"tenfold": tenfold}, 1)
         quality = found if quick else measure(_learning(folder, rows, epochs), 1)
-    config = {
-        "rows": rows,
-        "batch": BATCH,
-        "table_rows": TABLE_ROWS,
-        "repeats": repeats,
-        "epochs_for_logloss": epochs,
-    }
-    return _report(
-        config,
-        found,
-        {name: t["logloss"] for name, t in quality.items() if name in (*LEARN, *MODULES)},
-    )
+    config = {"rows": rows, "batch": BATCH, "repeats": repeats, "epochs_for_logloss": epochs}
+    return _report({**config, "table_rows": TABLE_ROWS}, found, quality)
 
 
 def _prepare(folder: Path, rows: int) -> None:
@@ -141,8 +131,9 @@ def loader(folder: str) -> dict[str, Any]:
 
 
 def _report(
-    config: dict[str, Any], found: dict[str, dict[str, Any]], logloss: dict[str, float]
+    config: dict[str, Any], found: dict[str, dict[str, Any]], quality: dict[str, dict[str, Any]]
 ) -> dict[str, Any]:
+    logloss = {n: t["logloss"] for n, t in quality.items() if n in (*LEARN, *MODULES)}
     floor = found.pop("floor")
     rate = {name: told["rows"] / told["cpu_s"] / 1000 for name, told in found.items()}
 
