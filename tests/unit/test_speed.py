@@ -107,7 +107,7 @@ def test_a_checkpoint_of_other_settings_or_half_written_is_not_taken_up(tmp_path
     other = SPARSE.model_copy(update={"learning_rate": 0.005})
     plain = train(tmp_path, parts, other)
     assert train(tmp_path, parts, other, checkpoints=kept).weights() == plain.weights()
-    file = kept / "exit" / "state.safetensors"
+    file = kept / "exit.safetensors"
     file.write_bytes(file.read_bytes()[:1000])
     assert train(tmp_path, parts, other, checkpoints=kept).weights() == plain.weights()
 
@@ -117,7 +117,7 @@ def test_a_divergent_training_names_the_step_and_keeps_the_last_good_epoch(tmp_p
     bound = SPARSE.model_copy(update={"max_loss_rise": 1.001, "learning_rate": 3.0})
     with pytest.raises(TrainingError, match=r"rose past (.|\n)*epoch \d+, step \d+"):
         train(tmp_path, parts, bound, checkpoints=kept)
-    assert (kept / "exit" / "state.json").exists()
+    assert (kept / "exit.safetensors").exists()
 
 
 def mapped(folder: Path, rows: int) -> EncodedRows:
