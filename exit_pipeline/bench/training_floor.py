@@ -44,15 +44,17 @@ def _peak(kind: torch.dtype) -> float:
 
 
 def _rows_moved() -> float:
+    """CPU seconds a batch; each time the rows of another one, or they would lie in the cache."""
     rng = np.random.default_rng(0)
-    rows = [torch.from_numpy(ids).long() for ids in draw(rng, SIZES, BATCH)]
+    batches = [[torch.from_numpy(i).long() for i in draw(rng, SIZES, BATCH)] for _ in range(40)]
     tables = [torch.zeros(size, DIM) for size in SIZES]
 
     def there_and_back() -> None:
-        for table, at in zip(tables, rows, strict=True):
-            table.index_copy_(0, at, table.index_select(0, at))
+        for rows in batches:
+            for table, at in zip(tables, rows, strict=True):
+                table.index_copy_(0, at, table.index_select(0, at))
 
-    return _least(there_and_back, 20)
+    return _least(there_and_back, 1) / len(batches)
 
 
 def _least(work: Callable[[], Any], times: int) -> float:

@@ -98,6 +98,6 @@ def tower(inputs: int, hidden: tuple[int, ...], dropout: float) -> nn.Sequential
     """Linear layers with ReLU and dropout; no normalization, so no row depends on its batch."""
     layers: list[nn.Module] = []
     for width in hidden:
-        layers += [nn.Linear(inputs, width), nn.ReLU(), nn.Dropout(dropout)]
+        layers += [nn.Linear(inputs, width), nn.ReLU(inplace=True), nn.Dropout(dropout)]
         inputs = width
     return nn.Sequential(*layers)

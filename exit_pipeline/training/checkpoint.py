@@ -4,33 +4,32 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
 from torch import Tensor
 
 from exit_pipeline.training.step import Stepper
 
-FORMAT = 1
-TENSORS, DESCRIPTION = "state.safetensors", "state.json"
+# The key of the file's own metadata under which the rest stands; another form has another name.
+FORMAT = "checkpoint-1"
 
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """A folder that holds the state after the last epoch, or nothing yet.
+    """A file that holds the state after the last epoch, or is not there yet.
 
     Args:
-        folder: Replaced whole at each epoch.
+        file: Replaced whole at each epoch.
         key: Names what the training is made from; a state of another key is not taken up.
     """
 
-    folder: Path
+    file: Path
     key: str
 
     def save(
@@ -43,19 +42,12 @@ class Checkpoint:
             for number, state in optimizer.state_dict()["state"].items():
                 tensors |= {f"{name}.{number}.{part}": t for part, t in state.items()}
         tensors["random"] = torch.get_rng_state()
-        description = {
-            "format": FORMAT, "key": self.key, "epochs": epochs,
-            "scaler": stepper.scaler.state_dict(),
-        }  # fmt: skip
-        partial = self.folder.with_name(f".{self.folder.name}.{os.getpid()}.partial")
-        shutil.rmtree(partial, ignore_errors=True)
-        partial.mkdir(parents=True)
-        # Weights may be of one memory, which the format does not allow.
-        copied = {name: tensor.detach().cpu().clone() for name, tensor in tensors.items()}
-        save_file(copied, partial / TENSORS)
-        (partial / DESCRIPTION).write_text(json.dumps(description), "utf-8")
-        shutil.rmtree(self.folder, ignore_errors=True)
-        os.replace(partial, self.folder)
+        told = {"key": self.key, "epochs": epochs, "scaler": stepper.scaler.state_dict()}
+        self.file.parent.mkdir(parents=True, exist_ok=True)
+        partial = self.file.with_name(f".{self.file.name}.{os.getpid()}.partial")
+        here = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
+        save_file(here, partial, {FORMAT: json.dumps(told)})
+        os.replace(partial, self.file)
 
     def load(self, stepper: Stepper) -> tuple[list[dict[str, Any]], dict[str, Tensor]] | None:
         """Puts all back as it was; on a CPU, what follows is the same to the bit.
@@ -65,10 +57,11 @@ class Checkpoint:
             of this key or it cannot be read.
         """
         try:
-            description = json.loads((self.folder / DESCRIPTION).read_text("utf-8"))
-            if (description["format"], description["key"]) != (FORMAT, self.key):
-                return None
-            tensors = load_file(self.folder / TENSORS)
+            with safe_open(self.file, "pt") as file:
+                told = json.loads((file.metadata() or {})[FORMAT])
+                if told["key"] != self.key:
+                    return None
+                tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
         except (OSError, ValueError, KeyError, SafetensorError):
             return None
         stepper.model.load_state_dict(_part(tensors, "model"))
@@ -78,10 +71,10 @@ class Checkpoint:
                 number, part = key.split(".")
                 state.setdefault(int(number), {})[part] = tensor
             optimizer.load_state_dict({**optimizer.state_dict(), "state": state})
-        if description["scaler"]:
-            stepper.scaler.load_state_dict(description["scaler"])
+        if told["scaler"]:
+            stepper.scaler.load_state_dict(told["scaler"])
         torch.set_rng_state(tensors["random"])
-        return description["epochs"], _part(tensors, "best")
+        return told["epochs"], _part(tensors, "best")
 
 
 def _part(tensors: Mapping[str, Tensor], name: str) -> dict[str, Tensor]:

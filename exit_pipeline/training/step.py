@@ -32,7 +32,8 @@ class Stepper:
         self, model: nn.Module, model_spec: ModelSpec, spec: TrainingSpec, device: torch.device
     ) -> None:
         self.model, self.model_spec, self.spec, self.device = model, model_spec, spec, device
-        tables = sparse_tables(model)
+        # Apple's backend has no sparse gradients.
+        tables = {} if device.type == "mps" else sparse_tables(model)
         large = {name: t for name, t in tables.items()
                  if name.startswith("rows.") and len(t) > spec.table_rows}  # fmt: skip
         self.small = [table for name, table in tables.items() if name not in large]

@@ -79,7 +79,11 @@ def train_model(
         made_from = (
             inputs.to_dict(), parts, unit, model_spec, training, outcome, where.type, threads
         )  # fmt: skip
-        kept = Checkpoint(checkpoints / name, _key(*made_from)) if checkpoints else None
+        kept = (
+            Checkpoint(checkpoints / f"{name}.safetensors", _key(*made_from))
+            if checkpoints
+            else None
+        )
         history = fit(
             model, rows["train"], rows["validation"], model_spec, training, where, progress, kept
         )

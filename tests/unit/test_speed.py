@@ -11,8 +11,11 @@ import pytest
 import torch
 from torch import nn
 
+from exit_pipeline.bench.training import TOWERS
+from exit_pipeline.bench.training_data import towers_encoder, write
+from exit_pipeline.bench.training_floor import weights
 from exit_pipeline.errors import TrainingError
-from exit_pipeline.model import Batch
+from exit_pipeline.model import MODELS, Batch
 from exit_pipeline.training import train_model
 from exit_pipeline.training.device import ahead
 from exit_pipeline.training.rows import EncodedRows
@@ -104,7 +107,7 @@ def test_a_checkpoint_of_other_settings_or_half_written_is_not_taken_up(tmp_path
     other = SPARSE.model_copy(update={"learning_rate": 0.005})
     plain = train(tmp_path, parts, other)
     assert train(tmp_path, parts, other, checkpoints=kept).weights() == plain.weights()
-    file = kept / "exit" / "state.safetensors"
+    file = kept / "exit.safetensors"
     file.write_bytes(file.read_bytes()[:1000])
     assert train(tmp_path, parts, other, checkpoints=kept).weights() == plain.weights()
 
@@ -114,7 +117,7 @@ def test_a_divergent_training_names_the_step_and_keeps_the_last_good_epoch(tmp_p
     bound = SPARSE.model_copy(update={"max_loss_rise": 1.001, "learning_rate": 3.0})
     with pytest.raises(TrainingError, match=r"rose past (.|\n)*epoch \d+, step \d+"):
         train(tmp_path, parts, bound, checkpoints=kept)
-    assert (kept / "exit" / "state.json").exists()
+    assert (kept / "exit.safetensors").exists()
 
 
 def mapped(folder: Path, rows: int) -> EncodedRows:
@@ -143,6 +146,27 @@ def test_reading_holds_a_block_and_not_the_file(tmp_path):
         most = max(most, resident("categorical.npy"))
     assert torch.cat(seen).sort()[0].equal(torch.arange(100_000))
     assert most < 4 * 8000 * 64 * 4 / 1024
+
+
+def test_the_floor_of_the_bench_counts_the_products_of_the_model_that_it_trains():
+    encoder = towers_encoder()
+    assert sum(encoder.sizes()) == 1_000_000
+    layers = [m for m in MODELS["towers"](encoder, TOWERS).modules() if isinstance(m, nn.Linear)]
+    assert sum(m.weight.numel() for m in layers if m.out_features > 2) == weights()
+    assert round(6 * weights() / 1000) == 344  # kFLOP a row, forward and backward
+
+
+def test_planted_rows_are_the_same_each_time_and_others_in_each_part(tmp_path):
+    (tmp_path / "again").mkdir()
+    encoder = towers_encoder(2)
+    one = write(tmp_path, "train", 500, encoder)
+    again = write(tmp_path / "again", "train", 500, encoder)
+    other = write(tmp_path, "validation", 500, encoder)
+    assert np.array_equal(one.categorical, again.categorical)
+    assert np.array_equal(one.labels, again.labels)
+    assert not np.array_equal(one.categorical, other.categorical)
+    assert one.labels.shape == (500, 4 + 3 * 2)
+    assert 0.1 < one.labels[:, 0].mean() < 0.9
 
 
 def test_batches_come_in_their_order_whatever_the_device():
