@@ -70,6 +70,9 @@ def fit(
 ) -> list[Epoch]:
     """Trains until validation logloss has not improved for `patience` epochs.
 
+    Learning rates fall linearly to 0 at the last of `epochs`: without that, the logloss of epochs
+    differs by more than models do, and the best one is partly luck.
+
     Args:
         model: Changed in place; ends with the weights of its best epoch.
         train: Rows to learn from.
@@ -103,11 +106,11 @@ def fit(
         for step, batch in enumerate(ahead(batches, device)):
             if step == 0:
                 balance = stepper.balance(batch)
-            loss = stepper(batch)
+            at = number * steps + step
+            loss = stepper(batch, 1 - at / (spec.epochs * steps))
             _check(loss, bound, number, step)
             total += loss
             if step % 20 == 0:
-                at = number * steps + step
                 progress(at, spec.epochs * steps, f"epoch {number + 1}, loss {loss:.4f}{said}")
         logloss, transfer = validate(model, validation, model_spec, device)
         said = _alarm(transfer)

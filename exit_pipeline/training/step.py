@@ -45,14 +45,18 @@ class Stepper:
         self.optimizers: dict[str, torch.optim.Optimizer] = {"dense": dense}
         if large:
             self.optimizers["tables"] = RowwiseAdagrad([*large.values()], spec.table_rate)
+        for group in self.groups:
+            group["full"] = group["lr"]
         self.on_gpu = device.type == "cuda"
         self.scaler = torch.amp.GradScaler(device.type, enabled=self.on_gpu)
         self.low = torch.float16 if self.on_gpu else torch.bfloat16
         self.mixed = self.on_gpu or uses_bf16(spec.precision, device)
 
-    def __call__(self, batch: Batch) -> float:
-        """Takes one step; returns the loss."""
+    def __call__(self, batch: Batch, rate: float = 1.0) -> float:
+        """Takes one step at a share of the learning rates; returns the loss."""
         self.model.zero_grad(set_to_none=True)
+        for group in self.groups:
+            group["lr"] = group["full"] * rate
         loss = torch.stack([*self.terms(batch).values()]).sum()
         self.scaler.scale(loss).backward()
         for table in self.small:
@@ -61,6 +65,11 @@ class Stepper:
             self.scaler.step(optimizer)
         self.scaler.update()
         return float(loss.detach())
+
+    @property
+    def groups(self) -> list[dict[str, Any]]:
+        """Groups of parameters, each with its rate now (`lr`) and at first (`full`)."""
+        return [group for one in self.optimizers.values() for group in one.param_groups]
 
     def terms(self, batch: Batch) -> dict[str, Tensor]:
         """Runs the model over a batch; returns the weighted terms of the loss."""

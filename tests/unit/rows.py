@@ -18,7 +18,9 @@ SPEC = InputSpec(
     numeric=("user_rate", "item_rate"),
     source_numeric={s: (f"{s}_count", f"lift_{s}") for s in SOURCES},
 )
-MODEL = ModelSpec(embedding_dim=4, bins=4, members=2, hidden=(16,), side_hidden=(16,))
+MODEL = ModelSpec(
+    embedding_dim=4, bins=4, members=2, hidden=(16,), side_hidden=(16,), id_dropout=0.5
+)
 TRAINING = TrainingSpec(batch_size=256, epochs=4, learning_rate=0.01)
 
 
