@@ -18,7 +18,7 @@ import numpy as np
 from exit_pipeline.errors import UsageError
 from exit_pipeline.evaluation.metrics import summary
 from exit_pipeline.experiments.code import code_digest
-from exit_pipeline.experiments.contenders import CONTENDERS, Fitted, Task
+from exit_pipeline.experiments.contenders import CONTENDERS, SIZES, Fitted, Task
 from exit_pipeline.experiments.measures import draws, measure, rows_of
 from exit_pipeline.experiments.overrides import overridden
 from exit_pipeline.experiments.specs import RowsSpec, WorldSpec
@@ -162,7 +162,7 @@ def _validation(world: World, fitted: Fitted) -> dict[str, Any]:
 def _task(entry: Entry, world: World) -> Task:
     spec = world.profile.spec
     tuned = tuned_settings(entry.world, entry.model) if entry.tuned else {}
-    changes = {**tuned, **entry.settings,
+    changes = {**SIZES.get(entry.model, {}), **tuned, **entry.settings,
                "training.seed": entry.seed}  # fmt: skip
     for key in changes:
         if not key.startswith(SECTIONS):

@@ -83,6 +83,12 @@ def fit_network(name: str, task: Task) -> Fitted:
     return FittedNetwork(Scorer(model), model.history)
 
 
+# Experts of half the width or less, so that a fit costs about what the others' do.
+SIZES: Mapping[str, Mapping[str, Any]] = {
+    "mmoe": {"model.hidden": (64, 64)},
+    "ple": {"model.hidden": (48, 48), "model.experts": 1},
+}
+
 CONTENDERS: Mapping[str, Callable[[Task], Fitted]] = {
     "popularity": fit_popularity,
     "trees": fit_trees,

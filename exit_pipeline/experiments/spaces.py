@@ -42,12 +42,12 @@ class OneOf:
 Space = Mapping[str, Between | OneOf]
 
 NETWORK: Space = {
-    "training.learning_rate": Between(3e-4, 5e-3, log=True),
+    "training.learning_rate": Between(2e-3, 2e-2, log=True),
     "training.weight_decay": Between(1e-5, 1e-2, log=True),
     "model.dropout": Between(0.0, 0.4),
-    "model.id_dropout": Between(0.5, 0.95),
-    "model.embedding_dim": OneOf((8, 16, 24)),
-    "model.bins": OneOf((16, 32, 48)),
+    "model.id_dropout": OneOf((0.5, 0.8, 1.0)),
+    "model.embedding_dim": OneOf((4, 8, 16)),
+    "model.bins": OneOf((16, 24, 32)),
 }
 TREES: Space = {
     "trees.learning_rate": Between(0.02, 0.15, log=True),
@@ -60,7 +60,7 @@ TREES: Space = {
 TRANSFER: Space = {
     "training.lambda_source": Between(0.03, 3.0, log=True),
     "training.lambda_transfer": Between(0.03, 1.0, log=True),
-    "model.trunk_dropout": Between(0.0, 0.5),
+    "model.trunk_dropout": Between(0.0, 1.0),
 }
 SPACES: Mapping[str, Space] = {
     **dict.fromkeys(MODELS, NETWORK),

@@ -84,7 +84,7 @@ class CategoricalEmbedding(nn.Module):
         super().__init__()
         tables = [nn.Embedding(size, dim) for size in encoder.sizes()]
         for table in tables:
-            nn.init.normal_(table.weight, std=0.05)
+            nn.init.normal_(table.weight, std=0.5)
         self.tables = nn.ModuleList(tables)
         columns, self.share = encoder.spec.categorical, id_dropout
         hidden = torch.tensor([id_dropout if name in IDS else 0.0 for name in columns])

@@ -65,10 +65,12 @@ class TrainingSpec(Strict):
     """The training loop."""
 
     seed: int = Field(7, ge=0, description="Of weights, batches and dropout.")
-    batch_size: int = Field(1024, ge=1, description="Rows of a step.")
-    epochs: int = Field(8, ge=1, description="At most this many.")
-    patience: int = Field(2, ge=1, description="Epochs without a better validation logloss.")
-    learning_rate: float = Field(0.001, gt=0, description="Of AdamW.")
+    batch_size: int = Field(512, ge=1, description="Rows of a step.")
+    epochs: int = Field(6, ge=1, description="At most this many.")
+    patience: int = Field(3, ge=1, description="Epochs without a better validation logloss.")
+    learning_rate: float = Field(
+        0.01, gt=0, description="Of AdamW, at first; it falls to 0 at the last epoch."
+    )
     weight_decay: float = Field(1e-4, ge=0, description="Of AdamW.")
     table_rows: int = Field(
         50_000, ge=0, description="Larger embedding tables change in the rows of a batch alone."

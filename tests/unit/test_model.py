@@ -21,6 +21,7 @@ from exit_pipeline.profile.learning import SplitSpec, TrainingSpec
 from exit_pipeline.ranking.scorer import Scorer
 from exit_pipeline.training import load_model, save_model, split_days, train_model
 from exit_pipeline.training.calibrate import calibrate
+from exit_pipeline.training.step import Stepper
 from tests.unit.rows import MODEL, SOURCES, SPEC, TRAINING, make_table, write_parts
 
 
@@ -162,13 +163,29 @@ def test_files_and_the_order_of_their_rows_do_not_matter(tmp_path):
 def test_the_best_epoch_is_what_is_kept(tmp_path):
     parts = write_parts(tmp_path, 600)
     long = TRAINING.model_copy(update={"epochs": 30, "learning_rate": 0.03, "patience": 3})
-    model = train(tmp_path, parts, training=long)
+    model = train(tmp_path, parts, training=long, model=MODEL.model_copy(update={"id_dropout": 0}))
     losses = [epoch["validation_logloss"] for epoch in model.history]
-    best = int(np.argmin(losses))
     assert len(losses) < 30
-    assert best < len(losses) - 1
-    again = train(tmp_path, parts, training=long.model_copy(update={"epochs": best + 1}))
-    assert again.weights() == model.weights()
+    assert np.argmin(losses) < len(losses) - 1
+    rows = make_table(600, 1)  # the validation part
+    found = bce(Scorer(model).score(rows).logit, np.asarray(rows["y"]).astype(float)).mean()
+    assert found == pytest.approx(min(losses), abs=1e-6)
+    assert min(losses) < losses[-1] - 1e-4
+
+
+def test_the_rate_falls_to_nothing(tmp_path):
+    rates = []
+
+    class Watched(Stepper):
+        def __call__(self, batch, rate=1.0):
+            rates.append(rate)
+            return super().__call__(batch, rate)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("exit_pipeline.training.loop.Stepper", Watched)
+        train(tmp_path, write_parts(tmp_path, 512))
+    steps = TRAINING.epochs * 2  # 512 rows in batches of 256
+    np.testing.assert_allclose(rates, 1 - np.arange(steps) / steps)
 
 
 def test_transfer_is_learned(tmp_path):
