@@ -61,12 +61,16 @@ class EncodedRows:
 
     def _read(self, starts: Iterable[int], size: int) -> EncodedRows:
         """Copies stretches into memory; the pages that they were mapped to are given back."""
-        arrays = (self.categorical, self.numeric, self.labels)
         places = [slice(start, start + size) for start in starts]
-        copies = (np.concatenate([array[place] for place in places]) for array in arrays)
-        categorical, numeric, labels = copies
-        give_back(arrays)
-        return EncodedRows(categorical, numeric, labels, self.sources)
+
+        def copied(array: np.ndarray) -> np.ndarray:
+            stretches = np.concatenate([array[place] for place in places])
+            give_back([array])  # each by itself: the system maps more than was asked for
+            return stretches
+
+        return EncodedRows(
+            copied(self.categorical), copied(self.numeric), copied(self.labels), self.sources
+        )
 
     def take(self, rows: np.ndarray) -> Batch:
         """Returns a batch of some rows."""
