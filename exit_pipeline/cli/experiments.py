@@ -30,6 +30,9 @@ def experiment(
     quick: Annotated[
         bool, typer.Option("--quick", help="A tiny world: shows that it runs.")
     ] = False,
+    seeds: Annotated[
+        int | None, typer.Option(min=1, help="At most this many seeds of each entry.")
+    ] = None,
     out: Annotated[
         Path | None, typer.Option(help="Folder of the report; by default under EXIT_HOME.")
     ] = None,
@@ -45,12 +48,14 @@ def experiment(
         near = get_close_matches(name, NAMES, n=1)
         hint = f"did you mean {near[0]!r}? " if near else ""
         raise UsageError(f"there is no study {name!r}", mend=f"{hint}one of {', '.join(NAMES)}")
+    if seeds and name == "tuning":
+        raise UsageError("tuning has one seed", where="--seeds", mend="leave it out")
     with progress(f"{name}: making the world", total=1, quiet=json) as update:
         from exit_pipeline.experiments.studies import EXPERIMENTS
         from exit_pipeline.settings import load_settings
 
         found = EXPERIMENTS[name](
-            load_settings(), quick=quick, out=out,
+            load_settings(), quick=quick, out=out, **({"seeds": seeds} if seeds else {}),
             progress=lambda done, total, text: update(done / total, text),
         )  # fmt: skip
     if json:

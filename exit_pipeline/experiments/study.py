@@ -47,6 +47,7 @@ def run_study(
     settings: Settings,
     *,
     quick: bool = False,
+    seeds: int | None = None,
     out: Path | None = None,
     progress: Progress = lambda done, total, text: None,
 ) -> dict[str, Any]:
@@ -60,6 +61,7 @@ def run_study(
         study: What to do.
         settings: Cores and the home.
         quick: A tiny world and few rounds, in this process.
+        seeds: At most this many of each entry's; by default all.
         out: Where the report goes; by default under `EXIT_HOME/experiments/studies`.
         progress: Called with entries done, entries in all, and a line of text.
 
@@ -69,7 +71,7 @@ def run_study(
     Raises:
         ExitPipelineError: The first entry that failed.
     """
-    entries = list(study.entries(quick))
+    entries = [e for e in study.entries(quick) if seeds is None or e.seed < seeds]
     root = settings.home.absolute() / "experiments"
     folder = out or root / "studies" / (f"{name}-quick" if quick else name)
     done: dict[int, Run] = {}

@@ -74,6 +74,19 @@ def test_an_interrupted_study_goes_on_where_it_was(world, arena, monkeypatch):
     assert fitted[0] in fitted[1:]  # and was not fitted again
 
 
+def test_a_shorter_form_has_fewer_seeds(world, arena):
+    study = Study(
+        question="Are fewer enough?",
+        entries=lambda quick: [
+            Entry("popularity", "popularity", world.spec, seed=seed) for seed in range(5)
+        ],
+        reference=named("popularity"),
+        sentence=lambda results: "They are.",
+    )
+    found = run_study("shorter", study, arena, quick=True, seeds=2)
+    assert found["groups"][0]["seeds"] == [0, 1]
+
+
 def test_the_same_results_give_the_same_files(world, arena):
     folder = arena.home / "experiments" / "studies" / "abtest-quick"
     run_study("abtest", STUDIES["abtest"], arena, quick=True)
