@@ -33,6 +33,10 @@ def experiment(
     seeds: Annotated[
         int | None, typer.Option(min=1, help="At most this many seeds of each entry.")
     ] = None,
+    world: Annotated[list[str] | None, typer.Option(help="Of these worlds alone.")] = None,
+    at: Annotated[
+        list[str] | None, typer.Option(help="At these places of its axis alone, such as '8 %'.")
+    ] = None,
     out: Annotated[
         Path | None, typer.Option(help="Folder of the report; by default under EXIT_HOME.")
     ] = None,
@@ -48,14 +52,17 @@ def experiment(
         near = get_close_matches(name, NAMES, n=1)
         hint = f"did you mean {near[0]!r}? " if near else ""
         raise UsageError(f"there is no study {name!r}", mend=f"{hint}one of {', '.join(NAMES)}")
-    if seeds and name == "tuning":
-        raise UsageError("tuning has one seed", where="--seeds", mend="leave it out")
+    partly = seeds or world or at
+    if partly and name == "tuning":
+        raise UsageError("tuning is one whole", mend="leave --seeds, --world and --at out")
     with progress(f"{name}: making the world", total=1, quiet=json) as update:
         from exit_pipeline.experiments.studies import EXPERIMENTS
+        from exit_pipeline.experiments.study import Part
         from exit_pipeline.settings import load_settings
 
+        part = {"part": Part(seeds, world or (), at or ())} if partly else {}
         found = EXPERIMENTS[name](
-            load_settings(), quick=quick, out=out, **({"seeds": seeds} if seeds else {}),
+            load_settings(), quick=quick, out=out, **part,
             progress=lambda done, total, text: update(done / total, text),
         )  # fmt: skip
     if json:

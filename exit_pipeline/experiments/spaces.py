@@ -43,8 +43,8 @@ Space = Mapping[str, Between | OneOf]
 
 NETWORK: Space = {
     "training.learning_rate": Between(2e-3, 2e-2, log=True),
-    "training.weight_decay": Between(1e-5, 1e-2, log=True),
-    "model.dropout": Between(0.0, 0.4),
+    "training.weight_decay": Between(1e-4, 1e-1, log=True),
+    "model.dropout": Between(0.0, 0.2),
     "model.id_dropout": OneOf((0.5, 0.8, 1.0)),
     "model.embedding_dim": OneOf((4, 8, 16)),
     "model.bins": OneOf((16, 24, 32)),

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from exit_pipeline.errors import ExitPipelineError
+from exit_pipeline.errors import ExitPipelineError, UsageError
 from exit_pipeline.experiments.arena import Entry, Run, fit_entry
 from exit_pipeline.experiments.parallel import each
 from exit_pipeline.experiments.report import STANDARD, write_report
@@ -41,13 +41,47 @@ class Study:
     columns: Sequence[str] = STANDARD
 
 
+@dataclass(frozen=True)
+class Part:
+    """A part of a study; by default all of it.
+
+    Args:
+        seeds: At most this many of each entry's; None for all.
+        worlds: Names of worlds; empty for all.
+        places: Of the study's axis, such as `8 %`; empty for all.
+    """
+
+    seeds: int | None = None
+    worlds: Sequence[str] = ()
+    places: Sequence[str] = ()
+
+    def of(self, entries: Sequence[Entry]) -> list[Entry]:
+        """Returns the entries that belong to it.
+
+        Raises:
+            UsageError: None does.
+        """
+        found = [entry for entry in entries if self._has(entry)]
+        if not found:
+            places = sorted({f"{entry.world.name} {entry.x}".strip() for entry in entries})
+            raise UsageError("the study has no such part", mend=f"one of {', '.join(places)}")
+        return found
+
+    def _has(self, entry: Entry) -> bool:
+        return (
+            (self.seeds is None or entry.seed < self.seeds)
+            and (not self.worlds or entry.world.name in self.worlds)
+            and (not self.places or entry.x in self.places)
+        )
+
+
 def run_study(
     name: str,
     study: Study,
     settings: Settings,
     *,
     quick: bool = False,
-    seeds: int | None = None,
+    part: Part | None = None,
     out: Path | None = None,
     progress: Progress = lambda done, total, text: None,
 ) -> dict[str, Any]:
@@ -61,7 +95,7 @@ def run_study(
         study: What to do.
         settings: Cores and the home.
         quick: A tiny world and few rounds, in this process.
-        seeds: At most this many of each entry's; by default all.
+        part: What to run of it; by default all.
         out: Where the report goes; by default under `EXIT_HOME/experiments/studies`.
         progress: Called with entries done, entries in all, and a line of text.
 
@@ -71,7 +105,7 @@ def run_study(
     Raises:
         ExitPipelineError: The first entry that failed.
     """
-    entries = [e for e in study.entries(quick) if seeds is None or e.seed < seeds]
+    entries = (part or Part()).of(study.entries(quick))
     root = settings.home.absolute() / "experiments"
     folder = out or root / "studies" / (f"{name}-quick" if quick else name)
     done: dict[int, Run] = {}

@@ -45,7 +45,7 @@ class ModelSpec(Strict):
         1.0, ge=0, le=1, description="Share of ids hidden in training; 1 leaves them out."
     )
     min_id_count: int = Field(5, ge=1, description="Rarer ids share the unknown id's row.")
-    dropout: float = Field(0.1, ge=0, lt=1, description="Share of units dropped.")
+    dropout: float = Field(0.0, ge=0, lt=1, description="Share of units dropped.")
     source_dropout: float = Field(
         0.1, ge=0, lt=1, description="Share of rows whose source is hidden from everything."
     )
@@ -71,7 +71,7 @@ class TrainingSpec(Strict):
     learning_rate: float = Field(
         0.01, gt=0, description="Of AdamW, at first; it falls to 0 at the last epoch."
     )
-    weight_decay: float = Field(1e-4, ge=0, description="Of AdamW.")
+    weight_decay: float = Field(1e-3, ge=0, description="Of AdamW.")
     table_rows: int = Field(
         50_000, ge=0, description="Larger embedding tables change in the rows of a batch alone."
     )

@@ -17,7 +17,7 @@ from exit_pipeline.experiments.results import named
 from exit_pipeline.experiments.spaces import SPACES, OneOf
 from exit_pipeline.experiments.specs import RowsSpec
 from exit_pipeline.experiments.studies import EXPERIMENTS, STUDIES
-from exit_pipeline.experiments.study import Study, run_study
+from exit_pipeline.experiments.study import Part, Study, run_study
 from exit_pipeline.experiments.trees import TreeSpec
 from exit_pipeline.experiments.tuned import FILE
 from exit_pipeline.experiments.tuning import Tuning, tune
@@ -83,7 +83,7 @@ def test_a_shorter_form_has_fewer_seeds(world, arena):
         reference=named("popularity"),
         sentence=lambda results: "They are.",
     )
-    found = run_study("shorter", study, arena, quick=True, seeds=2)
+    found = run_study("shorter", study, arena, quick=True, part=Part(2))
     assert found["groups"][0]["seeds"] == [0, 1]
 
 
