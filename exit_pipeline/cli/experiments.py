@@ -37,6 +37,7 @@ def experiment(
     at: Annotated[
         list[str] | None, typer.Option(help="At these places of its axis alone, such as '8 %'.")
     ] = None,
+    only: Annotated[list[str] | None, typer.Option(help="Compare these alone.")] = None,
     out: Annotated[
         Path | None, typer.Option(help="Folder of the report; by default under EXIT_HOME.")
     ] = None,
@@ -52,15 +53,15 @@ def experiment(
         near = get_close_matches(name, NAMES, n=1)
         hint = f"did you mean {near[0]!r}? " if near else ""
         raise UsageError(f"there is no study {name!r}", mend=f"{hint}one of {', '.join(NAMES)}")
-    partly = seeds or world or at
+    partly = seeds or world or at or only
     if partly and name == "tuning":
-        raise UsageError("tuning is one whole", mend="leave --seeds, --world and --at out")
+        raise UsageError("tuning is one whole", mend="leave --seeds, --world, --at and --only out")
     with progress(f"{name}: making the world", total=1, quiet=json) as update:
         from exit_pipeline.experiments.studies import EXPERIMENTS
         from exit_pipeline.experiments.study import Part
         from exit_pipeline.settings import load_settings
 
-        part = {"part": Part(seeds, world or (), at or ())} if partly else {}
+        part = {"part": Part(seeds, world or (), at or (), only or ())} if partly else {}
         found = EXPERIMENTS[name](
             load_settings(), quick=quick, out=out, **part,
             progress=lambda done, total, text: update(done / total, text),

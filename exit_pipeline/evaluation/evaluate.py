@@ -15,6 +15,7 @@ from exit_pipeline.errors import TrainingError
 from exit_pipeline.evaluation.metrics import logloss_rows, summary
 from exit_pipeline.evaluation.slices import slices
 from exit_pipeline.ranking.scorer import Scorer
+from exit_pipeline.training.memorized import Memorized
 
 
 @dataclass(frozen=True)
@@ -31,6 +32,7 @@ class Evaluation:
         y: float64[n].
         user: int64[n], users as numbers.
         masks: bool[n] by slice.
+        memorized: What thin groups lose from training to validation; None where it is not told.
     """
 
     metrics: dict[str, Any]
@@ -42,6 +44,7 @@ class Evaluation:
     y: np.ndarray
     user: np.ndarray
     masks: dict[str, np.ndarray]
+    memorized: Memorized | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """The figures, JSON-able."""
@@ -50,6 +53,7 @@ class Evaluation:
             "slices": self.by_slice,
             "transfer": self.transfer,
             "transfer_rows": self.shown,
+            "memorized": self.memorized and self.memorized.to_dict(),
         }
 
 
@@ -79,6 +83,7 @@ def evaluate(scorer: Scorer, files: Sequence[str]) -> Evaluation:
         by_slice=by_slice,
         transfer=transfer,
         shown=shown,
+        memorized=scorer.model.memorized,
         loss=logloss_rows(y, found.score),
         score=found.score,
         y=y,

@@ -9,6 +9,7 @@ from typing import Any
 from exit_pipeline.evaluation.bootstrap import Difference, holm, paired
 from exit_pipeline.evaluation.evaluate import Evaluation
 from exit_pipeline.profile.learning import GatesSpec
+from exit_pipeline.training.memorized import Memorized
 
 
 @dataclass(frozen=True)
@@ -106,6 +107,17 @@ def _of_itself(
         else:
             healthy, measured = low <= ratio <= high, f"{ratio:.2f}"
         yield GateResult(f"transfer from {source}", healthy, measured, f"{low} … {high}")
+    yield _not_by_heart(challenger.memorized, spec)
+
+
+def _not_by_heart(found: Memorized | None, spec: GatesSpec) -> GateResult:
+    """Thin groups must not lose much more from training to validation than the others do."""
+    name, limit = "thin groups not memorized", f"≤ {spec.max_memorized}"
+    if found is None or found.rows < spec.transfer_min_rows:
+        rows = 0 if found is None else found.rows
+        return GateResult(name, True, f"{rows} rows: too few to say", limit)
+    measured = f"logloss {found.gap:+.4f} beyond the others'"
+    return GateResult(name, found.gap <= spec.max_memorized, measured, limit)
 
 
 def _not_withdrawn(reason: str) -> GateResult:

@@ -49,11 +49,13 @@ class Part:
         seeds: At most this many of each entry's; None for all.
         worlds: Names of worlds; empty for all.
         places: Of the study's axis, such as `8 %`; empty for all.
+        labels: Of who is compared; empty for all.
     """
 
     seeds: int | None = None
     worlds: Sequence[str] = ()
     places: Sequence[str] = ()
+    labels: Sequence[str] = ()
 
     def of(self, entries: Sequence[Entry]) -> list[Entry]:
         """Returns the entries that belong to it.
@@ -72,6 +74,7 @@ class Part:
             (self.seeds is None or entry.seed < self.seeds)
             and (not self.worlds or entry.world.name in self.worlds)
             and (not self.places or entry.x in self.places)
+            and (not self.labels or entry.label in self.labels)
         )
 
 

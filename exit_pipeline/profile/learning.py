@@ -104,8 +104,11 @@ class GatesSpec(Strict):
     transfer_collapse: tuple[float, float] = Field(
         (0.5, 1.5), description="Healthy range of mean p_transfer ÷ mean a where y_s = 1."
     )
+    max_memorized: float = Field(
+        0.05, gt=0, description="How much more logloss thin groups may lose out of training."
+    )
     transfer_min_rows: int = Field(
-        200, ge=1, description="Rows with y_s = 1 below which that range is not asked for."
+        200, ge=1, description="Rows below which neither of these two is asked for."
     )
     champion_max_age_days: int = Field(
         14, ge=1, description="An older champion yields to a model that is merely not worse."

@@ -17,6 +17,7 @@ from exit_pipeline.errors import ModelFileError
 from exit_pipeline.model import MODELS, Encoder
 from exit_pipeline.profile.learning import ModelSpec
 from exit_pipeline.training.calibrate import Calibration
+from exit_pipeline.training.memorized import Memorized
 
 FORMAT = 3
 WEIGHTS, DESCRIPTION = "model.safetensors", "description.json"
@@ -34,6 +35,7 @@ class TrainedModel:
         calibration: From its logit to a calibrated one.
         history: An entry per epoch.
         outcome: What y counts: `click`, `order` or `either`.
+        memorized: Whether thin groups were learned by heart; None where that cannot be told.
     """
 
     name: str
@@ -43,6 +45,7 @@ class TrainedModel:
     calibration: Calibration
     history: list[dict[str, Any]]
     outcome: str = "either"
+    memorized: Memorized | None = None
 
     def weights(self) -> bytes:
         """The weights in safetensors form; equal models have equal bytes."""
@@ -65,6 +68,7 @@ def save_model(model: TrainedModel, folder: Path) -> dict[str, Any]:
         "calibration": model.calibration.to_dict(),
         "history": model.history,
         "outcome": model.outcome,
+        "memorized": model.memorized and model.memorized.to_dict(),
         "sha256": hashlib.sha256(weights).hexdigest(),
     }
     partial = folder.with_name(f".{folder.name}.{os.getpid()}.partial")
@@ -106,8 +110,9 @@ def load_model(folder: Path) -> TrainedModel:
     module = MODELS[description["model"]](encoder, spec)
     module.load_state_dict(load(weights))
     module.eval()
+    by_heart = description["memorized"]
     return TrainedModel(
         description["model"], module, encoder, spec,
         Calibration(**description["calibration"]), description["history"],
-        description["outcome"],
+        description["outcome"], by_heart and Memorized(**by_heart),
     )  # fmt: skip

@@ -19,6 +19,7 @@ from exit_pipeline.training.calibrate import calibrate
 from exit_pipeline.training.checkpoint import Checkpoint
 from exit_pipeline.training.device import choose_device, reproducible
 from exit_pipeline.training.loop import Progress, fit, predict
+from exit_pipeline.training.memorized import memorized
 from exit_pipeline.training.rows import encode_files
 
 
@@ -88,11 +89,14 @@ def train_model(
             model, rows["train"], rows["validation"], model_spec, training, where, progress, kept
         )
         found = predict(model, rows["calibration"], where)
+        by_heart = memorized(model, rows, encoder, where)
     calibration = calibrate(
         found["logit"].double().numpy(), found["y"].double().numpy(), training.calibration
     )
     epochs = [epoch.to_dict() for epoch in history]
-    return TrainedModel(name, model.to("cpu"), encoder, model_spec, calibration, epochs, outcome)
+    return TrainedModel(
+        name, model.to("cpu"), encoder, model_spec, calibration, epochs, outcome, by_heart
+    )
 
 
 def _key(*made_from: Any) -> str:

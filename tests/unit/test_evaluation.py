@@ -16,6 +16,7 @@ from exit_pipeline.evaluation.metrics import auc, ece, gauc, logloss_rows, summa
 from exit_pipeline.evaluation.slices import slices
 from exit_pipeline.model import Encoder, InputSpec
 from exit_pipeline.profile.learning import GatesSpec
+from exit_pipeline.training.memorized import Memorized
 
 ROWS = st.lists(
     st.tuples(st.integers(0, 1), st.sampled_from([0.1, 0.2, 0.5, 0.50001, 0.9]), st.integers(0, 3)),
@@ -119,6 +120,8 @@ DECISIONS = {
     "not calibrated": (evaluation(-0.01, metrics={"ece": 0.03}), evaluation(), {}, False, "calibrated"),
     "transfer collapsed": (evaluation(-0.01, transfer={"search": 0.02}), evaluation(), {}, False, "transfer"),
     "too few rows to call it a collapse": (evaluation(-0.01, transfer={"search": 0.02}, shown={"search": 199}), evaluation(), {}, True, "every"),
+    "thin groups learned by heart": (evaluation(-0.01, memorized=Memorized(0.2, 500)), evaluation(), {}, False, "not memorized: logloss +0.2000"),
+    "too few rows to call them so": (evaluation(-0.01, memorized=Memorized(0.2, 199)), evaluation(), {}, True, "every"),
     "withdrawn": (evaluation(-0.01), evaluation(), {"withdrawn": "it hurt"}, False, "it hurt"),
     "seen by the champion": (evaluation(-0.01), None, {"seen_by_champion": "fitted on them"}, False, "fair comparison: fitted on them"),
     "a failed check": (evaluation(-0.01), evaluation(), {"failed_checks": ["events:gx"]}, False, "events:gx"),
