@@ -129,16 +129,21 @@ def slice_table(results: Results, subject: str) -> str:
 
 
 def write_report(
-    folder: Path, title: str, results: Results, columns: Sequence[str], axis: str, subject: str,
-    sentence: str,
+    folder: Path, command: str, title: str, results: Results, columns: Sequence[str], axis: str,
+    subject: str, sentence: str,
 ) -> dict[str, Any]:  # fmt: skip
     """Writes the four files, each whole or not at all; returns what `result.json` holds."""
     folder.mkdir(parents=True, exist_ok=True)
-    text = f"# {title}\n\n{sentence}\n\n{markdown(results, columns, axis)}\n"
+    text = f"# {title}\n\n`{command}`\n\n{sentence}\n\n{markdown(results, columns, axis)}\n"
     if subject:
         text += f"\n{subject} against its reference, by slice (`*`: after Holm)\n\n"
         text += slice_table(results, subject) + "\n"
-    document = {"title": title, "sentence": sentence, "groups": results.to_dict()}
+    document = {
+        "title": title,
+        "command": command,
+        "sentence": sentence,
+        "groups": results.to_dict(),
+    }
     write_text(folder / "table.md", text)
     write_text(folder / "result.json", json.dumps(_known(document), indent=1, default=str))
     write_text(folder / "plot.svg", plot(results, axis))

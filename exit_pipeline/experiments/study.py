@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from shlex import quote
 from typing import Any
 
 from exit_pipeline.errors import ExitPipelineError, UsageError
@@ -69,6 +70,12 @@ class Part:
             raise UsageError("the study has no such part", mend=f"one of {', '.join(places)}")
         return found
 
+    def options(self) -> list[str]:
+        """Returns the options of the command `experiment` that ask for this part."""
+        told = [("world", self.worlds), ("at", self.places), ("only", self.labels)]
+        seeds = [] if self.seeds is None else [f"--seeds {self.seeds}"]
+        return seeds + [f"--{name} {quote(value)}" for name, values in told for value in values]
+
     def _has(self, entry: Entry) -> bool:
         return (
             (self.seeds is None or entry.seed < self.seeds)
@@ -108,7 +115,8 @@ def run_study(
     Raises:
         ExitPipelineError: The first entry that failed.
     """
-    entries = (part or Part()).of(study.entries(quick))
+    part = part or Part()
+    entries = part.of(study.entries(quick))
     root = settings.home.absolute() / "experiments"
     folder = out or root / "studies" / (f"{name}-quick" if quick else name)
     done: dict[int, Run] = {}
@@ -126,6 +134,7 @@ def run_study(
     if failed:
         raise failed[0]
     results = Results(gather([done[number] for number in range(len(entries))]), study.reference)
-    found = write_report(folder, study.question, results, study.columns, study.axis,
+    command = " ".join(["exit-pipeline experiment", name, *part.options()])
+    found = write_report(folder, command, study.question, results, study.columns, study.axis,
                          study.subject, study.sentence(results))  # fmt: skip
     return {"study": name, "out": str(folder), **found}
