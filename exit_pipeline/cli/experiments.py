@@ -15,7 +15,7 @@ from exit_pipeline.errors import UsageError
 # Named here too, so that `--help` lists them without loading torch; a test compares the two.
 NAMES = (
     "baselines", "ablation", "data", "labels", "abtest", "lambdas", "granularity", "sources",
-    "context", "overlap", "incompatible", "seeds", "tuning",
+    "context", "overlap", "incompatible", "seeds", "policy", "tuning",
 )  # fmt: skip
 NEEDED = ("lightgbm", "optuna")
 

@@ -6,10 +6,7 @@ import hashlib
 import json
 import os
 import shutil
-import time
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, replace
-from functools import cached_property
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -18,10 +15,12 @@ import numpy as np
 from exit_pipeline.errors import UsageError
 from exit_pipeline.evaluation.metrics import summary
 from exit_pipeline.experiments.code import code_digest
-from exit_pipeline.experiments.contenders import CONTENDERS, SIZES, Fitted, Task
+from exit_pipeline.experiments.contenders import SIZES, Fitted, Task
 from exit_pipeline.experiments.measures import draws, measure, rows_of
+from exit_pipeline.experiments.networks import AS_FITTED, fit
+from exit_pipeline.experiments.oracle import ORACLE, Oracle
 from exit_pipeline.experiments.overrides import overridden
-from exit_pipeline.experiments.specs import RowsSpec, WorldSpec
+from exit_pipeline.experiments.runs import Entry, Run
 from exit_pipeline.experiments.trees import TreeSpec
 from exit_pipeline.experiments.tuned import tuned_settings
 from exit_pipeline.experiments.worlds import World, prepare
@@ -33,74 +32,10 @@ from exit_pipeline.settings import Settings
 CODE = ("model", "training", "experiments/trees.py", "experiments/popularity.py",
         "experiments/contenders.py", "experiments/measures.py", "experiments/bootstrap.py",
         "evaluation/metrics.py", "profile/learning.py")  # fmt: skip
+# And what decides how it is scored under a policy.
+SCORING = ("ranking/policy.py", "ranking/scorer.py", "profile/policy.py")
 SECTIONS = ("model.", "training.", "trees.")
 LOCK_SECONDS = 6 * 3600.0
-
-
-@dataclass(frozen=True)
-class Entry:
-    """A model on a world.
-
-    Args:
-        label: Its name in tables.
-        model: A name of `CONTENDERS`.
-        world: Where.
-        settings: Dotted keys under `model`, `training` and `trees` that differ from the profile.
-        seed: Of weights, batches and trees.
-        rows: Which rows training has.
-        without: Input columns that it may not read.
-        x: Where it stands on a study's axis.
-        tuned: Whether it starts from what tuning found.
-    """
-
-    label: str
-    model: str
-    world: WorldSpec
-    settings: Mapping[str, Any] = field(default_factory=dict)
-    seed: int = 0
-    rows: RowsSpec = field(default_factory=RowsSpec)
-    without: tuple[str, ...] = ()
-    x: str = ""
-    tuned: bool = True
-
-    def __post_init__(self) -> None:
-        if self.model not in CONTENDERS:
-            raise UsageError(
-                f"there is no contender {self.model!r}", mend=f"one of {', '.join(CONTENDERS)}"
-            )
-
-
-@dataclass(frozen=True)
-class Run:
-    """What became of an entry.
-
-    Args:
-        entry: Which.
-        folder: Holds scores and figures.
-    """
-
-    entry: Entry
-    folder: Path
-
-    @cached_property
-    def figures(self) -> dict[str, Any]:
-        """`evaluation` by slice, `validation`, `seconds`, `history`."""
-        return json.loads((self.folder / "figures.json").read_text("utf-8"))
-
-    @cached_property
-    def draws(self) -> dict[str, np.ndarray]:
-        """AUC and logloss by slice in each draw of users; see `measures.draws`."""
-        with np.load(self.folder / "draws.npz") as held:
-            return dict(held)
-
-    @cached_property
-    def earned(self) -> dict[str, np.ndarray]:
-        """What the simulator answers: measure → float64[users]; empty on real data."""
-        file = self.folder / "earned.npz"
-        if not file.exists():
-            return {}
-        with np.load(file) as held:
-            return dict(held)
 
 
 def fit_entry(entry: Entry, settings: Settings) -> Run:
@@ -112,21 +47,24 @@ def fit_entry(entry: Entry, settings: Settings) -> Run:
     """
     world = prepare(entry.world, settings)
     task = _task(entry, world)
-    folder = settings.home.absolute() / "experiments" / "runs" / _key(entry, world, task)
+    root, key = settings.home.absolute() / "experiments", _key(entry, world, task)
+    folder = root / "runs" / (key + _suffix(entry))
     refusal = UsageError("another process has long been fitting this entry", where=str(folder))
     with exclusive(folder.with_suffix(".lock"), LOCK_SECONDS, refusal):
         if not (folder / "figures.json").exists():
-            _run(entry, world, task, folder)
+            _run(entry, world, task, folder, root / "networks" / key)
     return Run(entry, folder)
 
 
-def _run(entry: Entry, world: World, task: Task, folder: Path) -> None:
+def _run(entry: Entry, world: World, task: Task, folder: Path, network: Path) -> None:
     partial = folder.with_name(f".{folder.name}.partial")
     shutil.rmtree(partial, ignore_errors=True)
     partial.mkdir(parents=True)
-    started = time.perf_counter()
-    fitted = CONTENDERS[entry.model](task)
-    fitting = time.perf_counter() - started
+    fitted: Fitted
+    if entry.model == ORACLE:
+        fitted, seconds = Oracle.of(world), 0.0
+    else:
+        fitted, seconds = fit(entry.model, task, entry.scoring, network)
     rows = rows_of(world, task.parts["train"], task.model.min_id_count, entry.rows.held_out)
     found = fitted.score(world.evaluation)
     np.save(partial / "score.npy", found["score"])
@@ -134,7 +72,7 @@ def _run(entry: Entry, world: World, task: Task, folder: Path) -> None:
     _ask(world, fitted, partial)
     figures = {
         "entry": asdict(entry),
-        "seconds": round(fitting, 1),
+        "seconds": round(seconds, 1),
         "tables_seconds": world.seconds,
         "evaluation": measure(rows, found),
         "validation": _validation(world, fitted),
@@ -192,8 +130,16 @@ def _key(entry: Entry, world: World, task: Task) -> str:
         "model": entry.model,
         "world": [entry.world.key, world.digest],
         "settings": [s.model_dump(mode="json") for s in (task.model, task.training, task.trees)],
-        "rows": [asdict(entry.rows), list(entry.without)],
+        "rows": [entry.rows.to_dict(), list(entry.without)],
         "code": code_digest(*CODE),
     }
     digest = hashlib.sha256(json.dumps(decides, sort_keys=True).encode()).hexdigest()
     return f"{entry.model}-{digest[:16]}"
+
+
+def _suffix(entry: Entry) -> str:
+    """Tells apart what was scored otherwise than it was fitted."""
+    if entry.scoring == AS_FITTED:
+        return ""
+    decides = [entry.scoring.to_dict(), code_digest(*SCORING)]
+    return "-" + hashlib.sha256(json.dumps(decides, sort_keys=True).encode()).hexdigest()[:8]

@@ -77,6 +77,7 @@ COLUMNS: Mapping[str, Cell] = {
     "logloss": _metric("logloss"),
     "Δ logloss": _against("logloss"),
     "ECE": _metric("ece"),
+    "p/e": _metric("predicted_to_expected", digits=2),
     "p/e, nothing transfers": _metric("predicted_to_expected", "nothing transfers", 2),
     "p/e, much transfers": _metric("predicted_to_expected", "much transfers", 2),
     "p/e, never units": _metric("predicted_to_expected", "units that never transfer", 2),

@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 
 from exit_pipeline.evaluation.bootstrap import holm
-from exit_pipeline.experiments.arena import Run
 from exit_pipeline.experiments.bootstrap import Interval
+from exit_pipeline.experiments.runs import Run
 from exit_pipeline.simulator.answer import MEASURES, Answer
 
 LEVEL = 0.05

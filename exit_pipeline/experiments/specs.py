@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from exit_pipeline.errors import UsageError
@@ -74,15 +74,21 @@ class RowsSpec:
         share: Of the rows, in (0, 1], by a hash of their ids: a smaller share is part of a larger.
         held_out: Rows that count in the last days alone.
         kind: One of `mixed.KINDS`.
+        flipped: Share of rows whose a_k is turned round, drawn for each source.
     """
 
     share: float = 1.0
     held_out: HeldOut | None = None
     kind: str = "target"
+    flipped: float = 0.0
 
     def __post_init__(self) -> None:
         if self.kind not in KINDS:
             raise UsageError(f"there are no {self.kind!r} rows", mend=f"one of {', '.join(KINDS)}")
+
+    def to_dict(self) -> dict[str, Any]:
+        """What decides the rows; what is not flipped does not say so, and keeps its old key."""
+        return {k: v for k, v in asdict(self).items() if k != "flipped" or v}
 
 
 def _named(name: str, changes: Mapping[str, Any]) -> str:

@@ -9,10 +9,11 @@ from shlex import quote
 from typing import Any
 
 from exit_pipeline.errors import ExitPipelineError, UsageError
-from exit_pipeline.experiments.arena import Entry, Run, fit_entry
+from exit_pipeline.experiments.arena import fit_entry
 from exit_pipeline.experiments.parallel import each
 from exit_pipeline.experiments.report import STANDARD, write_report
 from exit_pipeline.experiments.results import Group, Results, gather
+from exit_pipeline.experiments.runs import Entry, Run
 from exit_pipeline.experiments.worlds import prepare
 from exit_pipeline.settings import Settings
 

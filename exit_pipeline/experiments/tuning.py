@@ -9,10 +9,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from exit_pipeline.errors import ExitPipelineError, UsageError
-from exit_pipeline.experiments.arena import CODE, Entry, fit_entry
+from exit_pipeline.experiments.arena import CODE, fit_entry
 from exit_pipeline.experiments.code import code_digest
 from exit_pipeline.experiments.contenders import rows_for
 from exit_pipeline.experiments.parallel import each
+from exit_pipeline.experiments.runs import Entry
 from exit_pipeline.experiments.spaces import SPACES, TUNED, Space
 from exit_pipeline.experiments.specs import WORLDS, RowsSpec, WorldSpec
 from exit_pipeline.experiments.tuned import FILE, read_tuned

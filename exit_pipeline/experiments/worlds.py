@@ -7,7 +7,7 @@ import json
 import shutil
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from datetime import date, timedelta
 from functools import cached_property, partial
 from pathlib import Path
@@ -19,6 +19,7 @@ import pyarrow.parquet as pq
 from exit_pipeline.errors import LakeError
 from exit_pipeline.experiments.asking import Question, ask_world
 from exit_pipeline.experiments.code import code_digest
+from exit_pipeline.experiments.flipped import write_flipped
 from exit_pipeline.experiments.mixed import write_mixed, write_source_rows
 from exit_pipeline.experiments.overrides import overridden
 from exit_pipeline.experiments.specs import RowsSpec, WorldSpec
@@ -117,7 +118,11 @@ class World:
                 parts[part] = [str(self._once(part, wanted.kind, write))]
         if wanted.share < 1 or wanted.held_out:
             write = partial(self._sample, parts["train"], wanted)
-            parts["train"] = [str(self._once("train", asdict(wanted), write))]
+            name = replace(wanted, flipped=0.0).to_dict()
+            parts["train"] = [str(self._once("train", name, write))]
+        if wanted.flipped:
+            write = partial(write_flipped, parts["train"], self.inputs.sources, wanted.flipped)
+            parts["train"] = [str(self._once("train", wanted.to_dict(), write))]
         return parts
 
     def _sample(self, files: Sequence[str], wanted: RowsSpec, out: Path) -> None:

@@ -11,7 +11,8 @@ from pathlib import Path
 
 import numpy as np
 
-from exit_pipeline.experiments.arena import Entry, fit_entry
+from exit_pipeline.experiments.arena import fit_entry
+from exit_pipeline.experiments.runs import Entry
 from exit_pipeline.experiments.specs import WorldSpec
 from exit_pipeline.settings import Settings, load_settings
 

@@ -7,17 +7,23 @@ from dataclasses import replace
 from datetime import timedelta
 
 import numpy as np
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
 from exit_pipeline.errors import TrainingError, UsageError
 from exit_pipeline.experiments import arena as module
-from exit_pipeline.experiments.arena import Entry, fit_entry
+from exit_pipeline.experiments.arena import fit_entry
+from exit_pipeline.experiments.contenders import CONTENDERS
 from exit_pipeline.experiments.measures import rows_of
+from exit_pipeline.experiments.networks import Scoring
+from exit_pipeline.experiments.oracle import ORACLE, Oracle
 from exit_pipeline.experiments.results import best_on_validation, gather
+from exit_pipeline.experiments.runs import Entry
 from exit_pipeline.experiments.specs import HeldOut, RowsSpec, WorldSpec
 from exit_pipeline.experiments.studies import common
 from exit_pipeline.experiments.worlds import prepare
+from exit_pipeline.profile.policy import RuleSpec
 
 QUICK = {"training.epochs": 1, "training.batch_size": 512, "trees.rounds": 30}
 
@@ -108,7 +114,7 @@ def test_a_finished_run_is_not_trained_again(world, arena, monkeypatch):
     def fail(task):
         raise AssertionError("trained again")
 
-    monkeypatch.setitem(module.CONTENDERS, "popularity", fail)
+    monkeypatch.setitem(CONTENDERS, "popularity", fail)
     again = fit_entry(replace(entry, label="another name"), arena)
     assert again.folder == first.folder
     assert again.entry.label == "another name"
@@ -193,3 +199,62 @@ def test_star_learns_from_the_domains_own_rows_and_scores_the_target_alone(world
     assert ((score > 0) & (score < 1)).all()
     with pytest.raises(TrainingError, match="several domains"):
         fit_entry(replace(entry, rows=RowsSpec()), arena)
+
+
+def test_a_policy_and_no_calibration_share_one_fit_and_change_what_they_say(
+    world, arena, monkeypatch
+):
+    (free,) = common.entries(world.spec, "exit", quick=True)
+    first = fit_entry(free, arena)
+
+    def fail(task):
+        raise AssertionError("trained again")
+
+    monkeypatch.setitem(CONTENDERS, "exit", fail)
+    forbidden = Scoring((RuleSpec(unit="wine", forbid=True, reason="a test"),))
+    governed, raw = (
+        fit_entry(replace(free, scoring=how), arena)
+        for how in (forbidden, Scoring(calibrated=False))
+    )
+    score, under, before = (np.load(run.folder / "score.npy") for run in (first, governed, raw))
+    wine = np.asarray(world.evaluation["unit"]) == "wine"
+    assert (score[~wine] == under[~wine]).all()
+    assert (score[wine] != under[wine]).mean() > 0.9
+    # Calibration moves probabilities and leaves the ranking.
+    assert (np.argsort(score, kind="stable") == np.argsort(before, kind="stable")).mean() > 0.99
+    assert not np.allclose(score, before)
+    assert governed.figures["seconds"] == first.figures["seconds"] > 0
+    assert len({first.folder, governed.folder, raw.folder}) == 3
+
+
+def test_only_exit_is_scored_otherwise_than_it_was_fitted(world):
+    with pytest.raises(UsageError, match="as it was fitted"):
+        Entry("trees", "trees", world.spec, scoring=Scoring(calibrated=False))
+
+
+def test_nobody_ranks_better_than_the_planted_chance(world, arena):
+    oracle = fit_entry(Entry(ORACLE, ORACLE, world.spec), arena)
+    trees = fit_entry(Entry("trees", "trees", world.spec, QUICK), arena)
+    figures = oracle.figures["evaluation"]["all"]
+    assert figures["predicted_to_expected"] == 1.0
+    assert figures["expected_auc"] > trees.figures["evaluation"]["all"]["expected_auc"] + 0.05
+    assert oracle.earned["ctr"].sum() > 1.05 * trees.earned["ctr"].sum()
+    assert oracle.earned["ctr"].sum() == world.question.answer(world.question.chance)["ctr"].sum()
+    with pytest.raises(UsageError, match="real world"):
+        Oracle.of(replace(world, spec=WorldSpec("complete_journey")))
+
+
+def test_a_share_of_labels_is_turned_round_and_nothing_else(world):
+    plain = pa.concat_tables([pq.ParquetFile(f).read() for f in world.parts["train"]])
+    flipped = pq.read_table(world.rows(RowsSpec(flipped=0.3))["train"][0])
+    labels = ["consistent_search", "consistent_channel"]
+    assert flipped.drop_columns(labels).equals(plain.drop_columns(labels))
+    wrong = [np.asarray(flipped[name]) != np.asarray(plain[name]) for name in labels]
+    assert [w.mean() for w in wrong] == pytest.approx([0.3, 0.3], abs=0.01)
+    assert (wrong[0] & wrong[1]).mean() == pytest.approx(0.09, abs=0.01)
+    assert set(np.asarray(flipped["consistent_search"])) == {0, 1}
+
+
+def test_rows_as_they_are_keep_the_name_that_runs_know_them_by():
+    assert RowsSpec().to_dict() == {"share": 1.0, "held_out": None, "kind": "target"}
+    assert RowsSpec(flipped=0.1).to_dict()["flipped"] == 0.1

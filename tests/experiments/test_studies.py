@@ -10,10 +10,11 @@ import pytest
 from exit_pipeline.cli.experiments import NAMES
 from exit_pipeline.errors import TrainingError, UsageError
 from exit_pipeline.experiments import study as module
-from exit_pipeline.experiments.arena import Entry, fit_entry
+from exit_pipeline.experiments.arena import fit_entry
 from exit_pipeline.experiments.overrides import overridden
 from exit_pipeline.experiments.parallel import each
 from exit_pipeline.experiments.results import named
+from exit_pipeline.experiments.runs import Entry
 from exit_pipeline.experiments.spaces import SPACES, OneOf
 from exit_pipeline.experiments.specs import RowsSpec
 from exit_pipeline.experiments.studies import EXPERIMENTS, STUDIES

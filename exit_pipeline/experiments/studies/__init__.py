@@ -14,6 +14,7 @@ from exit_pipeline.experiments.studies.incompatible import INCOMPATIBLE
 from exit_pipeline.experiments.studies.labels import LABELS
 from exit_pipeline.experiments.studies.lambdas import LAMBDAS
 from exit_pipeline.experiments.studies.overlap import OVERLAP
+from exit_pipeline.experiments.studies.policy import POLICY
 from exit_pipeline.experiments.studies.seeds import SEEDS
 from exit_pipeline.experiments.studies.sources import SOURCES
 from exit_pipeline.experiments.study import Study, run_study
@@ -32,6 +33,7 @@ STUDIES: Mapping[str, Study] = {
     "overlap": OVERLAP,
     "incompatible": INCOMPATIBLE,
     "seeds": SEEDS,
+    "policy": POLICY,
 }
 
 # What the command `experiment` runs: the studies, and the tuning that they start from.

@@ -3,8 +3,9 @@
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from exit_pipeline.experiments.arena import Entry
+from exit_pipeline.experiments.networks import Scoring
 from exit_pipeline.experiments.results import named
+from exit_pipeline.experiments.runs import Entry
 from exit_pipeline.experiments.specs import RowsSpec
 from exit_pipeline.experiments.studies import common
 from exit_pipeline.experiments.study import Study
@@ -36,6 +37,11 @@ def _entries(quick: bool) -> Iterator[Entry]:
                 yield from common.entries(
                     world, common.EXIT, quick, settings, label, 2, rows=RowsSpec(share), x=x
                 )
+            raw = Scoring(calibrated=False)
+            yield from common.entries(
+                world, common.EXIT, quick, None, "no calibration", 2,
+                rows=RowsSpec(share), x=x, scoring=raw,
+            )  # fmt: skip
 
 
 ABLATION = Study(

@@ -8,15 +8,18 @@ SUM = "exit, sum (the paper's)"
 
 ABTEST = Study(
     question="Orders, turnover and negative feedback of each ranking policy",
-    entries=lambda quick: [
-        entry
-        for world in common.worlds(quick)
-        for model, label, settings in (
-            *((name, name, {}) for name in (*common.BASELINES, common.EXIT)),
-            (common.EXIT, SUM, {"model.combination": "sum"}),
-        )
-        for entry in common.entries(world, model, quick, settings, label)
-    ],
+    entries=lambda quick: (
+        [
+            entry
+            for world in common.worlds(quick)
+            for model, label, settings in (
+                *((name, name, {}) for name in (*common.BASELINES, common.EXIT)),
+                (common.EXIT, SUM, {"model.combination": "sum"}),
+            )
+            for entry in common.entries(world, model, quick, settings, label)
+        ]
+        + [entry for world in common.worlds(quick) for entry in common.oracle(world, quick)]
+    ),
     reference=named("target_only"),
     sentence=common.against,
     columns=("seeds", "CTCVR", "Δ CTCVR", "Δ CTR", "Δ GTV", "negative", "Δ negative", "AUC"),

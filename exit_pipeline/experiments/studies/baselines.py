@@ -23,6 +23,7 @@ BASELINES = Study(
             for label, (model, kind) in MIXED.items()
             for entry in common.entries(world, model, quick, label=label, rows=RowsSpec(kind=kind))
         ]
+        + [e for world in common.worlds(quick, WORLDS) for e in common.oracle(world, quick)]
     ),
     reference=best_on_validation((*common.BASELINES, *MIXED)),
     sentence=common.against,

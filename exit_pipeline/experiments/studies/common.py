@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from exit_pipeline.experiments.arena import Entry
 from exit_pipeline.experiments.contenders import CONTENDERS, rows_for
+from exit_pipeline.experiments.oracle import ORACLE
 from exit_pipeline.experiments.report import SOURCE, interval, percent
 from exit_pipeline.experiments.results import Results
+from exit_pipeline.experiments.runs import Entry
 from exit_pipeline.experiments.specs import SIMULATED, RowsSpec, WorldSpec
 
 EXIT = "exit"
@@ -40,6 +41,12 @@ def entries(
     rows = rows_for(model, rows or RowsSpec())
     for seed in range(1 if quick else seeds or usual):
         yield Entry(label or model, model, world, changes, seed, rows, **more)
+
+
+def oracle(world: WorldSpec, quick: bool) -> Iterator[Entry]:
+    """The planted chance where the world has one: how far anyone could go."""
+    if world.simulated:
+        yield from entries(world, ORACLE, quick, label="planted chance", seeds=1)
 
 
 def against(results: Results, label: str = EXIT) -> str:

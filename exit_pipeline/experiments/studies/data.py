@@ -3,8 +3,8 @@
 from collections.abc import Iterator
 from typing import Any
 
-from exit_pipeline.experiments.arena import Entry
 from exit_pipeline.experiments.results import best_on_validation
+from exit_pipeline.experiments.runs import Entry
 from exit_pipeline.experiments.specs import WORLDS, HeldOut, RowsSpec, WorldSpec
 from exit_pipeline.experiments.studies import common
 from exit_pipeline.experiments.study import Study

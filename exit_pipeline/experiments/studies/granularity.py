@@ -2,8 +2,8 @@
 
 from collections.abc import Iterator, Mapping
 
-from exit_pipeline.experiments.arena import Entry
 from exit_pipeline.experiments.results import best_on_validation
+from exit_pipeline.experiments.runs import Entry
 from exit_pipeline.experiments.studies import common
 from exit_pipeline.experiments.study import Study
 

@@ -3,8 +3,9 @@
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from exit_pipeline.experiments.arena import Entry
 from exit_pipeline.experiments.results import named
+from exit_pipeline.experiments.runs import Entry
+from exit_pipeline.experiments.specs import RowsSpec
 from exit_pipeline.experiments.studies import common
 from exit_pipeline.experiments.study import Study
 
@@ -22,6 +23,8 @@ VARIANTS: Mapping[str, Mapping[str, Any]] = {
     "interest of 7 days": {"labels.interest_hours": 168},
 }
 QUICK = ("lift", "rate")
+# Share of training rows with the wrong a_k.
+FLIPPED = (0.1, 0.3)
 
 
 def _entries(quick: bool) -> Iterator[Entry]:
@@ -30,6 +33,12 @@ def _entries(quick: bool) -> Iterator[Entry]:
             continue
         for world in common.worlds(quick, profile=changes):
             yield from common.entries(world, common.EXIT, quick, label=label, seeds=2)
+    for share in FLIPPED[: 1 if quick else None]:
+        for world in common.worlds(quick):
+            yield from common.entries(
+                world, common.EXIT, quick, label=f"lift, {share:.0%} turned round", seeds=2,
+                rows=RowsSpec(flipped=share),
+            )  # fmt: skip
 
 
 LABELS = Study(

@@ -2,8 +2,8 @@
 
 from collections.abc import Iterator
 
-from exit_pipeline.experiments.arena import Entry
 from exit_pipeline.experiments.results import named
+from exit_pipeline.experiments.runs import Entry
 from exit_pipeline.experiments.studies import common
 from exit_pipeline.experiments.study import Study
 

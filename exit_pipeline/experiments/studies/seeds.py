@@ -3,10 +3,10 @@
 from collections.abc import Iterator
 from dataclasses import replace
 
-from exit_pipeline.experiments.arena import Entry
 from exit_pipeline.experiments.contenders import CONTENDERS
 from exit_pipeline.experiments.report import number
 from exit_pipeline.experiments.results import Results, best_on_validation
+from exit_pipeline.experiments.runs import Entry
 from exit_pipeline.experiments.studies import common
 from exit_pipeline.experiments.study import Study
 

@@ -2,9 +2,9 @@
 
 from collections.abc import Iterator
 
-from exit_pipeline.experiments.arena import Entry
 from exit_pipeline.experiments.report import STANDARD
 from exit_pipeline.experiments.results import best_on_validation
+from exit_pipeline.experiments.runs import Entry
 from exit_pipeline.experiments.studies import common
 from exit_pipeline.experiments.study import Study
 
