@@ -30,7 +30,7 @@ def write_page(studies: Path, docs: Path) -> list[str]:
         The studies that are on it, in the order that `experiment` lists them.
     """
     done = [name for name in STUDIES if (studies / name / "result.json").exists()]
-    parts = [HEAD]
+    parts = [_words(docs / "results.md")]
     (docs / "results").mkdir(parents=True, exist_ok=True)
     for name in done:
         title, text = (studies / name / "table.md").read_text("utf-8").split("\n", 1)
@@ -39,6 +39,13 @@ def write_page(studies: Path, docs: Path) -> list[str]:
         shutil.copyfile(studies / name / "plot.svg", docs / "results" / f"{name}.svg")
     write_text(docs / "results.md", "\n".join(parts))
     return done
+
+
+def _words(page: Path) -> str:
+    """What stands before the first study: kept where there is a page, since people wrote it."""
+    if not page.exists():
+        return HEAD
+    return page.read_text("utf-8").split("\n## `", 1)[0].rstrip() + "\n"
 
 
 if __name__ == "__main__":

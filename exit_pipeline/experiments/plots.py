@@ -21,9 +21,12 @@ PANELS: Mapping[str, Callable[[Group, Group], Interval]] = {
     "Δ negative feedback": lambda g, r: g.earns(r, "negative"),
 }
 
+# Beyond so many times the usual distance from the reference a line is named, not drawn.
+FAR = 4.0
+
 
 def plot(results: Results, axis: str) -> str:
-    """Draws a row of panels per world: lines over the axis, or dots where there is none."""
+    """Draws a row of panels per world: lines over the axis, or dots where it has one place."""
     import matplotlib
 
     matplotlib.use("svg")
@@ -42,13 +45,13 @@ def plot(results: Results, axis: str) -> str:
                         panel.set_axis_off()
                         continue
                     title += ", relative"
-                draw = _lines if axis else _dots
-                draw(panel, groups, results, measure)
+                lines = len({group.x for group in groups}) > 1
+                (_lines if lines else _dots)(panel, groups, results, measure)
                 panel.set_title(f"{world}: {title}")
-                if axis:
+                if lines:
                     panel.set_xlabel(axis)
-        if axis:
-            axes[0][0].legend(fontsize=7)
+            if lines:
+                row[0].legend(fontsize=7)
         figure.tight_layout()
         held = io.StringIO()
         figure.savefig(held, format="svg", metadata={"Date": None})
@@ -57,14 +60,23 @@ def plot(results: Results, axis: str) -> str:
 
 
 def _dots(panel: Axes, groups: list[Group], results: Results, measure: Any) -> None:
+    """A line per group; one that lies far off is named at the edge, so that others can be told."""
     found = [measure(group, results.rival(group)) for group in groups]
-    mean = np.array([i.mean for i in found])
-    reach = np.array([[i.mean - i.low, i.high - i.mean] for i in found]).T
-    place = np.arange(len(groups))
-    panel.errorbar(mean, place, xerr=np.nan_to_num(reach).clip(0), fmt="o", markersize=4)
+    ends = np.array([max(abs(i.low), abs(i.high)) for i in found])
+    edge = 1.2 * ends[ends <= FAR * np.median(ends)].max(initial=1e-6)
+    for place, (one, end) in enumerate(zip(found, ends, strict=True)):
+        if end > edge:
+            side = np.sign(one.mean)
+            panel.text(side * edge * 0.95, place, f"{one.mean:+.3f}", va="center", fontsize=7,
+                       ha="left" if side < 0 else "right")  # fmt: skip
+            continue
+        panel.plot([one.low, one.high], [place, place], color="C0", linewidth=1.5)
+        panel.plot(one.mean, place, "o", color="C0", markersize=4)
     panel.axvline(0, color="grey", linewidth=0.8)
-    panel.set_yticks(place, [group.label for group in groups])
-    panel.invert_yaxis()
+    panel.set_xlim(-edge, edge)
+    panel.set_yticks(np.arange(len(groups)), [group.label for group in groups])
+    panel.set_ylim(len(groups) - 0.5, -0.5)
+    panel.locator_params(axis="x", nbins=5)
 
 
 def _lines(panel: Axes, groups: list[Group], results: Results, measure: Any) -> None:

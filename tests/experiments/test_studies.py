@@ -12,6 +12,7 @@ from exit_pipeline.errors import TrainingError, UsageError
 from exit_pipeline.experiments import study as module
 from exit_pipeline.experiments.arena import fit_entry
 from exit_pipeline.experiments.overrides import overridden
+from exit_pipeline.experiments.page import write_page
 from exit_pipeline.experiments.parallel import each
 from exit_pipeline.experiments.results import named
 from exit_pipeline.experiments.runs import Entry
@@ -144,3 +145,25 @@ def test_in_parallel_what_fails_does_not_take_the_others_with_it(world, arena):
     assert isinstance(found[1], UsageError)
     assert found[0].figures["evaluation"]["all"]["rows"] == world.evaluation.num_rows
     assert found[2].folder != found[0].folder
+
+
+def test_the_page_of_results_keeps_its_words_and_renews_the_tables(tmp_path):
+    report = tmp_path / "studies" / "data"
+    report.mkdir(parents=True)
+    for name, text in {
+        "result.json": "{}",
+        "plot.svg": "<svg/>",
+        "table.md": "# Who?\n\nold",
+    }.items():
+        (report / name).write_text(text)
+    docs = tmp_path / "docs"
+    docs.mkdir()
+    assert write_page(tmp_path / "studies", docs) == ["data"]
+    page = docs / "results.md"
+    assert "## `data`: Who?\n\nold" in page.read_text()
+    page.write_text(page.read_text().replace("# Results", "# Results\n\nWords of ours."))
+    (report / "table.md").write_text("# Who?\n\nnew")
+    write_page(tmp_path / "studies", docs)
+    assert "Words of ours." in page.read_text()
+    assert "old" not in page.read_text().split("## `")[1]
+    assert (docs / "results" / "data.svg").read_text() == "<svg/>"
