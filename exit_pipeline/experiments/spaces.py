@@ -57,14 +57,16 @@ TREES: Space = {
     "trees.rows": Between(0.5, 1.0),
     "trees.l2": Between(0.1, 30.0, log=True),
 }
+SOURCES: Space = {"training.lambda_source": Between(0.03, 3.0, log=True)}
 TRANSFER: Space = {
-    "training.lambda_source": Between(0.03, 3.0, log=True),
     "training.lambda_transfer": Between(0.03, 1.0, log=True),
     "model.trunk_dropout": Between(0.0, 1.0),
 }
+WITH_SOURCE_HEADS = ("shared_bottom", "mmoe", "ple", "pepnet", "minet")
 SPACES: Mapping[str, Space] = {
     **dict.fromkeys(MODELS, NETWORK),
-    "exit": {**NETWORK, **TRANSFER},
+    **{name: {**NETWORK, **SOURCES} for name in WITH_SOURCE_HEADS},
+    "exit": {**NETWORK, **SOURCES, **TRANSFER},
     "trees": TREES,
 }
 TUNED = tuple(name for name in CONTENDERS if name in SPACES)

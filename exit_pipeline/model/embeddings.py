@@ -82,17 +82,24 @@ class CategoricalEmbedding(nn.Module):
 
     def __init__(self, encoder: Encoder, dim: int, id_dropout: float) -> None:
         super().__init__()
-        tables = [nn.Embedding(size, dim) for size in encoder.sizes()]
+        columns, self.share = encoder.spec.categorical, id_dropout
+        never = [id_dropout == 1 and name in IDS for name in columns]
+        # What is never read needs no row but the unknown's.
+        tables = [
+            nn.Embedding(1 if hidden else size, dim)
+            for hidden, size in zip(never, encoder.sizes(), strict=True)
+        ]
         for table in tables:
             nn.init.normal_(table.weight, std=0.5)
         self.tables = nn.ModuleList(tables)
-        columns, self.share = encoder.spec.categorical, id_dropout
         hidden = torch.tensor([id_dropout if name in IDS else 0.0 for name in columns])
         self.register_buffer("hidden", hidden, persistent=False)
 
     def forward(self, indices: Tensor) -> Tensor:
         """int64[n, C] → float[n, C · dim]."""
-        if self.share == 1 or (self.training and self.share > 0):
+        if self.share == 1:
+            indices = torch.where(self.hidden == 1, torch.zeros_like(indices), indices)
+        elif self.training and self.share > 0:
             draw = torch.rand(indices.shape, device=indices.device)
             indices = torch.where(draw < self.hidden, torch.zeros_like(indices), indices)
         return torch.cat([table(indices[:, i]) for i, table in enumerate(self.tables)], dim=1)

@@ -18,6 +18,7 @@ from exit_pipeline.profile.learning import ModelSpec, TrainingSpec
 from exit_pipeline.training import save_model, train_model
 from exit_pipeline.training.device import choose_device
 from exit_pipeline.training.loop import Progress
+from exit_pipeline.training.step import uses_bf16
 
 NAMES = {"model": "exit", "baseline": "target_only"}
 
@@ -53,10 +54,13 @@ class Recipe:
         Raises:
             SettingsError: The device is not there.
         """
-        where = choose_device(device).type
+        where = choose_device(device)
+        # `auto` means another thing on another processor: what it meant here is what is kept.
+        precision = "bf16" if uses_bf16(spec.training.precision, where) else "fp32"
+        training = spec.training.model_copy(update={"precision": precision})
         return cls(
             NAMES, input_spec(spec), unit_input(spec), spec.outcome,
-            spec.model, spec.training, threads, where,
+            spec.model, training, threads, where.type,
         )  # fmt: skip
 
     def to_dict(self) -> dict[str, Any]:

@@ -43,7 +43,7 @@ def memorized(
     encoder: Encoder,
     device: torch.device,
 ) -> Memorized | None:
-    """Compares thin groups, the rows in the lowest bin of their group's history, with the others.
+    """Compares thin groups, those in the lowest bin of history or without any, with the others.
 
     That the others lose as well, since times change, is no sign of it.
 
@@ -63,7 +63,8 @@ def memorized(
     support = 0
     for part in ("train", "validation"):
         rows = _spread(parts[part], max(len(parts["validation"]), LEAST_ROWS))
-        loss, thin = _losses(model, rows, device), rows.numeric[:, column] <= bound
+        loss, history = _losses(model, rows, device), rows.numeric[:, column]
+        thin = np.isnan(history) | (history <= bound)
         if thin.all() or not thin.any():
             return None
         losses |= {(part, True): loss[thin].mean(), (part, False): loss[~thin].mean()}

@@ -53,11 +53,34 @@ class EncodedRows:
         rng = np.random.default_rng([seed, epoch])
         starts = rng.permutation(np.arange(0, len(self), STRETCH))
         at_hand = max(buffer // STRETCH, 1)
+        left: EncodedRows | None = None
         for first in range(0, len(starts), at_hand):
             block = self._read(starts[first : first + at_hand], STRETCH)
-            rows = rng.permutation(len(block))
-            for begin in range(0, len(rows), size):
-                yield block.take(rows[begin : begin + size])
+            block = block.picked(rng.permutation(len(block)))
+            block = block if left is None else left.followed_by(block)
+            # What is no whole batch waits for the next block, so that an epoch has ⌈n / size⌉.
+            whole = len(block) - len(block) % size
+            for begin in range(0, whole, size):
+                yield block.take(np.arange(begin, begin + size))
+            left = block.picked(np.arange(whole, len(block)))
+        if left is not None and len(left):
+            yield left.take(np.arange(len(left)))
+
+    def picked(self, rows: np.ndarray) -> EncodedRows:
+        """Returns some rows, copied."""
+        return EncodedRows(
+            self.categorical[rows], self.numeric[rows], self.labels[rows], self.sources
+        )
+
+    def followed_by(self, other: EncodedRows) -> EncodedRows:
+        """Returns these rows and then another's."""
+        pairs = (
+            (self.categorical, other.categorical),
+            (self.numeric, other.numeric),
+            (self.labels, other.labels),
+        )
+        categorical, numeric, labels = (np.concatenate(pair) for pair in pairs)
+        return EncodedRows(categorical, numeric, labels, self.sources)
 
     def _read(self, starts: Iterable[int], size: int) -> EncodedRows:
         """Copies stretches into memory; the pages that they were mapped to are given back."""
@@ -152,8 +175,11 @@ def encode_files(
 def give_back(arrays: Iterable[np.ndarray]) -> None:
     """Lets the system drop mapped pages from this process; they stay on disk and in its cache."""
     for array in arrays:
-        if isinstance(array.base, mmap.mmap) and hasattr(mmap, "MADV_DONTNEED"):
-            array.base.madvise(mmap.MADV_DONTNEED)
+        held: object = array
+        while isinstance(held, np.ndarray):  # a view's base is an array that is mapped
+            held = held.base
+        if isinstance(held, mmap.mmap) and hasattr(mmap, "MADV_DONTNEED"):
+            held.madvise(mmap.MADV_DONTNEED)
 
 
 def _label_columns(sources: Sequence[str], source_label: str) -> list[str]:

@@ -45,7 +45,7 @@ def loss(logit, y):
 
 
 def test_what_thin_groups_lose_beyond_the_others_by_hand():
-    history = [3, 10, 50, 80]  # the first two lie in the lowest bin
+    history = [np.nan, 10, 50, 80]  # no history, and the lowest bin's end: both are thin
     known = rows(history, [SURE, -SURE, 1, 0], [1, 0, 1, 0])
     new = rows(history, [SURE, -SURE, 0, 0], [0, 1, 1, 0])
     found = gap(known, new)

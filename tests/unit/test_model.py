@@ -183,8 +183,10 @@ def test_the_rate_falls_to_nothing(tmp_path):
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("exit_pipeline.training.loop.Stepper", Watched)
-        train(tmp_path, write_parts(tmp_path, 512))
-    steps = TRAINING.epochs * 2  # 512 rows in batches of 256
+        # Neither the rows nor what is shuffled at a time is a multiple of the batch.
+        uneven = TRAINING.model_copy(update={"batch_size": 300, "shuffle_buffer": 512})
+        train(tmp_path, write_parts(tmp_path, 1700), training=uneven)
+    steps = TRAINING.epochs * 6  # ⌈1700 / 300⌉
     np.testing.assert_allclose(rates, 1 - np.arange(steps) / steps)
 
 

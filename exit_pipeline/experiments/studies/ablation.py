@@ -18,7 +18,7 @@ VARIANTS: Mapping[str, Mapping[str, Any]] = {
     "sides apart from the embeddings": {"model.side_gradient": 0.0},
     "sides on the embeddings": {"model.side_gradient": 1.0},
     "sources by the carry alone": {"model.trunk_dropout": 1.0},
-    "sources by the carry on half": {"model.trunk_dropout": 0.5},
+    "sources never hidden from the trunk": {"model.trunk_dropout": 0.0},
     "sources never hidden": {"model.source_dropout": 0.0},
     "one net, no ensemble": {"model.members": 1},
     "source interest before": {"model.source_label": "before"},

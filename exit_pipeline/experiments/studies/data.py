@@ -12,7 +12,7 @@ from exit_pipeline.experiments.study import Study
 SHARES = {"2 %": 0.02, "8 %": 0.08, "25 %": 0.25, "100 %": 1.0}
 QUICK_SHARES = {"50 %": 0.5}
 MODELS, QUICK_MODELS = (*common.BASELINES, common.EXIT), ("trees", common.EXIT)
-# The last two training days alone have the scene; the newest source starts a week before the end.
+# The last two training days alone have the scene; the newest source has three of them.
 SCENE = HeldOut("place", "out", days=2)
 SOURCE_FROM = 17
 
