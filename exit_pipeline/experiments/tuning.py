@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from exit_pipeline.errors import ExitPipelineError, UsageError
+from exit_pipeline.errors import ExitPipelineError, TrainingError, UsageError
 from exit_pipeline.experiments.arena import CODE, fit_entry
 from exit_pipeline.experiments.code import code_digest
 from exit_pipeline.experiments.contenders import rows_for
@@ -61,15 +61,25 @@ def tune(job: Tuning, settings: Settings) -> dict[str, Any]:
     )  # fmt: skip
     rows = rows_for(job.model, RowsSpec(SHARE))
     entry = Entry(job.model, job.model, job.world, rows=rows, tuned=False)
-    while (done := len(_whole(study))) < job.trials:
+    while (done := len(_ended(study))) < job.trials:
         # A seed for each trial, so that a study that goes on draws what it would have drawn.
         study.sampler = optuna.samplers.TPESampler(seed=SEED + done, n_startup_trials=5)
         trial = study.ask()
         changes = _draw(space, trial) if done else {}
         trial.set_user_attr("settings", changes)
-        run = fit_entry(replace(entry, settings=changes), settings)
+        try:
+            run = fit_entry(replace(entry, settings=changes), settings)
+        except TrainingError:
+            # Settings that diverge are a trial like any other: tried, and no good.
+            study.tell(trial, state=optuna.trial.TrialState.FAIL)
+            continue
         study.tell(trial, run.figures["validation"]["logloss"])
     found = _whole(study)
+    if not found:
+        raise TrainingError(
+            f"none of {job.trials} trials of {job.model} came to an end",
+            where=job.world.name, mend="narrow its space in experiments/spaces.py",
+        )  # fmt: skip
     best = min(found, key=lambda t: (t.value, t.number))
     return {
         "settings": best.user_attrs["settings"],
@@ -157,6 +167,11 @@ def _space(model: str) -> Space:
 
 def _draw(space: Space, trial: BaseTrial) -> dict[str, Any]:
     return {key: part.draw(trial, key) for key, part in space.items()}
+
+
+def _ended(study: Any) -> list[Any]:
+    """Trials that were fitted or failed; one that a process left behind is drawn again."""
+    return [t for t in study.trials if t.state.name in ("COMPLETE", "FAIL")]
 
 
 def _whole(study: Any) -> list[Any]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from difflib import get_close_matches
 from typing import Any, Self
 
 import torch
@@ -57,7 +58,18 @@ class InputSpec:
         return InputSpec(self.categorical, self.numeric, dict.fromkeys(self.sources, ()))
 
     def without(self, names: Sequence[str]) -> InputSpec:
-        """The same inputs without some columns."""
+        """The same inputs without some columns.
+
+        Raises:
+            TrainingError: One of them is no input.
+        """
+        unknown = [name for name in names if name not in self.columns]
+        if unknown:
+            near = get_close_matches(unknown[0], self.columns, n=1)
+            hint = f"did you mean {near[0]!r}? " if near else ""
+            raise TrainingError(
+                f"{unknown[0]!r} is no input", mend=f"{hint}one of {', '.join(self.columns)}"
+            )
 
         def kept(columns: Sequence[str]) -> tuple[str, ...]:
             return tuple(column for column in columns if column not in names)

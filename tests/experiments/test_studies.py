@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 import time
+from types import SimpleNamespace
 
 import pytest
 
 from exit_pipeline.cli.experiments import NAMES
 from exit_pipeline.errors import TrainingError, UsageError
 from exit_pipeline.experiments import study as module
+from exit_pipeline.experiments import tuning
 from exit_pipeline.experiments.arena import fit_entry
 from exit_pipeline.experiments.overrides import overridden
 from exit_pipeline.experiments.page import write_page
@@ -106,6 +108,18 @@ def test_tuning_begins_with_the_settings_that_are_and_goes_on_where_it_was(world
     assert set(four["trials"][3]["settings"]) == set(SPACES["trees"])
     drawn = [json.dumps(trial["settings"]) for trial in four["trials"]]
     assert len(set(drawn)) == 4
+
+
+def test_a_trial_that_diverges_is_one_of_the_budget(world, arena, monkeypatch):
+    def failing(entry, settings):
+        if entry.settings:
+            raise TrainingError("the loss is not finite")
+        return SimpleNamespace(figures={"validation": {"logloss": 0.3}})
+
+    monkeypatch.setattr(tuning, "fit_entry", failing)
+    found = tune(Tuning("minet", world.spec, trials=3), arena)
+    assert found["trials"] == [{"settings": {}, "logloss": 0.3}]
+    assert tune(Tuning("minet", world.spec, trials=3), arena) == found  # they are not drawn again
 
 
 def test_quick_tuning_leaves_the_record_alone(world, arena):

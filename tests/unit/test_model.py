@@ -406,3 +406,9 @@ def test_where_the_logit_says_nothing_only_the_mean_is_moved(turned):
     found = calibrate(turned(z), y, "platt")
     assert found.slope == 1
     assert (1 / (1 + np.exp(-found(turned(z))))).mean() == pytest.approx(y.mean(), abs=1e-3)
+
+
+def test_a_column_that_is_no_input_cannot_be_left_out():
+    assert "user_rate" not in SPEC.without(["user_rate"]).columns
+    with pytest.raises(TrainingError, match="did you mean 'user_rate'"):
+        SPEC.without(["user_rates"])
