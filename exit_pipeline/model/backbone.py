@@ -78,8 +78,10 @@ class TabM(nn.Module):
 
     def _end(self, h: Tensor) -> Tensor:
         """ReLU and dropout; one mask for all members, since drawing it costs more than the net."""
-        keep = F.dropout(torch.ones_like(h[0]), self.dropout, self.training)
-        return F.relu(h) * keep if self.training and self.dropout else F.relu(h)
+        h = F.relu(h)
+        if not self.training or not self.dropout:
+            return h
+        return h * F.dropout(torch.ones_like(h[0]), self.dropout)
 
 
 class MemberHead(tabm.LinearEnsemble):

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import os
 from functools import lru_cache
 from pathlib import Path
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
+from exit_pipeline.files import write_text
 from exit_pipeline.lake import Lake
 from exit_pipeline.registry import Registry
 from exit_pipeline.report import charts, compare, words
@@ -34,9 +34,7 @@ def write_report(lake: Lake, report: Report) -> Path:
     folder = lake.home.reports / FOLDER
     folder.mkdir(parents=True, exist_ok=True)
     page = folder / f"v{report.version.version}.html"
-    partial = page.with_name(f".{page.name}.{os.getpid()}.partial")
-    partial.write_text(render_page(report), "utf-8")
-    os.replace(partial, page)
+    write_text(page, render_page(report))
     Registry(lake.home, report.spec.name).attach(report.version.version, page, FOLDER)
     return page
 

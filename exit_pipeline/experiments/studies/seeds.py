@@ -3,7 +3,6 @@
 from collections.abc import Iterator
 from dataclasses import replace
 
-from exit_pipeline.experiments.contenders import CONTENDERS
 from exit_pipeline.experiments.report import number
 from exit_pipeline.experiments.results import Results, best_on_validation
 from exit_pipeline.experiments.runs import Entry
@@ -17,7 +16,7 @@ def _spreads(results: Results) -> str:
 
 
 def _entries(quick: bool) -> Iterator[Entry]:
-    models = [m for m in common.OFTEN if m in CONTENDERS]
+    models = common.OFTEN
     for world in common.worlds(quick):
         for model in models[:2] if quick else models:
             for first in common.entries(world, model, quick, seeds=1):
