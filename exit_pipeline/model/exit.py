@@ -10,7 +10,7 @@ from exit_pipeline.model.base import Model
 from exit_pipeline.model.encoders import Encoder
 from exit_pipeline.model.inputs import Batch, Outputs
 from exit_pipeline.model.ipn import SourceInterest, TargetInterest
-from exit_pipeline.model.ssn import SceneSelector
+from exit_pipeline.model.ssn import selector
 from exit_pipeline.profile.learning import ModelSpec
 
 # P_whole of `sum` lies in [0, 2]; a margin keeps its logit finite (the paper truncates it online).
@@ -36,7 +36,7 @@ class Exit(Model):
         self.spec, sources = spec, self.sources
         self.target = TargetInterest(self.rows.widths, spec)
         self.source = SourceInterest(sum(self.rows.widths), sources, spec)
-        self.ssn = SceneSelector(sum(self.rows.scene_widths), sources, spec)
+        self.ssn = selector(sum(self.rows.scene_widths), sources, spec)
         self.unit = encoder.spec.categorical.index(encoder.unit)
         self.strength = nn.Embedding(encoder.sizes()[self.unit], sources)
         nn.init.constant_(self.strength.weight, FIRST_STRENGTH)

@@ -55,6 +55,9 @@ class ModelSpec(Strict):
     side_gradient: float = Field(
         0.3, ge=0, le=1, description="How much of source heads' and SSN's gradient embeddings get."
     )
+    ssn: Literal["scene", "constant"] = Field(
+        "scene", description="`constant` has no SSN: one transfer per source, in every scene."
+    )
     source_label: Literal["ahead", "before"] = Field(
         "ahead", description="What a source head predicts: interest from t on, or before t."
     )
