@@ -142,6 +142,15 @@ def test_every_setting_of_a_full_study_is_one_that_there_is(simulated, name):
         overridden(simulated.spec, entry.world.profile)
 
 
+@pytest.mark.parametrize("name", STUDIES)
+def test_a_secondary_study_has_few_rows_and_says_so(name):
+    thin = name not in ("baselines", "ablation", "data", "abtest")
+    assert ("with 8 % of the rows" in STUDIES[name].question) == thin
+    if thin:
+        assert {entry.rows.share for entry in STUDIES[name].entries(False)} == {0.08}
+        assert {entry.rows.share for entry in STUDIES[name].entries(True)} == {1.0}
+
+
 @pytest.mark.parametrize("model", SPACES)
 def test_every_setting_that_tuning_changes_is_one_that_there_is(model):
     sections = {"model": ModelSpec(), "training": TrainingSpec(), "trees": TreeSpec()}

@@ -27,7 +27,7 @@ VARIANTS: Mapping[str, Mapping[str, Any]] = {
     "sum, Huber": {"model.combination": "sum", "model.sum_loss": "huber"},
     "sum, squared": {"model.combination": "sum", "model.sum_loss": "squared"},
 }
-SHARES = {"100 %": 1.0, "8 %": 0.08}
+SHARES = {"100 %": 1.0, "8 %": common.THIN.share}
 
 
 def _entries(quick: bool) -> Iterator[Entry]:

@@ -9,7 +9,7 @@ from exit_pipeline.experiments.specs import WORLDS, HeldOut, RowsSpec, WorldSpec
 from exit_pipeline.experiments.studies import common
 from exit_pipeline.experiments.study import Study
 
-SHARES = {"2 %": 0.02, "8 %": 0.08, "25 %": 0.25, "100 %": 1.0}
+SHARES = {"2 %": 0.02, "8 %": common.THIN.share, "25 %": 0.25, "100 %": 1.0}
 QUICK_SHARES = {"50 %": 0.5}
 MODELS, QUICK_MODELS = (*common.BASELINES, common.EXIT), ("trees", common.EXIT)
 # The last two training days alone have the scene; the newest source has three of them.

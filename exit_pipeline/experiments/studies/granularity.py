@@ -22,11 +22,13 @@ def _entries(quick: bool) -> Iterator[Entry]:
     for x in QUICK if quick else GROUPS:
         for world in common.worlds(quick, profile={"group": GROUPS[x]}):
             for model in ("trees", common.EXIT):
-                yield from common.entries(world, model, quick, x=x, seeds=2)
+                yield from common.entries(
+                    world, model, quick, x=x, seeds=2, rows=common.thin(quick)
+                )
 
 
 GRANULARITY = Study(
-    question="EXIT with finer and finer groups",
+    question="EXIT with finer and finer groups, with 8 % of the rows",
     entries=lambda quick: list(_entries(quick)),
     reference=best_on_validation(common.BASELINES),
     sentence=common.against,

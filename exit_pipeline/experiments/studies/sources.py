@@ -17,11 +17,13 @@ def _entries(quick: bool) -> Iterator[Entry]:
         changes = {} if count == 2 else {"sources": count}
         for world in common.worlds(quick, ("A",), simulation=changes):
             for model in ("target_only", "trees", common.EXIT):
-                yield from common.entries(world, model, quick, x=f"{count}", seeds=2)
+                yield from common.entries(
+                    world, model, quick, x=f"{count}", seeds=2, rows=common.thin(quick)
+                )
 
 
 SOURCES = Study(
-    question="EXIT with more and more sources",
+    question="EXIT with more and more sources, with 8 % of the rows",
     entries=lambda quick: list(_entries(quick)),
     reference=best_on_validation(common.BASELINES),
     sentence=common.against,
