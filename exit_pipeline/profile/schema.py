@@ -190,7 +190,8 @@ class ProfileSpec(Strict):
     )
     scene: SceneSpec = SceneSpec()
     group: tuple[Identifier, ...] = Field(
-        ("hour_band",), min_length=1, description="Scene columns and user attributes of a group."
+        ("hour_band",),
+        description="Scene columns and user attributes of a group; with none all are in one.",
     )
     use_position: bool = Field(False, description="Whether training sees the position.")
     labels: LabelSpec = LabelSpec()
