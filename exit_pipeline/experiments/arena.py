@@ -30,10 +30,11 @@ from exit_pipeline.settings import Settings
 
 # What decides a run beside its entry and its rows.
 CODE = ("model", "training", "experiments/trees.py", "experiments/popularity.py",
-        "experiments/contenders.py", "experiments/measures.py", "experiments/bootstrap.py",
-        "evaluation/metrics.py", "profile/learning.py")  # fmt: skip
+        "experiments/contenders.py", "experiments/oracle.py", "experiments/measures.py",
+        "experiments/bootstrap.py", "experiments/asking.py", "simulator/answer.py",
+        "evaluation/metrics.py", "ranking/scorer.py", "profile/learning.py")  # fmt: skip
 # And what decides how it is scored under a policy.
-SCORING = ("ranking/policy.py", "ranking/scorer.py", "profile/policy.py")
+SCORING = ("ranking/policy.py", "profile/policy.py")
 SECTIONS = ("model.", "training.", "trees.")
 LOCK_SECONDS = 6 * 3600.0
 
