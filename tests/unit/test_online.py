@@ -69,12 +69,12 @@ def test_a_group_of_no_columns_is_everyone_offline_and_online(tmp_path):
     whole = re.sub(r"(?m)^group: .*$", "group: []", PROFILE)
     small = SmallLog(tmp_path, whole)
     small.land(0, [event("a", at(0)), event("b", at(0, "20:00"), user_id="u2", place="work")])
-    small.land(1, [event("c", at(1))])
-    small.land(2, [event("d", at(2))])
-    builds(small, 0, 2)
+    for day in (1, 2, 3):
+        small.land(day, [event(f"c{day}", at(day))])
+    builds(small, 0, 3)
     assert {row["cell"] for row in small.rows("impressions")} == {""}
     online(small)
-    rows, _ = ask(small, "u1", at(3))
+    rows, _ = ask(small, "u1", at(4))
     assert rows["group_shown"].to_pylist() == [2]  # of the first day, which alone is mature
 
 

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from exit_pipeline.experiments.networks import Scoring
-from exit_pipeline.experiments.results import named
+from exit_pipeline.experiments.results import Reference
 from exit_pipeline.experiments.runs import Entry
 from exit_pipeline.experiments.specs import RowsSpec
 from exit_pipeline.experiments.studies import common
@@ -48,7 +48,7 @@ def _entries(quick: bool) -> Iterator[Entry]:
 ABLATION = Study(
     question="EXIT with a part taken away or replaced",
     entries=lambda quick: list(_entries(quick)),
-    reference=named(common.EXIT),
+    reference=Reference((common.EXIT,)),
     sentence=common.differing,
     axis="rows",
 )

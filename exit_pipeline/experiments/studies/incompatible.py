@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from exit_pipeline.experiments.results import named
+from exit_pipeline.experiments.results import Reference
 from exit_pipeline.experiments.runs import Entry
 from exit_pipeline.experiments.studies import common
 from exit_pipeline.experiments.study import Study
@@ -29,7 +29,7 @@ def _share(never: int) -> str:
 INCOMPATIBLE = Study(
     question="Every model where more and more units never transfer, with 8 % of the rows",
     entries=lambda quick: list(_entries(quick)),
-    reference=named("target_only"),
+    reference=Reference(("target_only",)),
     sentence=common.against,
     axis="never transfers",
     columns=("seeds", "AUC", "Δ AUC", "p/e, never units", "p/e, nothing transfers",

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from typing import Any
 
-from exit_pipeline.experiments.results import named
+from exit_pipeline.experiments.results import Reference
 from exit_pipeline.experiments.runs import Entry
 from exit_pipeline.experiments.studies import common
 from exit_pipeline.experiments.study import Study
@@ -45,6 +45,6 @@ def _entries(quick: bool) -> Iterator[Entry]:
 LABELS = Study(
     question="EXIT under other definitions of its labels, with 8 % of the rows",
     entries=lambda quick: list(_entries(quick)),
-    reference=named("lift"),
+    reference=Reference(("lift",)),
     sentence=common.differing,
 )

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from exit_pipeline.experiments.results import named
+from exit_pipeline.experiments.results import Reference
 from exit_pipeline.experiments.runs import Entry
 from exit_pipeline.experiments.studies import common
 from exit_pipeline.experiments.study import Study
@@ -29,6 +29,6 @@ def _entries(quick: bool) -> Iterator[Entry]:
 LAMBDAS = Study(
     question="The weights of EXIT's losses, with 8 % of the rows",
     entries=lambda quick: list(_entries(quick)),
-    reference=named(common.EXIT),
+    reference=Reference((common.EXIT,)),
     sentence=common.differing,
 )

@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from exit_pipeline.experiments.results import named
+from exit_pipeline.experiments.results import Reference
 from exit_pipeline.experiments.runs import Entry
 from exit_pipeline.experiments.studies import common
 from exit_pipeline.experiments.study import Study
@@ -33,7 +33,7 @@ def _entries(quick: bool) -> Iterator[Entry]:
 OVERLAP = Study(
     question="EXIT where sources and feed share less and less, with 8 % of the rows",
     entries=lambda quick: list(_entries(quick)),
-    reference=named("target_only"),
+    reference=Reference(("target_only",)),
     sentence=common.against,
     axis="shared",
 )

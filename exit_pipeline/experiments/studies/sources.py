@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 
 from exit_pipeline.experiments.report import STANDARD
-from exit_pipeline.experiments.results import best_on_validation
+from exit_pipeline.experiments.results import Reference
 from exit_pipeline.experiments.runs import Entry
 from exit_pipeline.experiments.studies import common
 from exit_pipeline.experiments.study import Study
@@ -25,7 +25,7 @@ def _entries(quick: bool) -> Iterator[Entry]:
 SOURCES = Study(
     question="EXIT with more and more sources, with 8 % of the rows",
     entries=lambda quick: list(_entries(quick)),
-    reference=best_on_validation(common.BASELINES),
+    reference=Reference(common.BASELINES),
     sentence=common.against,
     axis="sources",
     columns=(*STANDARD, "seconds of tables"),
