@@ -16,6 +16,7 @@ from exit_pipeline.errors import UsageError
 from exit_pipeline.evaluation.metrics import summary
 from exit_pipeline.experiments.code import code_digest
 from exit_pipeline.experiments.contenders import SIZES, Fitted, Task
+from exit_pipeline.experiments.making import prepare
 from exit_pipeline.experiments.measures import draws, measure, rows_of
 from exit_pipeline.experiments.networks import AS_FITTED, fit
 from exit_pipeline.experiments.oracle import ORACLE, Oracle
@@ -23,7 +24,7 @@ from exit_pipeline.experiments.overrides import overridden
 from exit_pipeline.experiments.runs import Entry, Run
 from exit_pipeline.experiments.trees import TreeSpec
 from exit_pipeline.experiments.tuned import tuned_settings
-from exit_pipeline.experiments.worlds import World, prepare
+from exit_pipeline.experiments.worlds import World
 from exit_pipeline.lock import exclusive
 from exit_pipeline.model.encoders import DOMAIN
 from exit_pipeline.settings import Settings

@@ -12,11 +12,11 @@ from typing import Any
 
 from exit_pipeline.errors import ExitPipelineError, UsageError
 from exit_pipeline.experiments.arena import fit_entry
+from exit_pipeline.experiments.making import prepare
 from exit_pipeline.experiments.parallel import each
 from exit_pipeline.experiments.report import STANDARD, write_report
 from exit_pipeline.experiments.results import Reference, Results, gather
 from exit_pipeline.experiments.runs import Entry, Run
-from exit_pipeline.experiments.worlds import prepare
 from exit_pipeline.settings import Settings
 
 # Letters of a folder's name that say which part is in it; more are cut off for a hash of them all.

@@ -15,6 +15,7 @@ from exit_pipeline.errors import TrainingError, UsageError
 from exit_pipeline.experiments import arena as module
 from exit_pipeline.experiments.arena import fit_entry
 from exit_pipeline.experiments.contenders import CONTENDERS
+from exit_pipeline.experiments.making import prepare
 from exit_pipeline.experiments.measures import rows_of
 from exit_pipeline.experiments.networks import Scoring
 from exit_pipeline.experiments.oracle import ORACLE, Oracle
@@ -22,7 +23,6 @@ from exit_pipeline.experiments.results import Reference, gather, significant
 from exit_pipeline.experiments.runs import Entry
 from exit_pipeline.experiments.specs import HeldOut, RowsSpec, WorldSpec
 from exit_pipeline.experiments.studies import common
-from exit_pipeline.experiments.worlds import prepare
 from exit_pipeline.profile.policy import RuleSpec
 
 QUICK = {"training.epochs": 1, "training.batch_size": 512, "trees.rounds": 30}
@@ -55,7 +55,7 @@ def test_rows_held_out_come_back_in_the_last_days(world):
 
 
 def test_a_world_that_stands_is_used(world, monkeypatch):
-    monkeypatch.setattr("exit_pipeline.experiments.worlds.build_tables", None)
+    monkeypatch.setattr("exit_pipeline.experiments.making.build_tables", None)
     assert prepare(world.spec, world.settings).digest == world.digest
 
 
@@ -167,6 +167,12 @@ def test_an_unknown_setting_is_refused_with_the_nearest(world, arena, settings, 
     with pytest.raises(UsageError, match="there is no setting") as error:
         fit_entry(Entry("exit", "exit", world.spec, settings), arena)
     assert near in error.value.mend
+
+
+def test_an_unknown_setting_of_a_simulation_is_refused_with_the_nearest():
+    with pytest.raises(UsageError, match="there is no setting 'nevr'") as error:
+        WorldSpec("A", simulation={"nevr": 3})
+    assert error.value.mend == "did you mean 'never'?"
 
 
 def test_figures_are_json(world, arena):
