@@ -7,6 +7,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from exit_pipeline.model.base import Model
+from exit_pipeline.model.embeddings import Row, interest_counts
 from exit_pipeline.model.encoders import Encoder
 from exit_pipeline.model.inputs import Batch, Outputs
 from exit_pipeline.model.ipn import SourceInterest, TargetInterest
@@ -17,6 +18,8 @@ from exit_pipeline.profile.learning import ModelSpec
 MARGIN = 1e-4
 # Before κ: at first, interest that is sure and wholly transfers moves the logit by softplus(2).
 FIRST_STRENGTH = 2.0
+# Before σ: at first an eighth of what does not transfer is seen.
+FIRST_TASTE = -2.0
 
 
 class Exit(Model):
@@ -25,10 +28,15 @@ class Exit(Model):
     `carry`: P = σ(z_t + Σ_k κ_k[c] · p_s,k · p_tr,k), κ ≥ 0 by softplus, one per source and unit.
     `sum`: P_whole = p_t + max_k p_s,k · p_tr,k, truncated to [0, 2] less a margin.
 
-    Two shares of sources are hidden in training (ours). `source_dropout` hides a source from
-    everything, and nothing of it is carried: that teaches what a forbidden cell scores.
-    `trunk_dropout` hides it from the trunk alone, so that what a source says comes by the carry.
-    A batch's `bounds` (ours) do that to the sources that a policy governs, and hold their z_tr.
+    What a source says of a unit that interest was shown in reaches the target's trunk to the share
+    p_tr,k + (1 − p_tr,k) · τ_k (`trunk: gated`, ours): what transfers here, and of the rest what
+    tells of taste that both domains share, τ_k being learned and one per source. To that share the
+    encoded inputs are mixed with those of a hidden source. No gradient goes back to p_tr,k, which
+    stays what the ICL says.
+
+    `source_dropout` hides a source from everything in training, and nothing of it is carried: that
+    teaches what a forbidden cell scores. A batch's `bounds` (ours) hold the z_tr of sources that a
+    policy governs, and of those the trunk sees no more than that.
     """
 
     def __init__(self, encoder: Encoder, spec: ModelSpec) -> None:
@@ -38,35 +46,50 @@ class Exit(Model):
         self.source = SourceInterest(sum(self.rows.widths), sources, spec)
         self.ssn = selector(sum(self.rows.scene_widths), sources, spec)
         self.unit = encoder.spec.categorical.index(encoder.unit)
+        self.counts = interest_counts(encoder.spec)
         self.strength = nn.Embedding(encoder.sizes()[self.unit], sources)
         nn.init.constant_(self.strength.weight, FIRST_STRENGTH)
+        if spec.trunk == "gated":
+            self.taste = nn.Parameter(torch.full((sources,), FIRST_TASTE))
 
     def forward(self, batch: Batch) -> Outputs:
         """Encoded rows → everything the model says of them."""
-        hidden = self._drawn(batch.hidden, self.spec.source_dropout)
+        hidden, gradient = self._hidden(batch), self.spec.side_gradient
         row = self.rows(batch, hidden)
-        unseen = self._drawn(hidden, self.spec.trunk_dropout)
-        if batch.bounds is not None:
-            unseen = unseen | ~batch.bounds[..., 1].isnan()
-        seen = row if unseen is hidden else self.rows.hide(row, batch, unseen)
-        members, order = self.target(seen)
-        gradient = self.spec.side_gradient
         source = self.source(row.joined(gradient))
         transfer = self.ssn(self.rows.of_scene(row, batch, hidden).joined(gradient))
         if batch.bounds is not None:  # fmin and fmax pass over NaN: what is free stays as it is
             transfer = transfer.fmin(batch.bounds[..., 1]).fmax(batch.bounds[..., 0])
-        carried = source.sigmoid() * transfer.sigmoid() * ~hidden
+        p_transfer = transfer.sigmoid()
+        members, order = self.target(self._seen(row, batch, p_transfer.detach()))
+        carried = source.sigmoid() * p_transfer * ~hidden
         own = members.mean(0)
         if self.spec.combination == "sum":
             return _summed(own, members, order, source, transfer, carried)
         carry = F.softplus(self.strength(batch.categorical[:, self.unit])) * carried
         return Outputs(own + carry.sum(1), own, carry, own, source, transfer, order, members)
 
-    def _drawn(self, hidden: Tensor, share: float) -> Tensor:
+    def _hidden(self, batch: Batch) -> Tensor:
         """bool[n, K]: what is hidden already, and in training a share more."""
-        if not self.training or share == 0:
-            return hidden
-        return hidden | (torch.rand(hidden.shape, device=hidden.device) < share)
+        if not self.training or self.spec.source_dropout == 0:
+            return batch.hidden
+        draw = torch.rand(batch.hidden.shape, device=batch.hidden.device)
+        return batch.hidden | (draw < self.spec.source_dropout)
+
+    def _seen(self, row: Row, batch: Batch, p_transfer: Tensor) -> Row:
+        """The rows as the trunk sees them; of governed sources no more than may be carried."""
+        share = torch.ones_like(p_transfer)
+        if self.spec.trunk == "closed":
+            share = torch.zeros_like(p_transfer)
+        elif self.spec.trunk == "gated":
+            gate = p_transfer + (1 - p_transfer) * self.taste.sigmoid()
+            share = torch.where(batch.numeric[:, self.counts] > 0, gate, share)
+        elif batch.bounds is None:
+            return row
+        if batch.bounds is not None:
+            free = batch.bounds[..., 1].isnan()
+            share = torch.where(free, share, torch.minimum(share, p_transfer))
+        return self.rows.to_share(row, share)
 
 
 def _summed(

@@ -49,8 +49,10 @@ class ModelSpec(Strict):
     source_dropout: float = Field(
         0.1, ge=0, lt=1, description="Share of rows whose source is hidden from everything."
     )
-    trunk_dropout: float = Field(
-        0.5, ge=0, le=1, description="Share of rows whose source is hidden from the trunk alone."
+    trunk: Literal["gated", "open", "closed"] = Field(
+        "gated",
+        description="What the target's trunk sees of a source that interest in the unit was shown "
+        "in: as far as it transfers or tells of taste, all; or nothing of any source.",
     )
     side_gradient: float = Field(
         0.3, ge=0, le=1, description="How much of source heads' and SSN's gradient embeddings get."
