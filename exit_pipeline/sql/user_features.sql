@@ -22,18 +22,18 @@ days as (
   select unnest(generate_series($first::date, $last::date, interval 1 day))::date as ds
 ),
 windowed as (
-  select ds, user_id
-         , sum(seen) filter (inside) > 0 as seen, sum(shown) filter (inside)::bigint as shown
-         , sum(responses) filter (inside)::bigint as responses
-         , sum(negatives) filter (inside)::bigint as negatives
-{% for s in sources %}         , nullif(sum(interest_{{ s }}) filter (inside), 0)::bigint as interest_{{ s }}
+  select days.ds, user_id
+         , sum(seen) > 0 as seen, sum(shown)::bigint as shown, sum(responses)::bigint as responses
+         , sum(negatives)::bigint as negatives
+{% for s in sources %}         , nullif(sum(interest_{{ s }}), 0)::bigint as interest_{{ s }}
 {% endfor %}
-  from (
-    select days.ds, daily.*, daily.day > days.ds - $window_days::integer as inside
-    from daily join days
-      on daily.known_on <= days.ds and daily.day >= days.ds - $window_days::integer
-  )
+  from daily join days on daily.known_on <= days.ds and daily.day > days.ds - $window_days::integer
   group by all
+),
+past as (
+  select distinct day + $window_days::integer as ds, user_id
+  from daily
+  where ds between $first and $last and known_on <= ds
 ),
 known as (
   select d.ds, u.user_id{% for name in users %}, u.{{ name }}{% endfor %}
@@ -55,3 +55,4 @@ select ds, user_id
        , (ds + 1)::timestamptz + to_microseconds($lag_us) as created
 from windowed w
 full join known u using (ds, user_id)
+full join past using (ds, user_id)

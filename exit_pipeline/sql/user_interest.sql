@@ -20,7 +20,9 @@ with shown as (
 changes as (
   select distinct user_id, domain, state_us, known_on as ds from shown where known_on >= $first
   union all
-  select user_id, domain, max(state_us), max(known_on) from shown where known_on < $first
+  select user_id, domain, max(state_us), max(known_on)
+  from shown semi join (from shown where known_on >= $first) using (user_id)
+  where known_on < $first
   group by user_id, domain
 ),
 units as (

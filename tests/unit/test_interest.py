@@ -79,7 +79,13 @@ def test_the_lag_and_the_window_meet_at_the_microsecond():
     state = pa.Table.from_pylist([state_of([("a", 0)])] * 2)
     now = np.array([WINDOW, WINDOW + 1])
     found = interest_features(
-        state, "s", now, pa.array(["a", "a"]), half_life_us=HALF_LIFE, window_us=WINDOW, hold_us=HOLD
+        state,
+        "s",
+        now,
+        pa.array(["a", "a"]),
+        half_life_us=HALF_LIFE,
+        window_us=WINDOW,
+        hold_us=HOLD,
     )
     assert found["count"].tolist() == [1.0, 0.0]
     assert timedelta(microseconds=WINDOW) == timedelta(days=14)
