@@ -19,17 +19,21 @@ def interest_features(
     *,
     half_life_us: int,
     window_us: int,
+    hold_us: int,
 ) -> dict[str, np.ndarray]:
     """Turns interest states, request times and candidates' units into features (ours).
 
     Args:
-        state: Rows of `user_interest`, aligned with `units`: `state_us`, `{domain}_units`,
-            `{domain}_last_us`, `{domain}_counts`, `{domain}_weights`; nulls where nothing is known.
+        state: Rows of `user_interest`, aligned with `units`: `{domain}_state_us`,
+            `{domain}_units`, `{domain}_last_us`, `{domain}_counts`, `{domain}_weights`; nulls where
+            nothing is known. Nothing of another domain is read.
         domain: The source, or the target for the user's own responses.
         now_us: int64[n], the request's time in µs since the epoch.
         units: string[n], the candidate's interest unit.
         half_life_us: Half-life of the decayed count, in µs.
         window_us: Age beyond which a count is stale, in µs.
+        hold_us: Age of the domain's newest event beyond which its state says nothing, in µs: a row
+            that an event elsewhere keeps alive must not tell more than none.
 
     Returns:
         Four float64[n] arrays by name: `decayed` (count of interest in this unit, decayed to now),
@@ -39,7 +43,9 @@ def interest_features(
     """
     n = len(now_us)
     parts = ("units", "last_us", "counts", "weights")
-    lists = {part: _column(state, f"{domain}_{part}") for part in parts}
+    since = _column(state, f"{domain}_state_us").cast(pa.int64())  # all null for unknown users
+    holds = pc.greater_equal(since, pa.array(now_us - hold_us))
+    lists = {part: pc.if_else(holds, _column(state, f"{domain}_{part}"), None) for part in parts}
     lengths = np.asarray(pc.fill_null(pc.list_value_length(lists["units"]), 0), dtype=np.int64)
     row = np.repeat(np.arange(n), lengths)
     flat = {part: column.flatten() for part, column in lists.items()}
@@ -47,7 +53,6 @@ def interest_features(
     last = np.asarray(flat["last_us"], dtype=np.int64)
     decayed = np.asarray(flat["weights"], dtype=np.float64)
     counts = np.asarray(flat["counts"], dtype=np.float64)
-    since = _column(state, "state_us").cast(pa.int64())  # all null for an unknown user
     state_us = np.asarray(pc.fill_null(since, 0), dtype=np.int64)
     decay = np.exp2(-(now_us - state_us) / half_life_us)
 

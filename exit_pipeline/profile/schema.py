@@ -147,6 +147,16 @@ class FeatureSpec(Strict):
     recent_units: int = Field(64, ge=1, le=256, description="Units kept in a user's state.")
     half_life_hours: float = Field(24.0, gt=0, description="Half-life of decayed counts.")
 
+    @property
+    def hold_days(self) -> int:
+        """Days for which a domain's state of interest holds after the newest event in it."""
+        return min(self.window_days, self.ttl_days)
+
+    @property
+    def reach_days(self) -> int:
+        """Whole days back that a state may read: the oldest that still holds has a window too."""
+        return self.hold_days + self.window_days
+
 
 class ScheduleSpec(Strict):
     """When the graph runs by itself (UTC)."""
@@ -210,7 +220,7 @@ class ProfileSpec(Strict):
         """Whole days back that a day of any table may read: windows, and rows that came late."""
         labels = self.labels
         window = max(
-            self.features.window_days, labels.consistency.own_response_days, labels.history_days
+            self.features.reach_days, labels.consistency.own_response_days, labels.history_days
         )
         return window + self.landing.lateness_days + labels.maturity_days
 

@@ -55,7 +55,8 @@ def online_rows(
     for name, values in state_features(batch, spec).items():
         batch = batch.append_column(name, values)
     unknown = sum(shown is None for shown in item["item_shown"]) - old_items
-    return batch, _flags(spec, user["user_shown"][0], old_user + old_state, unknown, old_items)
+    stranger = all(value is None for (value,) in [*user.values(), *state.values()])
+    return batch, _flags(spec, stranger, old_user + old_state, unknown, old_items)
 
 
 def _read(
@@ -89,13 +90,13 @@ def _read(
 
 
 def _flags(
-    spec: ProfileSpec, user_shown: int | None, old_user: int, unknown_items: int, old_items: int
+    spec: ProfileSpec, stranger: bool, old_user: int, unknown_items: int, old_items: int
 ) -> list[str]:
     """What a reader of the ranking must know of the features it was made from."""
     flags, than = [], f"older than {spec.features.ttl_days} days: defaults are used"
     if old_user:
         flags.append(f"features of this user are {than}")
-    elif user_shown is None:
+    elif stranger:
         flags.append("unknown user: defaults are used")
     if unknown_items:
         flags.append(f"{unknown_items} unknown items: defaults are used")

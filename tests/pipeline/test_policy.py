@@ -44,6 +44,7 @@ def searched(monkeypatch):
             values["user_search"] = [99]
         if view == "user_interest":
             us = values["state_us"][0]
+            values["search_state_us"] = [us]
             values["search_units"], values["search_last_us"] = [["novels", "toys"]], [[us, us - 60]]
             values["search_counts"], values["search_weights"] = [[40, 7]], [[38.5, 6.5]]
         return values, old

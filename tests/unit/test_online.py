@@ -49,7 +49,7 @@ def log(tmp_path):
 
 
 def test_a_rebuilt_day_reaches_the_online_store(log):
-    assert online(log)["user_features"] == 8
+    assert online(log)["user_features"] == 18
     assert online(log) == dict.fromkeys(VIEWS, 0)
     rows, _ = ask(log, "u1", at(3))
     assert (rows["user_shown"].to_pylist(), rows["search_units"].to_pylist()) == (
