@@ -25,8 +25,9 @@ demo: $(READY) ## Simulate a log, run the whole graph, explain a ranking
 ui: $(READY) ## Open the Dagster UI with its daemon (PROFILE=simulated)
 	$(BIN)/exit-pipeline ui --profile $(PROFILE)
 
+# In order of folders: the longest files come first, and the many short ones fill up the end.
 test: $(READY) ## Run the tests
-	$(BIN)/python -m pytest -n 2 --dist loadfile
+	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
 
 lint: $(READY) ## Check style, imports and types
 	$(BIN)/ruff check .

