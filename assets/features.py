@@ -6,8 +6,14 @@ from dagster import AssetDep, AssetExecutionContext, Nothing, ResourceParam, ass
 
 from assets.days import build_days
 from assets.partitions import (
-    daily, days, evenings, events_of_states, mature, next_morning, window_of_events,
-)  # fmt: skip
+    daily,
+    days,
+    evenings,
+    events_of_states,
+    mature,
+    next_morning,
+    window_of_events,
+)
 from assets.resources import Pipeline
 
 _DESCRIPTIONS = {
