@@ -73,6 +73,8 @@ def _profile(spec: WorldSpec, logs: Path) -> Profile:
 
 def _make(world: World) -> None:
     settings, profile, folder = world.settings, world.profile, world.folder
+    # Tables of other code may have other columns.
+    shutil.rmtree(world.home.root, ignore_errors=True)
     lake = Lake(world.home, "experiments")
     started = time.perf_counter()
     build_tables(settings, lake, profile)
