@@ -17,7 +17,7 @@ from exit_pipeline.feast_stores.online import LatestWinsSqliteOnlineStore
 from exit_pipeline.feast_stores.repo import apply, writing_registry
 from exit_pipeline.lake import Lake, connect, render
 from exit_pipeline.profile import Profile
-from exit_pipeline.profile.schema import FeatureSpec
+from exit_pipeline.profile.labels import FeatureSpec
 from exit_pipeline.settings import Settings
 
 VIEWS = ("user_features", "item_features", "scene_features", "user_interest")
