@@ -71,7 +71,7 @@ class SmallHome:
 
     def run(self, *arguments: str, code: int = 0) -> str:
         process = self.start(*arguments)
-        out, err = process.communicate(timeout=300)
+        out, err = process.communicate(timeout=600)
         assert process.returncode == code, err
         return out if code == 0 else err
 

@@ -19,7 +19,7 @@ from tests.pipeline.test_graph import DEPENDENCIES, GROUPS, UNPARTITIONED
 
 
 def test_ends_with_a_registered_model_and_features_online(small_home):
-    versions = json.loads(small_home.run("models", "--json"))["versions"]
+    versions = json.loads(small_home.ask("models", "--json"))["versions"]
     assert versions[0]["decision"] in ("promoted", "refused")
     assert versions[0]["reason"]
     assert set(versions[0]) >= {"version", "aliases", "metrics", "decision", "reason"}
