@@ -86,14 +86,17 @@ SMALL_JOURNEY = {
 
 
 def small_journey(root: Path) -> Path:
-    """Lands three weeks of a quarter of the households; returns the built-in profile over them."""
+    """Lands three weeks of an eighth of the households; returns the built-in profile over them."""
     built_in = load_profile("complete_journey")
     package, landing = landing_root(built_in, Home(root)), root / "landing"
     landing.mkdir()
-    few = {"transactions": "week <= 4 and household_id % 4 = 0", "promotions": "week <= 4"}
-    for table, file in built_in.spec.landing.tables.items():
-        rows = f"select * from '{package / file}' where {few.get(table, 'true')}"
-        duckdb.sql(rows).write_parquet(str(landing / file))
+    few = f"from '{package / 'transactions.parquet'}' where week <= 4 and household_id % 8 = 0"
+    sold = f"product_id in (select product_id {few})"
+    chosen = {"transactions": few, "products": f"from '{package / 'products.parquet'}' where {sold}",
+              "promotions": f"from '{package / 'promotions.parquet'}' where week <= 4 and {sold}",
+              "demographics": f"from '{package / 'demographics.parquet'}'"}  # fmt: skip
+    for table, rows in chosen.items():
+        duckdb.sql(f"select * {rows}").write_parquet(str(landing / f"{table}.parquet"))
     folder = shutil.copytree(built_in.file.parent, root / "profile")
     settings = yaml.safe_load(built_in.text) | SMALL_JOURNEY
     settings["landing"] = {"path": str(landing), "tables": built_in.spec.landing.tables}
