@@ -3,16 +3,66 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 from feast import FeatureStore
 
 from exit_pipeline.features.inputs import view_columns
 from exit_pipeline.features.training_set import STATE_PARTS, state_features
 from exit_pipeline.profile import ProfileSpec
+
+
+@dataclass(frozen=True)
+class UserRow:
+    """What is known of one user: the user's half of the scorer's inputs.
+
+    Args:
+        user_id: Who.
+        values: The columns of `user_features` and `user_interest`, null where nothing is known.
+        flags: What a reader of the ranking must know of them.
+    """
+
+    user_id: str
+    values: dict[str, Any]
+    flags: tuple[str, ...] = ()
+
+    @classmethod
+    def unknown(cls, spec: ProfileSpec, user_id: str, flag: str) -> UserRow:
+        """Nothing is known, for the reason that the flag names: training learned what that is."""
+        return cls(user_id, dict.fromkeys((*_user_columns(spec), *_state_columns(spec))), (flag,))
+
+    @property
+    def as_of(self) -> datetime | None:
+        """When the interest last changed; None where none is known."""
+        us = self.values["state_us"]
+        return None if us is None else datetime.fromtimestamp(us / 1e6, UTC)
+
+
+def user_row(store: FeatureStore, spec: ProfileSpec, user_id: str, at: datetime) -> UserRow:
+    """Reads what is known of a user out of Feast's online store.
+
+    Args:
+        store: The profile's.
+        spec: The profile.
+        user_id: Who.
+        at: The request's time; what is older than the TTL by then is null.
+    """
+    read, key = (
+        partial(_read, store, at, timedelta(days=spec.features.ttl_days)),
+        {"user_id": user_id},
+    )
+    user, old_user = read("user_features", _user_columns(spec), [key])
+    state, old_state = read("user_interest", _state_columns(spec), [key])
+    values = {name: column[0] for name, column in {**user, **state}.items()}
+    if old_user + old_state:
+        return UserRow(user_id, values, (f"features of this user are {_than(spec)}",))
+    stranger = all(value is None for value in values.values())
+    return UserRow(user_id, values, ("unknown user: defaults are used",) if stranger else ())
 
 
 def online_rows(
@@ -30,33 +80,63 @@ def online_rows(
         at: The request's time.
 
     Returns:
-        n ≥ 1 rows with the columns of the training set that a model reads, and flags.
+        n rows with the columns of the training set that a model reads, and flags.
     """
-    views, n = view_columns(spec), len(items)
+    views, user = view_columns(spec), user_row(store, spec, user_id, at)
     read = partial(_read, store, at, timedelta(days=spec.features.ttl_days))
-    user, old_user = read("user_features", views["user_features"], [{"user_id": user_id}])
-    domains = (spec.target, *spec.sources)
-    parts = ["state_us", *(f"{domain}_{part}" for domain in domains for part in STATE_PARTS)]
-    state, old_state = read("user_interest", parts, [{"user_id": user_id}])
     keys = [{"item_id": item} for item in items]
     item, old_items = read("item_features", views["item_features"], keys)
     units = items if spec.interest_unit == "item_id" else item[spec.interest_unit]
-    cell = "|".join(_group_value(name, scene, user) for name in spec.group)
+    cell = cell_of(spec, scene, user)
     cells = [{"unit": unit or "", "cell": cell} for unit in units]
     group, _ = read("scene_features", views["scene_features"], cells)
-    columns = {
-        "user_id": [user_id] * n, "item_id": list(items), "unit": list(units),
+    columns = {name: _typed(name, values) for name, values in {**item, **group}.items()}
+    batch = assemble(spec, user, items, pa.array(units, pa.string()), columns, scene, at)
+    unknown = sum(shown is None for shown in item["item_shown"]) - old_items
+    return batch, [*user.flags, *item_flags(spec, unknown, old_items)]
+
+
+def assemble(
+    spec: ProfileSpec, user: UserRow, items: Sequence[str], units: pa.Array,
+    columns: Mapping[str, pa.Array], scene: Mapping[str, str], at: datetime,
+) -> pa.RecordBatch:  # fmt: skip
+    """Puts one user's half and n items' halves together into the scorer's rows.
+
+    Args:
+        spec: The profile.
+        user: The user's half.
+        items: n ids.
+        units: string[n], their interest units.
+        columns: n values each of the views `item_features` and `scene_features`.
+        scene: Complete (see `scene_of`).
+        at: The request's time.
+    """
+    n = len(items)
+    context = {name: scene.get(name) for name in ("hour_band", "day_kind", *spec.context)}
+    same = {"user_id": user.user_id, **context, **user.values}
+    once = pa.RecordBatch.from_pydict({k: _typed(k, [v]) for k, v in same.items()})
+    repeated = once.take(pa.array(np.zeros(n, np.int64)))
+    batch = pa.RecordBatch.from_pydict({
+        **dict(zip(once.schema.names, repeated.columns, strict=True)),
+        "item_id": pa.array(items, pa.string()), "unit": units,
         "event_timestamp": pa.array([at] * n, pa.timestamp("us", "UTC")),
-        **{name: [scene.get(name)] * n for name in ("hour_band", "day_kind", *spec.context)},
-        **{name: values * n for name, values in {**user, **state}.items()},
-        **item, **group, "position": pa.nulls(n, pa.int32()),
-    }  # fmt: skip
-    batch = pa.RecordBatch.from_pydict({k: _typed(k, v) for k, v in columns.items()})
+        **columns, "position": pa.nulls(n, pa.int32()),
+    })  # fmt: skip
     for name, values in state_features(batch, spec).items():
         batch = batch.append_column(name, values)
-    unknown = sum(shown is None for shown in item["item_shown"]) - old_items
-    stranger = all(value is None for (value,) in [*user.values(), *state.values()])
-    return batch, _flags(spec, stranger, old_user + old_state, unknown, old_items)
+    return batch
+
+
+def cell_of(spec: ProfileSpec, scene: Mapping[str, str], user: UserRow) -> str:
+    """Returns the part of the scene that a group shares, as `scene_features` keys it."""
+    values = (user.values.get(name, scene.get(name)) for name in spec.group)
+    return "|".join((value or "unknown").replace("|", "/") for value in values)
+
+
+def item_flags(spec: ProfileSpec, unknown: int, old: int) -> list[str]:
+    """What a reader of the ranking must know of the items it was made from."""
+    flags = [f"{unknown} unknown items: defaults are used"] if unknown else []
+    return [*flags, f"features of {old} items are {_than(spec)}"] if old else flags
 
 
 def _read(
@@ -89,25 +169,17 @@ def _read(
     return values, sum(old)
 
 
-def _flags(
-    spec: ProfileSpec, stranger: bool, old_user: int, unknown_items: int, old_items: int
-) -> list[str]:
-    """What a reader of the ranking must know of the features it was made from."""
-    flags, than = [], f"older than {spec.features.ttl_days} days: defaults are used"
-    if old_user:
-        flags.append(f"features of this user are {than}")
-    elif stranger:
-        flags.append("unknown user: defaults are used")
-    if unknown_items:
-        flags.append(f"{unknown_items} unknown items: defaults are used")
-    if old_items:
-        flags.append(f"features of {old_items} items are {than}")
-    return flags
+def _user_columns(spec: ProfileSpec) -> list[str]:
+    return view_columns(spec)["user_features"]
 
 
-def _group_value(name: str, scene: Mapping[str, str], user: Mapping[str, list[Any]]) -> str:
-    value = user[name][0] if name in user else scene.get(name)
-    return (value or "unknown").replace("|", "/")
+def _state_columns(spec: ProfileSpec) -> list[str]:
+    domains = (spec.target, *spec.sources)
+    return ["state_us", *(f"{domain}_{part}" for domain in domains for part in STATE_PARTS)]
+
+
+def _than(spec: ProfileSpec) -> str:
+    return f"older than {spec.features.ttl_days} days: defaults are used"
 
 
 def _typed(name: str, values: Any) -> pa.Array:

@@ -125,6 +125,16 @@ class RegistryReader:
             lineage=json.loads(joined("lineage", run.data.tags) or "{}"),
         )
 
+    def number(self, which: int | str) -> int | None:
+        """The number of a version or alias, None where there is none; cheaper than `find`.
+
+        Raises:
+            RegistryError: The store cannot be read.
+        """
+        with self._reaching():
+            found = self._look_up(which)
+        return None if found is None else int(found.version)
+
     def folder(self, which: int | str, model: str = "model") -> Path:
         """Returns the local folder of a version's model, or of its baseline; fetched if remote."""
         number = str(self.get(which).version)
