@@ -26,10 +26,19 @@ def serve(
             "now where the profile's log goes on, the newest features where it has an end."
         ),
     ] = None,
+    shadow: Annotated[
+        str | None, typer.Option(help="An alias or number to score beside the champion.")
+    ] = None,
+    canary: Annotated[
+        float,
+        typer.Option(
+            min=0, max=1, help="Share of users answered by the challenger, or what --shadow names."
+        ),
+    ] = 0.0,
 ) -> None:
     """Ranks over HTTP with the champion, and follows it; SIGTERM ends it."""
     from exit_pipeline.serving.run import serve as run
     from exit_pipeline.serving.service import Options
 
     settings, _, found = open_profile(profile)
-    run(settings, found, Options(clock=at), host, port)
+    run(settings, found, Options(at, shadow, canary), host, port)

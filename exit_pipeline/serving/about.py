@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from starlette.exceptions import HTTPException
+
 from exit_pipeline.profile.policy import scene_values
 from exit_pipeline.serving.service import Service
 
@@ -42,3 +44,14 @@ def ready_answer(service: Service) -> dict[str, Any]:
         "features_age_seconds": loaded
         and (service.at(loaded) - loaded.items.as_of).total_seconds(),
     }
+
+
+def shadow_answer(service: Service) -> dict[str, Any]:
+    """Answers `GET /v1/shadow`.
+
+    Raises:
+        HTTPException: The service was started without a shadow.
+    """
+    if service.shadow is None:
+        raise HTTPException(404, "no version is scored beside the champion; see `serve --shadow`")
+    return service.shadow.report()

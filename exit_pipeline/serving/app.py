@@ -14,7 +14,7 @@ from starlette.responses import HTMLResponse, Response
 from exit_pipeline import __version__
 from exit_pipeline.errors import ExitPipelineError, UsageError
 from exit_pipeline.serving import schema
-from exit_pipeline.serving.about import model_answer, ready_answer
+from exit_pipeline.serving.about import model_answer, ready_answer, shadow_answer
 from exit_pipeline.serving.guard import Guard
 from exit_pipeline.serving.reference import reference_page
 from exit_pipeline.serving.replies import refusal, refusal_of, reply
@@ -64,6 +64,13 @@ def _state(app: FastAPI, service: Service) -> None:
     async def model() -> Response:
         """Says which version answers, and how it came to."""
         return reply(model_answer(service))
+
+    @app.get(
+        "/v1/shadow", response_model=schema.ShadowAnswer, responses=schema.failures(401, 404, 500)
+    )
+    async def shadow() -> Response:
+        """Says how another version would rank the same questions."""
+        return reply(shadow_answer(service))
 
     @app.get("/healthz", response_model=schema.Alive)
     async def healthz() -> Response:

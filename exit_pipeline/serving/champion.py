@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -41,12 +42,13 @@ class Question:
 
 @dataclass(frozen=True)
 class Ranked:
-    """An answer: the best items, with the score of every candidate."""
+    """An answer: the best items, with the score of every candidate and the seconds it took."""
 
     items: list[RankedItem]
     flags: list[str]
     candidates: Sequence[str]
     scores: np.ndarray
+    seconds: float
 
 
 @dataclass(frozen=True)
@@ -79,9 +81,11 @@ class Loaded:
         """Ranks the candidates; none, and a flag, where there is nothing to rank."""
         given = self.items.catalogue if question.candidates is None else question.candidates
         if not given:
-            return Ranked([], ["there is no item to rank"], [], np.zeros(0))
+            return Ranked([], ["there is no item to rank"], [], np.zeros(0), 0.0)
+        started = time.perf_counter()
         rows, scores, flags = self._score(question, given)
-        return Ranked(best_items(self.scorer, rows, scores, question.k), flags, given, scores.score)
+        best = best_items(self.scorer, rows, scores, question.k)
+        return Ranked(best, flags, given, scores.score, time.perf_counter() - started)
 
     def explain(self, question: Question, item_id: str) -> dict[str, Any]:
         """Takes one item apart: its parts, and every input that the model read."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Summary, generate_latest
 
 SECONDS = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.25, 0.5, 1.0, 2.0, 5.0)
 
@@ -44,6 +44,19 @@ class Metrics:
         )
         self.load_failures = Counter(
             "exit_model_load_failures", "Versions that could not be loaded.", ["role"], registry=one
+        )
+
+        self.shadow_overlap = Summary(
+            "exit_shadow_overlap", "Share of the items shown that the shadow shows.", registry=one
+        )
+        self.shadow_correlation = Summary(
+            "exit_shadow_rank_correlation", "Spearman's, over all candidates.", registry=one
+        )
+        self.shadow_seconds = Summary(
+            "exit_shadow_seconds", "Seconds to score, of both.", ["role"], registry=one
+        )
+        self.shadow_dropped = Counter(
+            "exit_shadow_dropped", "Rankings that the shadow had no time for.", registry=one
         )
 
     def flagged(self, flags: list[str]) -> None:

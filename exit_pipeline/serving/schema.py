@@ -102,6 +102,20 @@ class ModelAnswer(BaseModel):
     clock: Clock
 
 
+class ShadowAnswer(BaseModel):
+    """How the rankings of another version differ, over the questions both answered; means."""
+
+    champion: int | None
+    shadow: int | None
+    problem: str | None = Field(description="Why the shadow is not in memory.")
+    compared: int
+    dropped: int = Field(description="Rankings that the shadow had no time for.")
+    overlap_at_k: float | None = Field(description="Share of the k items shown that both show.")
+    rank_correlation: float | None = Field(description="Spearman's, over all candidates.")
+    champion_ms: float | None
+    shadow_ms: float | None
+
+
 class Alive(BaseModel):
     """The process answers."""
 

@@ -13,10 +13,11 @@ from typing import Any
 from exit_pipeline.lake import Lake
 from exit_pipeline.profile import Profile
 from exit_pipeline.ranking.rank import scene_of
-from exit_pipeline.registry import CHAMPION
+from exit_pipeline.registry import CHALLENGER, CHAMPION
 from exit_pipeline.serving.champion import Loaded, Question
 from exit_pipeline.serving.metrics import Metrics
 from exit_pipeline.serving.schema import Ask, Clock, ExplainAsk, RankAsk, Role
+from exit_pipeline.serving.shadow import Shadow, chosen
 from exit_pipeline.serving.slot import Slot
 from exit_pipeline.serving.users import UNREACHABLE, Users
 from exit_pipeline.settings import Settings
@@ -29,9 +30,13 @@ class Options:
     Args:
         clock: The time of a request: now, or the moment of the newest features; None for now where
             the profile's log goes on, and the newest features where it has an end.
+        shadow: An alias or number to score beside the champion; None for none.
+        canary: Share of users who are answered by the challenger: `shadow`, or else that alias.
     """
 
     clock: Clock | None = None
+    shadow: str | None = None
+    canary: float = 0.0
 
 
 class Service:
@@ -50,12 +55,18 @@ class Service:
         self.metrics = Metrics()
         self.users = Users(settings, lake.home, profile.spec, self.metrics)
         self.champion = Slot(settings, lake, profile, CHAMPION, "champion", self.metrics)
+        self.canary, self.challenger, self.shadow = options.canary, None, None
+        if options.shadow or options.canary:
+            which = options.shadow or CHALLENGER
+            self.challenger = Slot(settings, lake, profile, which, "challenger", self.metrics)
+        if options.shadow:
+            self.shadow = Shadow(self.challenger, self.metrics)
         self.threads = ThreadPoolExecutor(settings.threads, "score")
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
         """Looks for the champion at once and from then on; lets go of threads at the end."""
-        await asyncio.gather(asyncio.to_thread(self.champion.look), self.users.look())
+        await asyncio.gather(self._look(), self.users.look())
         tasks = [asyncio.create_task(one) for one in (self._watch(), self.users.watch())]
         try:
             yield
@@ -63,6 +74,8 @@ class Service:
             for task in tasks:
                 task.cancel()
             self.users.close()
+            if self.shadow:
+                self.shadow.close()
             self.threads.shutdown(wait=False, cancel_futures=True)
 
     async def rank(self, ask: RankAsk, request_id: str) -> dict[str, Any]:
@@ -72,21 +85,25 @@ class Service:
             RegistryError: There is no champion.
             UsageError: The scene names what the profile does not declare.
         """
-        loaded, role = self._serving(ask.user_id)
+        loaded, role, flags = self._serving(ask.user_id)
         candidates = ask.candidates and list(dict.fromkeys(ask.candidates))
         question = await self._question(loaded, ask, candidates, ask.k)
         ranked = await self._score(loaded.rank, question)
+        if self.shadow and role == "champion":
+            self.shadow.beside(loaded, question, ranked)
+        flags = [*flags, *ranked.flags]
         return {
-            **self._made_from(loaded, role, question, ranked.flags, request_id),
+            **self._made_from(loaded, role, question, flags, request_id),
             "items": ranked.items,
         }
 
     async def explain(self, ask: ExplainAsk, request_id: str) -> dict[str, Any]:
         """Answers `POST /v1/explain`; raises as `rank` does."""
-        loaded, role = self._serving(ask.user_id)
+        loaded, role, flags = self._serving(ask.user_id)
         question = await self._question(loaded, ask, [ask.item_id], 1)
         told = await self._score(loaded.explain, question, ask.item_id)
-        made_from = self._made_from(loaded, role, question, told.pop("flags"), request_id)
+        flags = [*flags, *told.pop("flags")]
+        made_from = self._made_from(loaded, role, question, flags, request_id)
         return {**made_from, **told}
 
     def at(self, loaded: Loaded) -> datetime:
@@ -106,8 +123,14 @@ class Service:
             found.append(f"the newest features are of {loaded.items.as_of.isoformat()}")
         return found if self.users.reachable else [*found, UNREACHABLE]
 
-    def _serving(self, user_id: str) -> tuple[Loaded, Role]:
-        return self.champion.get(), "champion"
+    def _serving(self, user_id: str) -> tuple[Loaded, Role, list[str]]:
+        """The version that answers this user: one, from the start of a request to its end."""
+        champion = self.champion.get()
+        if not self.challenger or not chosen(user_id, self.canary, self.settings.serve_canary_salt):
+            return champion, "champion", []
+        if self.challenger.loaded is None:
+            return champion, "champion", ["the challenger is not loaded: the champion answers"]
+        return self.challenger.loaded, "challenger", []
 
     async def _question(
         self, loaded: Loaded, ask: Ask, candidates: list[str] | None, k: int
@@ -143,4 +166,8 @@ class Service:
     async def _watch(self) -> None:
         while True:
             await asyncio.sleep(self.settings.serve_watch)
-            await asyncio.to_thread(self.champion.look)
+            await self._look()
+
+    async def _look(self) -> None:
+        for slot in filter(None, (self.champion, self.challenger)):
+            await asyncio.to_thread(slot.look)

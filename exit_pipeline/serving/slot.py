@@ -82,7 +82,7 @@ class Slot:
 
     def _failed(self, number: int | None, error: Exception) -> None:
         told = error if isinstance(error, ExitPipelineError) else RegistryError(
-            f"{self.which} could not be loaded: {type(error).__name__}", where=self.registry.name,
+            f"{self.which} could not be loaded: {error!r}", where=self.registry.name,
             mend="`exit-pipeline doctor` says what is reachable",
         )  # fmt: skip
         self.metrics.load_failures.labels(self.role).inc()

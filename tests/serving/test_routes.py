@@ -26,8 +26,8 @@ def test_the_service_ranks_as_the_command_does_and_says_what_from(standing, clie
     ranking = Ranker(standing.settings, standing.lake, load_profile("simulated")).rank("u0000001", SCENE, k=5)
     assert [i["item_id"] for i in told["items"]] == [i.item_id for i in ranking.items]
     for served, direct in zip(told["items"], ranking.items, strict=True):
-        assert served["score"] == pytest.approx(direct.score, abs=1e-9)
-        assert served["carry"] == pytest.approx(direct.carry, abs=1e-9)
+        assert served["score"] == pytest.approx(direct.score, abs=1e-7)
+        assert served["carry"] == pytest.approx(direct.carry, abs=1e-7)
     assert (told["request_id"], told["model_version"], told["served_by"]) == ("r-1", 1, "champion")
     assert (told["clock"], told["flags"]) == ("newest", [])
     assert told["features_age_seconds"] > 0
@@ -54,7 +54,7 @@ def test_an_explanation_adds_up_and_shows_what_was_read(client):
     told = client.post("/v1/explain", json=body).json()
     ExplainAnswer.model_validate(told)
     item = told["item"]
-    assert item["score"] == pytest.approx(best["score"], abs=1e-9)
+    assert item["score"] == pytest.approx(best["score"], abs=1e-7)
     assert told["logit"] == pytest.approx(item["own"] + item["bias"] + sum(item["carry"].values()))
     assert told["inputs"]["categorical"]["place"] == "home"
     assert told["inputs"]["numeric"]["item_shown"] > 0
@@ -64,7 +64,7 @@ def test_an_explanation_adds_up_and_shows_what_was_read(client):
 def test_the_model_its_state_and_its_numbers(client):
     told = client.get("/v1/model").json()
     ModelAnswer.model_validate(told)
-    assert (told["version"], told["aliases"], told["items"]) == (1, ["champion"], 120)
+    assert (told["version"], told["aliases"], told["items"]) == (1, ["champion"], 118)
     assert set(told["days"]) >= {"train", "evaluation"}
     assert client.get("/healthz").json() == {"status": "alive"}
     assert client.get("/readyz").json()["ready"]
@@ -77,8 +77,7 @@ def test_the_model_its_state_and_its_numbers(client):
 def test_the_reference_loads_nothing_from_elsewhere(client):
     page = client.get("/docs").text
     assert "POST /v1/rank" in page
-    assert "http" not in page.replace("http-equiv", "")
-    assert "script" not in page
+    assert not [part for part in ("//", "<script", "<link", "src=") if part in page]
 
 
 @pytest.mark.parametrize(
