@@ -40,18 +40,20 @@ class ServingHome:
 
     def service(self, options: Options | None = None, **settings: Any) -> Service:
         return Service(
-            self.settings.model_copy(update=settings), load_profile("simulated"), options or Options()
+            self.settings.model_copy(update=settings),
+            load_profile("simulated"),
+            options or Options(),
         )
 
 
 def _registers(source: Registry, target: Registry, folder: Path) -> None:
-    model = load_model(source.folder(1))
+    model = load_model(source.folder("challenger"))
     assert model.calibration.kind == "platt"
     for constant in (-0.5, 0.5):
         there = folder / str(constant) / "model"
         calibration = replace(model.calibration, bias=constant)
         save_model(replace(model, calibration=calibration), there)
-        lineage = {"model": "exit", "split": source.get(1).lineage["split"]}
+        lineage = {"model": "exit", "split": source.get("challenger").lineage["split"]}
         target.register({"model": there}, {}, lineage)
 
 

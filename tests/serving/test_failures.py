@@ -88,7 +88,9 @@ def test_a_slow_store_costs_one_request_its_wait(home, monkeypatch):
     service = home.service(serve_store_timeout=0.5, serve_store_retry=60.0)
     with TestClient(make_app(service)) as client:
         service.users.reachable = True  # a busy machine may have found it slow at the start
-        service.users._store = service.users._store or users.open_store(home.settings, home.lake.home)
+        service.users._store = service.users._store or users.open_store(
+            home.settings, home.lake.home
+        )
         slow.set()
         reads.clear()
         assert [flags(client) for _ in range(20)] == [[UNREACHABLE]] * 20

@@ -119,7 +119,9 @@ def test_the_canary_answers_its_share_and_says_so(home):
     with TestClient(make_app(home.service(Options(canary=0.5)))) as client:
         answers = {user: ask(client, user_id=user, k=1) for user in users}
     for user, answer in answers.items():
-        expected = ({0.5}, 2, "challenger") if chosen(user, 0.5, "canary") else ({-0.5}, 1, "champion")
+        expected = (
+            ({0.5}, 2, "challenger") if chosen(user, 0.5, "canary") else ({-0.5}, 1, "champion")
+        )
         told = answer.json()
         assert (biases(answer), told["model_version"], told["served_by"]) == expected
     assert {a.json()["served_by"] for a in answers.values()} == {"champion", "challenger"}

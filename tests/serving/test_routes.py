@@ -23,7 +23,9 @@ def test_the_service_ranks_as_the_command_does_and_says_what_from(standing, clie
     assert answer.status_code == 200
     told = answer.json()
     RankAnswer.model_validate(told)
-    ranking = Ranker(standing.settings, standing.lake, load_profile("simulated")).rank("u0000001", SCENE, k=5)
+    ranking = Ranker(standing.settings, standing.lake, load_profile("simulated")).rank(
+        "u0000001", SCENE, k=5
+    )
     assert [i["item_id"] for i in told["items"]] == [i.item_id for i in ranking.items]
     for served, direct in zip(told["items"], ranking.items, strict=True):
         assert served["score"] == pytest.approx(direct.score, abs=1e-7)
@@ -70,7 +72,9 @@ def test_the_model_its_state_and_its_numbers(client):
     assert client.get("/readyz").json()["ready"]
     ask(client)
     lines = client.get("/metrics").text.splitlines()
-    assert any(line.startswith('exit_requests_total{route="/v1/rank",status="200"}') for line in lines)
+    assert any(
+        line.startswith('exit_requests_total{route="/v1/rank",status="200"}') for line in lines
+    )
     assert 'exit_model_version{role="champion"} 1.0' in lines
 
 
