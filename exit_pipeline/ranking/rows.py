@@ -52,12 +52,10 @@ def user_row(store: FeatureStore, spec: ProfileSpec, user_id: str, at: datetime)
         user_id: Who.
         at: The request's time; what is older than the TTL by then is null.
     """
-    read, key = (
-        partial(_read, store, at, timedelta(days=spec.features.ttl_days)),
-        {"user_id": user_id},
-    )
-    user, old_user = read("user_features", _user_columns(spec), [key])
-    state, old_state = read("user_interest", _state_columns(spec), [key])
+    read = partial(_read, store, at, timedelta(days=spec.features.ttl_days))
+    key = [{"user_id": user_id}]
+    user, old_user = read("user_features", _user_columns(spec), key)
+    state, old_state = read("user_interest", _state_columns(spec), key)
     values = {name: column[0] for name, column in {**user, **state}.items()}
     if old_user + old_state:
         return UserRow(user_id, values, (f"features of this user are {_than(spec)}",))

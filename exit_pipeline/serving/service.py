@@ -55,12 +55,14 @@ class Service:
         self.metrics = Metrics()
         self.users = Users(settings, lake.home, profile.spec, self.metrics)
         self.champion = Slot(settings, lake, profile, CHAMPION, "champion", self.metrics)
-        self.canary, self.challenger, self.shadow = options.canary, None, None
+        self.canary = options.canary
+        self.challenger: Slot | None = None
+        self.shadow: Shadow | None = None
         if options.shadow or options.canary:
             which = options.shadow or CHALLENGER
             self.challenger = Slot(settings, lake, profile, which, "challenger", self.metrics)
-        if options.shadow:
-            self.shadow = Shadow(self.challenger, self.metrics)
+            if options.shadow:
+                self.shadow = Shadow(self.challenger, self.metrics)
         self.threads = ThreadPoolExecutor(settings.threads, "score")
 
     @asynccontextmanager

@@ -6,7 +6,7 @@ import hashlib
 import logging
 from collections import deque
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -99,7 +99,8 @@ class Shadow:
     def _compare(
         self, versions: tuple[int, int], other: Loaded, question: Question, ranked: Ranked
     ) -> None:
-        again = other.rank(question)
+        # The same candidates, though the two may have been loaded at different days.
+        again = other.rank(replace(question, candidates=ranked.candidates))
         shown, would = ({item.item_id for item in one.items} for one in (ranked, again))
         if versions != self.versions:  # only this thread changes it
             self.compared.clear()
@@ -129,9 +130,7 @@ def rank_correlation(a: np.ndarray, b: np.ndarray) -> float:
         a: Scores by one version.
         b: Scores of the same items by another.
     """
-    if len(a) != len(b):
-        raise ValueError("the two versions know different catalogues")
-    ranks = [np.unique(scores, return_inverse=True)[1] for scores in (a, b)]
-    if any(one.max(initial=0) == 0 for one in ranks):
+    first, second = (np.unique(scores, return_inverse=True)[1] for scores in (a, b))
+    if first.max(initial=0) == 0 or second.max(initial=0) == 0:
         return 1.0
-    return float(np.corrcoef(*ranks)[0, 1])
+    return float(np.corrcoef(first, second)[0, 1])

@@ -43,7 +43,7 @@ class Users:
 
     async def read(self, user_id: str, at: datetime) -> UserRow:
         """Returns what is known of a user at a time; the defaults, and a flag, if none can say."""
-        if not self.reachable:
+        if self._store is None or not self.reachable:
             return UserRow.unknown(self.spec, user_id, UNREACHABLE)
         loop = asyncio.get_running_loop()
         try:
