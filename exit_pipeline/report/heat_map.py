@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 from markupsafe import Markup
 
 from exit_pipeline.report.svg import picture, tag
@@ -68,7 +66,7 @@ def _sign(cell: Cell, x: float, y: float, size: float) -> list[Markup]:
         return []
     height = max(9.0, size / 2)
     style = {"font_size": f"{height:g}", "class_": "sign end"}
-    return [tag("text", SIGNS[cell.ruled], x=x + size, y=y + height * 0.7, **style)]
+    return [tag("text", SIGNS[cell.ruled], x=x + size - 1, y=y + height * 0.85, **style)]
 
 
 def told_of(cell: Cell) -> str:
@@ -113,12 +111,10 @@ def letters(name: str) -> float:
 
 
 def sample(kind: str) -> Markup:
-    """A square of the heat map on its own, for its key: a kind of cell, or what a policy does."""
-    agreed = Cell(ALL, ALL, 99, 0.8, 0.8, 0.7, 0.9)
+    """A square of the heat map on its own, for its key."""
     cell = {
         "near": Cell(ALL, ALL, 99, 0.8, 0.6, 0.5, 0.9),
         "apart": Cell(ALL, ALL, 99, 0.8, 0.1, 0.0, 0.2),
         "thin": Cell(ALL, ALL, 6, 0.8, 0.8, 0.3, 1.0),
-        **{kind: replace(agreed, governed=99, effects=(kind,)) for kind in SIGNS},
     }[kind]
     return picture(20, 20, kind, [_square(cell, 1, 1, 19)])

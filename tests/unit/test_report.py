@@ -303,12 +303,12 @@ def test_the_page_says_what_each_rule_is_about_and_what_it_does(ruled):
         "policy.0: forbidden", "from every source to tea, in every scene, for all users",
         "«<i>nobody's</i> business»", "policy.1: capped at 0.3",
         "from search to <b>pills, in place home, in day_kind weekend, for users of age_band 18-24",
-        "1,200130.2118.0−12.2", "71.01.2+0.2", "outcomes expected per exposure0.30000.2970",
+        "1,200130.2 → 118.0−12.2", "71.0 → 1.2+0.2", "outcomes expected per exposure0.30000.2970",
         "capped by policy.1", "governed in part by policy.0, 15 of 20 rows",
     ):  # fmt: skip
         assert told in page.text, told
-    for kind in SIGNS:
-        assert f'aria-label="{kind}"' in text
+    for kind, sign in SIGNS.items():
+        assert f"<b>{sign}</b><span>{kind}</span>" in text
     assert governed(ruled) == (
         "2 rules act on 1,207 of 4,000 exposures. The model expects 1,188.0 outcomes of all of "
         "them, 1,200.0 without the policy."
