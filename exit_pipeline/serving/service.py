@@ -130,7 +130,8 @@ class Service:
 
     def _serving(self, ask: Ask) -> tuple[Loaded, Role, list[str]]:
         """The version that answers: one, from the start of a request to its end."""
-        champion, other = self.champion.get(), self.challenger and self.challenger.loaded
+        champion = self.champion.get()
+        other = self.challenger.loaded if self.challenger else None
         share, salt = self.canary, self.settings.serve_canary_salt
         wanted = ask.served_by == "challenger"
         if ask.served_by is None and self.challenger:
