@@ -12,6 +12,7 @@ from exit_pipeline.profile import ProfileSpec
 from exit_pipeline.serving.schema import Id
 
 MOST_EVENTS = 500
+TYPES = ("impression", "click", "order", "negative")
 Reason = Literal["late", "future", "full"]
 
 
@@ -66,13 +67,13 @@ def events_model(spec: ProfileSpec) -> type[BaseModel]:
         "Event", __config__=strict, __doc__="A row of the log contract.",
         event_id=(Id, ...), ts=(Moment, ...), user_id=(Id, ...), item_id=(Id, ...),
         domain=(one_of((spec.target, *spec.sources)), ...),
-        event_type=(Literal["impression", "click", "order", "negative"], ...),
+        event_type=(one_of(TYPES), ...),
         request_id=(Id | None, None),
         value=(Annotated[float, Field(ge=0, lt=1e15, allow_inf_nan=False)] | None, None),
         position=(Annotated[int, Field(ge=0, lt=2**31)] | None, None),
         **context,
     )  # fmt: skip
-    many = Annotated[list[event], Field(min_length=1, max_length=MOST_EVENTS)]  # type: ignore[valid-type]
+    many = Annotated[list[event], Field(min_length=1, max_length=MOST_EVENTS)]
     return create_model(
         "EventsAsk", __config__=strict, __doc__="Events, as they happened.", events=(many, ...)
     )

@@ -11,6 +11,7 @@ import pyarrow.compute as pc
 
 from exit_pipeline.features.inputs import input_spec, sample_columns
 from exit_pipeline.profile import ProfileSpec
+from exit_pipeline.ranking.rank import RankedItem
 from exit_pipeline.serving.champion import Loaded, Question, Ranked
 from exit_pipeline.serving.events import event_schema
 from exit_pipeline.serving.metrics import Metrics
@@ -22,12 +23,14 @@ SAMPLES_A_DAY, DAYS_OF_SAMPLES = 20_000, 14
 ITEMS_A_SAMPLE = 5
 
 
-def impressions(spec: ProfileSpec, question: Question, ranked: Ranked, request_id: str) -> pa.Table:
+def impressions(
+    spec: ProfileSpec, question: Question, items: list[RankedItem], request_id: str
+) -> pa.Table:
     """Returns a ranking as impressions in the target; position 0 is the first place.
 
     An `event_id` is drawn at random, as a request's id is what a client chose.
     """
-    n, drawn = len(ranked.items), uuid4().hex
+    n, drawn = len(items), uuid4().hex
     same = {
         "ts": question.at, "user_id": question.user.user_id, "domain": spec.target,
         "event_type": "impression", "request_id": request_id,
@@ -35,7 +38,7 @@ def impressions(spec: ProfileSpec, question: Question, ranked: Ranked, request_i
     }  # fmt: skip
     columns = {
         "event_id": [f"{drawn}-{i}" for i in range(n)],
-        "item_id": [item.item_id for item in ranked.items],
+        "item_id": [item.item_id for item in items],
         "position": list(range(n)),
         "value": [None] * n,
     }
@@ -46,20 +49,17 @@ def impressions(spec: ProfileSpec, question: Question, ranked: Ranked, request_i
 
 
 def sample(
-    spec: ProfileSpec, question: Question, ranked: Ranked, loaded: Loaded, request_id: str
+    spec: ProfileSpec, question: Question, rows: pa.RecordBatch, loaded: Loaded, request_id: str
 ) -> pa.Table:
-    """Returns the scorer's inputs of the first items shown, with the request they were read for.
+    """Returns the scorer's inputs of some items, with the request they were read for.
 
     Args:
         spec: The profile.
         question: What was asked.
-        ranked: What was answered, of one item at least.
+        rows: n rows that were scored.
         loaded: The version that answered.
         request_id: The request's.
     """
-    assert ranked.rows is not None
-    shown = pa.array([item.item_id for item in ranked.items[:ITEMS_A_SAMPLE]])
-    rows = ranked.rows.take(pc.index_in(shown, ranked.rows.column("item_id")))
     inputs = input_spec(spec)
     columns = {
         name: rows.column(name).cast(pa.string() if name in inputs.categorical else pa.float64())
@@ -100,14 +100,21 @@ class Kept:
         """Leaves an answer to be written; returns at once."""
         if not ranked.items:
             return
-        told = self.spec, question, ranked
+        told = self.spec, question
         if self.rankings:
-            self.rankings.put(partial(impressions, *told, request_id))
+            self.rankings.put(partial(impressions, *told, ranked.items, request_id))
         if self.samples and chosen(request_id, self.share, "skew"):
-            self.samples.put(partial(sample, *told, loaded, request_id))
+            self.samples.put(partial(sample, *told, _first_rows(ranked), loaded, request_id))
 
     def close(self) -> None:
         """Writes what waits."""
         for one in (self.rankings, self.samples):
             if one:
                 one.close()
+
+
+def _first_rows(ranked: Ranked) -> pa.RecordBatch:
+    """The inputs of the first items shown; those of all candidates are too large to wait."""
+    assert ranked.rows is not None
+    shown = pa.array([item.item_id for item in ranked.items[:ITEMS_A_SAMPLE]])
+    return ranked.rows.take(pc.index_in(shown, ranked.rows.column("item_id")))

@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import AsyncIterator, Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -102,10 +102,10 @@ class Service:
         candidates = ask.candidates and list(dict.fromkeys(ask.candidates))
         question = await self._question(loaded, ask, candidates, ask.k)
         ranked = await self._score(loaded.rank, question)
-        if self.shadow and role == "champion":
-            self.shadow.beside(loaded, question, ranked)
         if self.kept:
             self.kept.keep(loaded, question, ranked, request_id)
+        if self.shadow and role == "champion":
+            self.shadow.beside(loaded, question, replace(ranked, rows=None))  # they are large
         flags = [*flags, *ranked.flags]
         return {
             **self._made_from(loaded, role, question, flags, request_id),
@@ -152,7 +152,7 @@ class Service:
         """The time of the service's clock; None before anything says what it is."""
         if self.clock == "now":
             return datetime.now(UTC)
-        return self.champion.loaded and self.at(self.champion.loaded)
+        return self.at(self.champion.loaded) if self.champion.loaded else None
 
     def _serving(self, user_id: str) -> tuple[Loaded, Role, list[str]]:
         """The version that answers this user: one, from the start of a request to its end."""

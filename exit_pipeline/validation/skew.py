@@ -77,11 +77,11 @@ def check_skew(settings: Settings, lake: Lake, profile: Profile) -> SkewReport:
     with connect(settings, lake.home) as connection:
         for table in ("item_features", "items", "users"):
             lake.view(connection, table)
-        (until,) = connection.execute(render("newest_features")).fetchone()  # type: ignore[misc]
+        ((until,),) = connection.execute(render("newest_features")).fetchall()
         read = render("_files", files=files, partitions=[])
         bound = {"until": until, "most": MOST_ROWS}
         create_table(connection, "samples", "skew_samples", bound, files=read)
-        (rows,) = connection.execute("select count(*) from samples").fetchone()  # type: ignore[misc]
+        ((rows,),) = connection.execute("select count(*) from samples").fetchall()
         if not rows:
             return SkewReport(0, 0, [])
         _join(connection, settings, lake, profile)
