@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from datetime import UTC, date, datetime, timedelta
 from threading import Event
@@ -10,7 +11,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from starlette.testclient import TestClient
+from typer.testing import CliRunner
 
+from exit_pipeline.cli.main import app
 from exit_pipeline.errors import UsageError
 from exit_pipeline.feast_stores.repo import open_store
 from exit_pipeline.ingest import ingest_days
@@ -23,6 +26,7 @@ from exit_pipeline.serving.metrics import Metrics
 from exit_pipeline.serving.parts import Parts
 from exit_pipeline.serving.service import Options
 from exit_pipeline.validation.skew import check_skew
+from tests.logs import EVENTS, at, event
 from tests.serving.conftest import ServingHome, ask
 
 DAY = date(
@@ -72,6 +76,17 @@ def test_what_was_shown_lands_and_is_ingested_whole(home, tmp_path):
     assert found == expected
 
 
+def test_the_command_lands_a_day_in_the_contracts_columns(tmp_path):
+    folder = tmp_path / "log" / "ds=2026-01-05"
+    folder.mkdir(parents=True)
+    pq.write_table(pa.Table.from_pylist([event("a", at(0))], EVENTS), folder / "part.parquet")
+    env = {"EXIT_HOME": str(tmp_path / "home")}
+    made = CliRunner().invoke(app, ["land", str(tmp_path / "log"), "--json"], env=env)
+    assert json.loads(made.stdout) == {"days": {"2026-01-05": 1}}
+    landed = tmp_path / "home/simulated/landing/events/ds=2026-01-05/shown.parquet"
+    assert pq.read_schema(landed).names == EVENTS.names
+
+
 def test_nothing_is_logged_unless_asked_for(home):
     served(home, serve_skew_share=0.0)
     assert not home.lake.home.sampled.exists()
@@ -88,7 +103,9 @@ def test_a_log_that_is_full_drops_and_counts_and_a_broken_disk_ends_nothing(tmp_
     monkeypatch.setattr(parts, "SECONDS", 0.0)
     metrics, writing, go = Metrics(), Event(), Event()
     counters = [metrics.dropped.labels("rankings"), metrics.kept.labels("rankings")]
-    start = [counter._value.get() for counter in counters]  # Feast makes all of a process share them
+    start = [
+        counter._value.get() for counter in counters
+    ]  # Feast makes all of a process share them
 
     def counted() -> list[float]:
         return [counter._value.get() - n for counter, n in zip(counters, start, strict=True)]
