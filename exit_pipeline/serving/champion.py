@@ -42,13 +42,17 @@ class Question:
 
 @dataclass(frozen=True)
 class Ranked:
-    """An answer: the best items, with the score of every candidate and the seconds it took."""
+    """An answer: the best items, with the score of every candidate and the seconds it took.
+
+    `rows` are the inputs of every candidate; None where there was none.
+    """
 
     items: list[RankedItem]
     flags: list[str]
     candidates: Sequence[str]
     scores: np.ndarray
     seconds: float
+    rows: pa.RecordBatch | None = None
 
 
 @dataclass(frozen=True)
@@ -85,7 +89,7 @@ class Loaded:
         started = time.perf_counter()
         rows, scores, flags = self._score(question, given)
         best = best_items(self.scorer, rows, scores, question.k)
-        return Ranked(best, flags, given, scores.score, time.perf_counter() - started)
+        return Ranked(best, flags, given, scores.score, time.perf_counter() - started, rows)
 
     def explain(self, question: Question, item_id: str) -> dict[str, Any]:
         """Takes one item apart: its parts, and every input that the model read."""
