@@ -53,13 +53,31 @@ class Exit(Model):
         gradient = self.spec.side_gradient
         source = self.source(row.joined(gradient))
         transfer = self.ssn(self.rows.of_scene(row, batch, hidden).joined(gradient))
-        if batch.bounds is not None:  # fmin and fmax pass over NaN: what is free stays as it is
-            transfer = transfer.fmin(batch.bounds[..., 1]).fmax(batch.bounds[..., 0])
+        units = batch.categorical[:, self.unit]
+        return self.combine(members, order, source, transfer, units, hidden, batch.bounds)
+
+    def combine(
+        self, members: Tensor, order: Tensor, source: Tensor, transfer: Tensor, units: Tensor,
+        hidden: Tensor, bounds: Tensor | None,
+    ) -> Outputs:  # fmt: skip
+        """Puts together what the nets say of n rows.
+
+        Args:
+            members: float[m, n], z_t by member.
+            order: float[n], of an order given the outcome.
+            source: float[n, K], z_s.
+            transfer: float[n, K], z_tr.
+            units: int64[n], encoded interest units.
+            hidden: bool[n, K], sources of which nothing is carried.
+            bounds: float[n, K, 2], of a batch (see `Batch`).
+        """
+        if bounds is not None:  # fmin and fmax pass over NaN: what is free stays as it is
+            transfer = transfer.fmin(bounds[..., 1]).fmax(bounds[..., 0])
         carried = source.sigmoid() * transfer.sigmoid() * ~hidden
         own = members.mean(0)
         if self.spec.combination == "sum":
             return _summed(own, members, order, source, transfer, carried)
-        carry = F.softplus(self.strength(batch.categorical[:, self.unit])) * carried
+        carry = F.softplus(self.strength(units)) * carried
         return Outputs(own + carry.sum(1), own, carry, own, source, transfer, order, members)
 
     def _drawn(self, hidden: Tensor, share: float) -> Tensor:

@@ -1,0 +1,284 @@
+"""Scores one user's candidates fast: what does not change from request to request is done once."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import torch
+from torch import Tensor
+
+from exit_pipeline.errors import ModelFileError, UsageError
+from exit_pipeline.features.inputs import context_columns, interest_columns, view_columns
+from exit_pipeline.features.interest import user_interest
+from exit_pipeline.labels.names import DAY_US, HOUR_US
+from exit_pipeline.model.inputs import Batch
+from exit_pipeline.model.tasks import alone
+from exit_pipeline.profile import ProfileSpec
+from exit_pipeline.profile.policy import RuleSpec
+from exit_pipeline.ranking.nets import Share, nets_of
+from exit_pipeline.ranking.policy import Governed
+from exit_pipeline.ranking.rows import User, cell_of
+from exit_pipeline.ranking.scorer import Scorer, Scores, arrays
+from exit_pipeline.ranking.snapshot import Candidates, Snapshot, since_epoch
+from exit_pipeline.training.artifact import TrainedModel, load_model
+
+ROWS = 4096  # scored at a time
+
+
+@dataclass(frozen=True)
+class Request:
+    """What is the same for all candidates of a request, or for those of a unit.
+
+    Args:
+        units: u interest units, each once.
+        encoded: Of user and scene, as `Share.encoded` has it.
+        states: By domain what `user_interest` found.
+        groups: int64[u], rows of the groups.
+        governed: What the policy says of the units.
+    """
+
+    units: list[str | None]
+    encoded: tuple[Tensor, Tensor]
+    states: list[tuple[dict[str, int], np.ndarray]]
+    groups: Tensor
+    governed: Governed
+
+
+class Engine:
+    """A trained model over a snapshot of the item side; the scores are the `Scorer`'s to 1e-5.
+
+    The first layer is linear in a row's encoded inputs, so it is a sum over columns: what items
+    and groups add is computed when the engine is made (4 · F bytes of each; F is the width of all
+    first layers, 1,216 by default), what the user and the scene add once a request, and what the
+    user's interest in a unit adds once a unit. A candidate pays for the layers after it.
+
+        engine = Engine.load(folder, Snapshot.load(home, spec), spec.policy)
+        user = user_row(store, spec, user_id, at)           # Feast; User({}) where it is not known
+        candidates = engine.snapshot.candidates(items, at)  # ids → rows, units, what is unknown
+        scores = engine.score(user_id, user, candidates, scene, at)
+        flags = flags_of(spec, user, candidates.unknown, candidates.old)
+
+    Nothing changes once it is made: threads may share it. Set `torch.set_num_threads(1)`.
+
+    Args:
+        model: EXIT, or one of the forms that `nets_of` knows.
+        snapshot: The items and groups.
+        policy: Rules that govern transfer, as for the `Scorer`.
+
+    Raises:
+        UsageError: The model is of another form, or cannot be governed.
+        ProfileError: A rule names what the model does not know.
+        ModelFileError: The model reads columns that the profile does not have.
+    """
+
+    @torch.inference_mode()
+    def __init__(
+        self, model: TrainedModel, snapshot: Snapshot, policy: Sequence[RuleSpec] = ()
+    ) -> None:
+        self.scorer, self.snapshot, self.spec = Scorer(model, policy), snapshot, snapshot.spec
+        self.module, encoder = model.module, model.encoder
+        nets = nets_of(model.module, encoder)
+        if nets is None:
+            raise UsageError(
+                f"{model.name!r} is not taken apart for serving",
+                where="the engine",
+                mend="score its rows with a Scorer",
+            )
+        self.nets = nets
+        parts = _parts(self.spec, encoder.spec.columns)
+        self.shares = {k: Share(nets, self.module.rows, encoder, n) for k, n in parts.items()}
+        self.items = self._of_table("item", _item_columns(snapshot))
+        names = [n for n in snapshot.groups.schema.names if n in parts["group"]]
+        groups = {name: [*snapshot.groups[name].to_pylist(), None] for name in names}
+        self.group_numbers = self.shares["group"].encoded(groups)[1]
+        self.groups = self._of_table("group", groups)
+        # Over all inputs but the items': what rules change is computed anew.
+        self.rest = nets.weight.clone()
+        self.rest[self.shares["item"].inputs] = 0
+        every = [
+            n for d in (self.spec.target, *self.spec.sources) for n in interest_columns(d)[:-1]
+        ]
+        self.state_columns = [every.index(name) for name in self.shares["state"].spec.numbers]
+        units = encoder.vocabularies[encoder.unit]
+        self.unit_index = {unit: i for i, unit in enumerate(units, 1)}
+
+    @classmethod
+    def load(cls, folder: Path, snapshot: Snapshot, policy: Sequence[RuleSpec] = ()) -> Engine:
+        """Reads a model's folder; see `load_model`."""
+        return cls(load_model(folder), snapshot, policy)
+
+    @torch.inference_mode()
+    def score(
+        self, user_id: str, user: User, candidates: Candidates, scene: Mapping[str, str],
+        at: datetime,
+    ) -> Scores:  # fmt: skip
+        """Scores n ≥ 1 candidates.
+
+        Args:
+            user_id: Who asks.
+            user: What is known of the user at that time.
+            candidates: What `snapshot.candidates` found at that time.
+            scene: Complete (see `scene_of`).
+            at: The request's time.
+
+        Returns:
+            n scores with their parts, in the candidates' order.
+        """
+        slots = {unit: slot for slot, unit in enumerate(dict.fromkeys(candidates.units))}
+        request = self._request(user_id, user, list(slots), scene, at)
+        of_units = self._of_units(request)
+        slot = torch.tensor([slots[unit] for unit in candidates.units])
+        found = []
+        for start in range(0, len(slot), ROWS):
+            here = slice(start, start + ROWS)
+            h = self._of_items(candidates, here)
+            h.add_(of_units if len(of_units) == 1 else of_units.index_select(0, slot[here]))
+            found.append(self._outputs(h.relu_(), slot[here], request))
+        out = {name: np.concatenate([one[name] for one in found]) for name in found[0]}
+        return self.scorer.scores(out, request.governed.rule[slot.numpy()])
+
+    def _request(
+        self, user_id: str, user: User, units: list[str | None], scene: Mapping[str, str],
+        at: datetime,
+    ) -> Request:  # fmt: skip
+        spec, features = self.spec, self.spec.features
+        values = {**user.values, "user_id": user_id, "position": None}
+        values |= {name: scene.get(name) for name in context_columns(spec)}
+        states = []
+        for domain in (spec.target, *spec.sources):
+            rows, found, values[f"{domain}_activity"] = user_interest(
+                user.values, domain, since_epoch(at),
+                half_life_us=round(features.half_life_hours * HOUR_US),
+                window_us=features.window_days * DAY_US,
+            )  # fmt: skip
+            states.append((rows, found))
+        groups = self.snapshot.group_rows(units, cell_of(spec, user, scene), at)
+        share = self.shares["request"]
+        names = (*share.spec.categorical, *share.spec.numbers)
+        encoded = share.encoded({name: [values.get(name)] for name in names})
+        policy = self.scorer.policy
+        governed = policy.free(len(units))
+        if policy.rules:
+            constant = {n: [v] * len(units) for n, v in values.items() if isinstance(v, str)}
+            unit = {self.scorer.model.encoder.unit: pa.array(units, pa.string())}
+            governed = policy(pa.RecordBatch.from_pydict({**constant, **unit}))
+        return Request(units, encoded, states, torch.from_numpy(groups), governed)
+
+    def _of_units(self, request: Request) -> Tensor:
+        """float[u, F], or of one row where all are alike: all but what the items add."""
+        base = self.shares["request"](*request.encoded).add_(self.nets.bias)
+        if not (self.shares["state"].inputs.numel() or self.shares["group"].inputs.numel()):
+            return base
+        known = [
+            u for u, unit in enumerate(request.units) if any(unit in r for r, _ in request.states)
+        ]
+        states = self.shares["state"](*self._states(request, [*known, None])).add_(base)
+        slot = torch.full((len(request.units),), len(known))
+        slot[known] = torch.arange(len(known))
+        found = self.groups.index_select(0, request.groups).add_(states.index_select(0, slot))
+        rows = request.governed.rows
+        if len(rows):
+            found[rows] = self._ruled(request, rows)
+        return found
+
+    def _states(self, request: Request, which: Sequence[int | None]) -> tuple[Tensor, Tensor]:
+        """Encodes the user's interest in some units; None is one without interest."""
+        units = [None if u is None else request.units[u] for u in which]
+        parts = [found[[rows.get(u, -1) for u in units]] for rows, found in request.states]
+        numbers = np.concatenate(parts, axis=1)[:, self.state_columns]
+        return torch.empty(0, len(which), dtype=torch.int64), torch.from_numpy(numbers.T).float()
+
+    def _ruled(self, request: Request, rows: np.ndarray) -> Tensor:
+        """float[g, F] of units that rules act on, as the model itself encodes them.
+
+        Computed from what may be seen alone, not corrected afterwards: nothing of a forbidden
+        source is in it, to the bit.
+        """
+        g, spec = len(rows), self.scorer.model.encoder.spec
+        share, (words, numbers) = self.shares["request"], request.encoded
+        categorical = torch.zeros(g, len(spec.categorical), dtype=torch.int64)
+        categorical[:, share.words] = words.T
+        numeric = torch.full((g, len(spec.numbers)), torch.nan)
+        numeric[:, share.numbers] = numbers.T
+        numeric[:, self.shares["state"].numbers] = self._states(request, rows.tolist())[1].T
+        groups = self.group_numbers[:, request.groups[rows]]
+        numeric[:, self.shares["group"].numbers] = groups.T
+        ruled, wide = request.governed.take(rows), self.nets.widths[0]
+        forbidden = torch.from_numpy(ruled.forbidden)
+        batch = Batch(categorical, numeric, forbidden, {})
+        seen = self.module.rows(batch, torch.from_numpy(~np.isnan(ruled.limit))).joined()
+        sides = self.module.rows(batch, forbidden).joined()
+        of_nets = [seen @ self.rest[:, :wide], sides @ self.rest[:, wide:]]
+        return torch.cat(of_nets, dim=1).add_(self.nets.bias)
+
+    def _of_items(self, candidates: Candidates, here: slice) -> Tensor:
+        """float[n, F]: what the items add, for unknown ones by their id alone."""
+        rows = candidates.rows[here]
+        found = self.items.index_select(0, torch.from_numpy(rows))
+        share = self.shares["item"]
+        missing = np.flatnonzero(rows == len(self.items) - 1)
+        if len(missing) and any(share.vocabularies):
+            nothing = dict.fromkeys(share.spec.columns, [None] * len(missing))
+            ids = [candidates.items[here][i] for i in missing]
+            units = [candidates.units[here][i] for i in missing]
+            found[missing] = share(*share.encoded({**nothing, "item_id": ids, "unit": units}))
+        return found
+
+    def _outputs(self, h: Tensor, slot: Tensor, request: Request) -> dict[str, np.ndarray]:
+        target, *sides = self.nets(h)
+        members, order = target.T[:1], target[:, 1]
+        if not sides:
+            return arrays(alone(members, order))
+        index = torch.tensor([self.unit_index.get(unit, 0) for unit in request.units])
+        governed = request.governed.take(slot.numpy())
+        bounds = torch.from_numpy(governed.bounds) if self.scorer.policy.rules else None
+        hidden = torch.from_numpy(governed.forbidden)
+        return arrays(self.module.combine(members, order, *sides, index[slot], hidden, bounds))
+
+    def _of_table(self, name: str, columns: Mapping[str, Sequence]) -> Tensor:
+        """float[N, F]: what each row of a table adds; none where the model reads nothing of it."""
+        share = self.shares[name]
+        if not share.inputs.numel():
+            return torch.zeros(0, len(self.nets.bias))
+        indices, numbers = share.encoded(columns)
+        n = max(indices.shape[-1], numbers.shape[-1])
+        parts = [slice(start, start + ROWS) for start in range(0, n, ROWS)]
+        return torch.cat([share(indices[..., at], numbers[..., at]) for at in parts])
+
+
+def _parts(spec: ProfileSpec, columns: Sequence[str]) -> dict[str, set[str]]:
+    """Says which of the model's columns are about items, groups, interest in a unit, the rest.
+
+    Raises:
+        ModelFileError: A column is none of the profile's.
+    """
+    views, domains = view_columns(spec), (spec.target, *spec.sources)
+    interest = [name for domain in domains for name in interest_columns(domain)]
+    activity = {f"{domain}_activity" for domain in domains}
+    parts = {
+        "item": {"item_id", "unit", *views["item_features"]},
+        "group": set(views["scene_features"]),
+        "state": set(interest) - activity,
+        "request": {"user_id", "position", *views["user_features"], *context_columns(spec)}
+        | activity,
+    }
+    unknown = [name for name in columns if not any(name in part for part in parts.values())]
+    if unknown:
+        raise ModelFileError(
+            f"the model reads columns that the profile does not have: {', '.join(unknown)}",
+            where="a model trained under an earlier profile",
+            mend="bring the columns back, or train a model under this profile",
+        )
+    return parts
+
+
+def _item_columns(snapshot: Snapshot) -> dict[str, list]:
+    """By column the values of all items, and of one of which nothing is known."""
+    items, unit = snapshot.items, snapshot.spec.interest_unit
+    columns = {name: [*items[name].to_pylist(), None] for name in items.schema.names}
+    return {**columns, "unit": columns[unit]}
