@@ -1,0 +1,95 @@
+"""The engine's scores are the scorer's, whatever is known of user, items, groups and scene."""
+
+from __future__ import annotations
+
+from dataclasses import fields
+
+import numpy as np
+import pytest
+
+from exit_pipeline.errors import ModelFileError, UsageError
+from exit_pipeline.profile import load_profile
+from exit_pipeline.profile.policy import RuleSpec
+from exit_pipeline.ranking.engine import Engine
+from exit_pipeline.ranking.rows import User
+from exit_pipeline.ranking.scorer import Scorer, Scores
+from tests.unit.serving import ITEMS, NOW, SCENE, model, snapshot, user
+
+SPEC = load_profile("simulated").spec
+BY_ITEM = SPEC.model_copy(update={"interest_unit": "item_id"})
+RULES = [
+    RuleSpec(unit="c1", source="search", forbid=True, reason="a test"),
+    RuleSpec(scene={"place": "home"}, source="channel", cap=0.3, reason="a test"),
+    RuleSpec(unit="c3", fix=0.4, reason="a test"),
+]
+FORMS = [
+    ("exit", {}),
+    ("exit", {"id_dropout": 0.1}),
+    ("exit", {"combination": "sum"}),
+    ("exit", {"members": 1, "hidden": (16,)}),
+    ("target_only", {}),
+    ("features", {}),
+    ("towers", {"id_dropout": 0.0}),
+]
+
+
+def compare(spec, trained, rules, seed, who=None, scene=SCENE) -> Scores:
+    held = snapshot(spec, seed)
+    who = who or user(spec, seed)
+    rng = np.random.default_rng(seed)
+    items = [f"i{n}" for n in rng.permutation(ITEMS + 10)[: 1 + seed * 17]]
+    expected = Scorer(trained, rules).score(held.rows(f"u{seed}", who, items, scene, NOW)[0])
+    engine = Engine(trained, held, rules)
+    found = engine.score(f"u{seed}", who, held.candidates(items, NOW), scene, NOW)
+    for field in fields(Scores):
+        one, other = (getattr(scores, field.name) for scores in (found, expected))
+        np.testing.assert_allclose(one, other, rtol=1e-5, atol=1e-5, err_msg=field.name)
+    return found
+
+
+@pytest.mark.parametrize("spec", [SPEC, BY_ITEM], ids=["by category", "by item"])
+@pytest.mark.parametrize(("name", "form"), FORMS)
+@pytest.mark.parametrize("seed", range(4))
+def test_scores_are_the_scorers(spec, name, form, seed):
+    found = compare(spec, model(spec, name, seed, **form), [], seed)
+    assert seed == 0 or np.ptp(found.score) > 0.02
+
+
+@pytest.mark.parametrize("combination", ["carry", "sum"])
+@pytest.mark.parametrize("seed", range(1, 5))
+def test_and_under_a_policy(combination, seed):
+    found = compare(SPEC, model(SPEC, combination=combination), RULES, seed)
+    assert set(np.unique(found.rule)) >= {-1, 1}
+
+
+def test_and_of_nobody_in_a_scene_that_says_nothing():
+    compare(SPEC, model(SPEC), [], 3, User({}), {})
+
+
+def test_many_candidates_are_scored_a_part_at_a_time(monkeypatch):
+    monkeypatch.setattr("exit_pipeline.ranking.engine.ROWS", 7)
+    compare(SPEC, model(SPEC), RULES, 3)
+
+
+def test_nothing_of_a_forbidden_source_reaches_a_score():
+    """What the user did there may be anything: the scores are the same to the bit."""
+    engine = Engine(
+        model(SPEC), snapshot(SPEC, 2), [RuleSpec(source="search", forbid=True, reason="-")]
+    )
+    candidates = engine.snapshot.candidates([f"i{n}" for n in range(ITEMS)], NOW)
+    one, other = user(SPEC, 2).values, user(SPEC, 5).values
+    changed = one | {
+        n: v for n, v in other.items() if n.startswith("search_") or n == "user_search"
+    }
+    before, after = (engine.score("u1", User(u), candidates, SCENE, NOW) for u in (one, changed))
+    assert one != changed
+    for field in fields(Scores):
+        assert getattr(before, field.name).tobytes() == getattr(after, field.name).tobytes()
+
+
+def test_other_forms_and_other_profiles_are_refused():
+    with pytest.raises(UsageError, match="'mmoe' is not taken apart"):
+        Engine(model(SPEC, "mmoe"), snapshot(SPEC))
+    fewer = SPEC.model_copy(update={"users": {}})
+    with pytest.raises(ModelFileError, match="segment, age_band"):
+        Engine(model(SPEC), snapshot(fewer))
