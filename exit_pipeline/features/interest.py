@@ -67,7 +67,7 @@ def interest_features(
 
 def user_interest(
     state: Mapping[str, Any], domain: str, now_us: int, *, half_life_us: int, window_us: int
-) -> tuple[dict[str, int], np.ndarray, float]:
+) -> tuple[dict[str | None, int], np.ndarray, float]:
     """Turns one user's interest state into features of every unit: the same as those of rows.
 
     Args:
@@ -89,7 +89,7 @@ def user_interest(
     found[-1, 2] = np.nan
     features = _of_units(now_us - last, counts, weights, decay, window_us)
     found[:-1] = np.stack(list(features.values()), axis=1)
-    rows = {unit: row for row, unit in enumerate(units)}
+    rows: dict[str | None, int] = {unit: row for row, unit in enumerate(units)}
     return rows, found, float(sum(weights.tolist()) * decay)
 
 

@@ -12,19 +12,17 @@ import pyarrow as pa
 import torch
 from torch import Tensor
 
-from exit_pipeline.errors import ModelFileError, UsageError
-from exit_pipeline.features.inputs import context_columns, interest_columns, view_columns
+from exit_pipeline.features.inputs import context_columns, interest_columns
 from exit_pipeline.features.interest import user_interest
 from exit_pipeline.labels.names import DAY_US, HOUR_US
+from exit_pipeline.model.embeddings import RowEmbedding
 from exit_pipeline.model.inputs import Batch
-from exit_pipeline.model.tasks import alone
-from exit_pipeline.profile import ProfileSpec
 from exit_pipeline.profile.policy import RuleSpec
-from exit_pipeline.ranking.nets import Share, nets_of
 from exit_pipeline.ranking.policy import Governed
 from exit_pipeline.ranking.rows import User, cell_of
-from exit_pipeline.ranking.scorer import Scorer, Scores, arrays
+from exit_pipeline.ranking.scorer import Scorer, Scores
 from exit_pipeline.ranking.snapshot import Candidates, Snapshot, since_epoch
+from exit_pipeline.ranking.split import Split
 from exit_pipeline.training.artifact import TrainedModel, load_model
 
 ROWS = 4096  # scored at a time
@@ -44,7 +42,7 @@ class Request:
 
     units: list[str | None]
     encoded: tuple[Tensor, Tensor]
-    states: list[tuple[dict[str, int], np.ndarray]]
+    states: list[tuple[dict[str | None, int], np.ndarray]]
     groups: Tensor
     governed: Governed
 
@@ -81,31 +79,23 @@ class Engine:
         self, model: TrainedModel, snapshot: Snapshot, policy: Sequence[RuleSpec] = ()
     ) -> None:
         self.scorer, self.snapshot, self.spec = Scorer(model, policy), snapshot, snapshot.spec
-        self.module, encoder = model.module, model.encoder
-        nets = nets_of(model.module, encoder)
-        if nets is None:
-            raise UsageError(
-                f"{model.name!r} is not taken apart for serving",
-                where="the engine",
-                mend="score its rows with a Scorer",
-            )
-        self.nets = nets
-        parts = _parts(self.spec, encoder.spec.columns)
-        self.shares = {k: Share(nets, self.module.rows, encoder, n) for k, n in parts.items()}
+        self.split = Split(model, snapshot.spec)
+        self.nets, self.shares = self.split.nets, self.split.shares
         self.items = self._of_table("item", _item_columns(snapshot))
-        names = [n for n in snapshot.groups.schema.names if n in parts["group"]]
+        names = self.shares["group"].spec.columns
         groups = {name: [*snapshot.groups[name].to_pylist(), None] for name in names}
         self.group_numbers = self.shares["group"].encoded(groups)[1]
         self.groups = self._of_table("group", groups)
+        embed = model.module.rows
+        assert isinstance(embed, RowEmbedding)
+        self.embed = embed
         # Over all inputs but the items': what rules change is computed anew.
-        self.rest = nets.weight.clone()
+        self.rest = self.nets.weight.clone()
         self.rest[self.shares["item"].inputs] = 0
         every = [
             n for d in (self.spec.target, *self.spec.sources) for n in interest_columns(d)[:-1]
         ]
         self.state_columns = [every.index(name) for name in self.shares["state"].spec.numbers]
-        units = encoder.vocabularies[encoder.unit]
-        self.unit_index = {unit: i for i, unit in enumerate(units, 1)}
 
     @classmethod
     def load(cls, folder: Path, snapshot: Snapshot, policy: Sequence[RuleSpec] = ()) -> Engine:
@@ -211,8 +201,8 @@ class Engine:
         ruled, wide = request.governed.take(rows), self.nets.widths[0]
         forbidden = torch.from_numpy(ruled.forbidden)
         batch = Batch(categorical, numeric, forbidden, {})
-        seen = self.module.rows(batch, torch.from_numpy(~np.isnan(ruled.limit))).joined()
-        sides = self.module.rows(batch, forbidden).joined()
+        seen = self.embed(batch, torch.from_numpy(~np.isnan(ruled.limit))).joined()
+        sides = self.embed(batch, forbidden).joined()
         of_nets = [seen @ self.rest[:, :wide], sides @ self.rest[:, wide:]]
         return torch.cat(of_nets, dim=1).add_(self.nets.bias)
 
@@ -224,21 +214,16 @@ class Engine:
         missing = np.flatnonzero(rows == len(self.items) - 1)
         if len(missing) and any(share.vocabularies):
             nothing = dict.fromkeys(share.spec.columns, [None] * len(missing))
-            ids = [candidates.items[here][i] for i in missing]
-            units = [candidates.units[here][i] for i in missing]
+            ids = [candidates.items[here][i] for i in missing.tolist()]
+            units = [candidates.units[here][i] for i in missing.tolist()]
             found[missing] = share(*share.encoded({**nothing, "item_id": ids, "unit": units}))
         return found
 
     def _outputs(self, h: Tensor, slot: Tensor, request: Request) -> dict[str, np.ndarray]:
-        target, *sides = self.nets(h)
-        members, order = target.T[:1], target[:, 1]
-        if not sides:
-            return arrays(alone(members, order))
-        index = torch.tensor([self.unit_index.get(unit, 0) for unit in request.units])
         governed = request.governed.take(slot.numpy())
         bounds = torch.from_numpy(governed.bounds) if self.scorer.policy.rules else None
-        hidden = torch.from_numpy(governed.forbidden)
-        return arrays(self.module.combine(members, order, *sides, index[slot], hidden, bounds))
+        units = self.split.units(request.units)[slot]
+        return self.split.outputs(h, units, torch.from_numpy(governed.forbidden), bounds)
 
     def _of_table(self, name: str, columns: Mapping[str, Sequence]) -> Tensor:
         """float[N, F]: what each row of a table adds; none where the model reads nothing of it."""
@@ -249,32 +234,6 @@ class Engine:
         n = max(indices.shape[-1], numbers.shape[-1])
         parts = [slice(start, start + ROWS) for start in range(0, n, ROWS)]
         return torch.cat([share(indices[..., at], numbers[..., at]) for at in parts])
-
-
-def _parts(spec: ProfileSpec, columns: Sequence[str]) -> dict[str, set[str]]:
-    """Says which of the model's columns are about items, groups, interest in a unit, the rest.
-
-    Raises:
-        ModelFileError: A column is none of the profile's.
-    """
-    views, domains = view_columns(spec), (spec.target, *spec.sources)
-    interest = [name for domain in domains for name in interest_columns(domain)]
-    activity = {f"{domain}_activity" for domain in domains}
-    parts = {
-        "item": {"item_id", "unit", *views["item_features"]},
-        "group": set(views["scene_features"]),
-        "state": set(interest) - activity,
-        "request": {"user_id", "position", *views["user_features"], *context_columns(spec)}
-        | activity,
-    }
-    unknown = [name for name in columns if not any(name in part for part in parts.values())]
-    if unknown:
-        raise ModelFileError(
-            f"the model reads columns that the profile does not have: {', '.join(unknown)}",
-            where="a model trained under an earlier profile",
-            mend="bring the columns back, or train a model under this profile",
-        )
-    return parts
 
 
 def _item_columns(snapshot: Snapshot) -> dict[str, list]:

@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 
 from exit_pipeline.model.embeddings import RowEmbedding
 from exit_pipeline.model.encoders import Encoder
 from exit_pipeline.model.exit import Exit
-from exit_pipeline.model.ipn import TargetInterest
+from exit_pipeline.model.ipn import SourceInterest, TargetInterest
 from exit_pipeline.model.single import Features
+from exit_pipeline.model.ssn import SceneSelector
 from exit_pipeline.model.towers import Towers
 
 Layer = tuple[Tensor, Tensor]  # weight float[m, in, out], bias float[m, out]
@@ -27,7 +27,7 @@ class Net:
         members: m.
         layers: The layers between the first and the head.
         head: float[m, out, width], divided by m: the sum of its products is the members' mean.
-        bias: float[out], the mean of theirs.
+        bias: float[out, 1], the mean of theirs.
     """
 
     members: int
@@ -41,15 +41,15 @@ class Net:
         weight, bias = layers[-1]
         m = len(weight)
         head = (weight / m).transpose(1, 2).contiguous()
-        return cls(m, layers[:-1], head, bias.mean(0))
+        return cls(m, layers[:-1], head, bias.mean(0)[:, None])
 
     def __call__(self, h: Tensor) -> Tensor:
-        """float[n, m · width], after the first layer's ReLU → float[n, out]."""
+        """float[n, m · width], after the first layer's ReLU → float[out, n]."""
         h = h.unflatten(1, (self.members, -1)).transpose(0, 1)
         for weight, bias in self.layers:
             h = torch.bmm(h, weight).add_(bias[:, None]).relu_()
         # Transposed, since a product with so few columns is slow: 10 µs rather than 50.
-        return torch.bmm(self.head, h.transpose(1, 2)).sum(0).T + self.bias
+        return torch.bmm(self.head, h.transpose(1, 2)).sum(0).add_(self.bias)
 
 
 @dataclass(frozen=True)
@@ -70,7 +70,7 @@ class Nets:
     nets: list[Net]
 
     def __call__(self, h: Tensor) -> list[Tensor]:
-        """float[n, F], after ReLU → float[n, out] by net."""
+        """float[n, F], after ReLU → float[out, n] by net."""
         parts = h.split(self.widths, dim=1)
         return [net(part) for net, part in zip(self.nets, parts, strict=True)]
 
@@ -78,20 +78,18 @@ class Nets:
 @torch.inference_mode()
 def nets_of(module: nn.Module, encoder: Encoder) -> Nets | None:
     """Takes a model apart; None where its form is not known here."""
-    rows = module.rows
+    if not isinstance(module, Exit | Features | Towers):
+        return None
+    rows: RowEmbedding = module.rows
     every = torch.arange(sum(rows.widths))
     if isinstance(module, Exit):
-        sides = [module.source, module.ssn]
         reads = [every, every, _scene_inputs(rows, encoder)]
-        found = [_members(module.target), *(_tower(s.trunk, s.head) for s in sides)]
-    elif isinstance(module, Features):
-        reads, found = [every], [_members(module.target)]
+        found = [_members(module.target), _side(module.source), _side(module.ssn)]
     elif isinstance(module, Towers):
-        sides = [module.source, module.ssn]
-        found = [_tower(module.target), *(_tower(s.trunk, s.head) for s in sides)]
+        found = [_tower(module.target), _side(module.source), _side(module.ssn)]
         reads = [every[: one[0][0].shape[1]] for one in found]
     else:
-        return None
+        reads, found = [every], [_members(module.target)]
     firsts = [_flat(layers[0]) for layers in found]
     widths = [bias.numel() for _, bias in firsts]
     weight = torch.zeros(len(every), sum(widths))
@@ -104,9 +102,13 @@ def nets_of(module: nn.Module, encoder: Encoder) -> Nets | None:
 def _members(target: TargetInterest) -> list[Layer]:
     """TabM with its two heads side by side."""
     heads = [target.outcome, target.order]
-    layers = [(layer.folded(), layer.bias) for layer in target.trunk.layers]
-    head = torch.cat([one.weight for one in heads], 2), torch.cat([one.bias for one in heads], 1)
-    return [*layers, head]
+    weight, bias = (torch.cat([getattr(h, n) for h in heads], dim=-1) for n in ("weight", "bias"))
+    layers = [(layer.folded(), layer.bias) for layer in target.trunk.layers]  # type: ignore[operator]
+    return [*layers, (weight, bias)]  # type: ignore[list-item]
+
+
+def _side(net: SourceInterest | SceneSelector) -> list[Layer]:
+    return _tower(net.trunk, net.head)
 
 
 def _tower(*modules: nn.Module) -> list[Layer]:
@@ -123,8 +125,8 @@ def _flat(layer: Layer) -> Layer:
 
 def _scene_inputs(rows: RowEmbedding, encoder: Encoder) -> Tensor:
     """int64[d of the scene]: where the SSN's inputs lie among all inputs."""
-    words = len(encoder.spec.categorical) * rows.categorical.tables[0].embedding_dim
-    columns, bins = rows.scene.columns, rows.scene.low.shape[1]
+    words = len(encoder.spec.categorical) * rows.widths[0]
+    columns, bins = rows.scene.columns, int(rows.scene.low.shape[1])
     total, wide = rows.numeric.low.shape
     shares = columns[:, None] * wide + torch.arange(bins)
     flags = total * wide + columns
@@ -132,55 +134,3 @@ def _scene_inputs(rows: RowEmbedding, encoder: Encoder) -> Tensor:
     return torch.cat(
         [torch.arange(words), *(words + at for at in (shares.flatten(), flags, hidden))]
     )
-
-
-class Share:
-    """What some columns add to the first layer; over all columns it is the first layer.
-
-    Args:
-        nets: The model's.
-        rows: Its embeddings and bins.
-        encoder: Its vocabularies.
-        names: The columns.
-    """
-
-    def __init__(self, nets: Nets, rows: RowEmbedding, encoder: Encoder, names: set[str]) -> None:
-        spec, numeric = encoder.spec, rows.numeric
-        self.spec = spec.without([name for name in spec.columns if name not in names])
-        self.words = _places(self.spec.categorical, spec.categorical)
-        self.numbers = _places(self.spec.numbers, spec.numbers)
-        self.low, self.scale = numeric.low[self.numbers], numeric.scale[self.numbers]
-        self.tables = [rows.categorical.tables[i].weight.detach() for i in self.words]
-        self.vocabularies = [
-            {} if len(table) == 1 else {w: i for i, w in enumerate(encoder.vocabularies[name], 1)}
-            for table, name in zip(self.tables, self.spec.categorical, strict=True)
-        ]
-        dim = rows.categorical.tables[0].embedding_dim
-        begin, (total, bins) = len(spec.categorical) * dim, numeric.low.shape
-        at = self.words[:, None] * dim + torch.arange(dim)
-        shares = begin + self.numbers[:, None] * bins + torch.arange(bins)
-        flags = begin + total * bins + self.numbers
-        self.inputs = torch.cat([at.flatten(), shares.flatten(), flags])
-        self.weight = nets.weight[self.inputs]
-
-    def encoded(self, columns: Mapping[str, Sequence]) -> tuple[Tensor, Tensor]:
-        """Encodes n values of each column as `Encoder` does: int64[c, n], float32[j, n]."""
-        pairs = zip(self.vocabularies, self.spec.categorical, strict=True)
-        indices = [[words.get(v, 0) for v in columns[name]] for words, name in pairs]
-        numbers = np.array([columns[name] for name in self.spec.numbers], np.float64)
-        return torch.tensor(indices, dtype=torch.int64), torch.from_numpy(numbers).float()
-
-    def __call__(self, indices: Tensor, numbers: Tensor) -> Tensor:
-        """int64[c, n] and float32[j, n], NaN unknown → float[n, F]."""
-        words = [table[at] for table, at in zip(self.tables, indices, strict=True)]
-        if not len(numbers):
-            return torch.cat(words, dim=1) @ self.weight
-        numbers = numbers.T
-        unknown = numbers.isnan()
-        shares = torch.nan_to_num(numbers)[:, :, None] - self.low
-        shares.mul_(self.scale).clamp_(0, 1).masked_fill_(unknown[:, :, None], 0)
-        return torch.cat([*words, shares.flatten(1), unknown.float()], dim=1) @ self.weight
-
-
-def _places(names: Sequence[str], among: Sequence[str]) -> Tensor:
-    return torch.tensor([among.index(name) for name in names], dtype=torch.int64)

@@ -5,14 +5,19 @@ from __future__ import annotations
 from dataclasses import fields
 
 import numpy as np
+import pyarrow as pa
 import pytest
+import torch
 
 from exit_pipeline.errors import ModelFileError, UsageError
 from exit_pipeline.profile import load_profile
 from exit_pipeline.profile.policy import RuleSpec
+from exit_pipeline.ranking import split
 from exit_pipeline.ranking.engine import Engine
+from exit_pipeline.ranking.nets import nets_of
 from exit_pipeline.ranking.rows import User
 from exit_pipeline.ranking.scorer import Scorer, Scores
+from exit_pipeline.ranking.split import largest_gap
 from tests.unit.serving import ITEMS, NOW, SCENE, model, snapshot, user
 
 SPEC = load_profile("simulated").spec
@@ -85,6 +90,21 @@ def test_nothing_of_a_forbidden_source_reaches_a_score():
     assert one != changed
     for field in fields(Scores):
         assert getattr(before, field.name).tobytes() == getattr(after, field.name).tobytes()
+
+
+def test_a_net_that_was_taken_apart_wrongly_shows(monkeypatch):
+    trained, held = model(SPEC), snapshot(SPEC, 3)
+    rows = pa.table(held.rows("u1", user(SPEC, 3), held.ids, SCENE, NOW)[0])
+    assert largest_gap(trained, SPEC, rows) < 1e-6
+    monkeypatch.setattr(split, "nets_of", lambda *given: wrong(nets_of(*given)))
+    assert largest_gap(trained, SPEC, rows) > 1e-5
+
+
+def wrong(nets):
+    """One weight in a thousand-odd is a little off."""
+    with torch.inference_mode():
+        nets.nets[0].head[0, 0, 0] += 0.01
+    return nets
 
 
 def test_other_forms_and_other_profiles_are_refused():

@@ -1,0 +1,170 @@
+"""A model taken apart by the columns it reads: what each part adds to its first layer."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import pyarrow as pa
+import torch
+from torch import Tensor
+
+from exit_pipeline.errors import ModelFileError, UsageError
+from exit_pipeline.features.inputs import context_columns, interest_columns, view_columns
+from exit_pipeline.model.embeddings import RowEmbedding
+from exit_pipeline.model.encoders import Encoder
+from exit_pipeline.model.tasks import alone
+from exit_pipeline.profile import ProfileSpec
+from exit_pipeline.ranking.nets import Nets, nets_of
+from exit_pipeline.ranking.scorer import Scorer, Scores, arrays
+from exit_pipeline.training.artifact import TrainedModel
+
+
+class Split:
+    """The first layer is linear in a row's encoded inputs, so it is a sum over their columns.
+
+    Args:
+        model: Of a form that `nets_of` knows.
+        spec: The profile, which says whose the columns are.
+
+    Raises:
+        UsageError: The model is of another form.
+        ModelFileError: The model reads columns that the profile does not have.
+    """
+
+    def __init__(self, model: TrainedModel, spec: ProfileSpec) -> None:
+        self.model, encoder = model, model.encoder
+        nets = nets_of(model.module, encoder)
+        if nets is None:
+            raise UsageError(
+                f"{model.name!r} is not taken apart for serving",
+                where="the engine",
+                mend="score its rows with a Scorer",
+            )
+        self.nets, rows = nets, model.module.rows
+        assert isinstance(rows, RowEmbedding)
+        parts = _parts(spec, encoder.spec.columns)
+        self.shares = {name: Share(nets, rows, encoder, of) for name, of in parts.items()}
+        units = encoder.vocabularies[encoder.unit]
+        self.unit_index = {unit: i for i, unit in enumerate(units, 1)}
+
+    def units(self, units: Sequence[str | None]) -> Tensor:
+        """int64[n]: encoded interest units; 0 is unknown."""
+        return torch.tensor([0 if u is None else self.unit_index.get(u, 0) for u in units])
+
+    def outputs(
+        self, h: Tensor, units: Tensor, hidden: Tensor, bounds: Tensor | None = None
+    ) -> dict[str, np.ndarray]:
+        """What the nets say of n rows (see `arrays`).
+
+        Args:
+            h: float[n, F], the first layer after its ReLU.
+            units: int64[n], encoded interest units.
+            hidden: bool[n, K], sources of which nothing is carried.
+            bounds: float[n, K, 2], of a batch (see `Batch`).
+        """
+        target, *sides = self.nets(h)
+        members, order = target[:1], target[1]
+        if not sides:
+            return arrays(alone(members, order))
+        combine = self.model.module.combine
+        source, transfer = (one.T.contiguous() for one in sides)
+        return arrays(combine(members, order, source, transfer, units, hidden, bounds))  # type: ignore[operator]
+
+    @torch.inference_mode()
+    def score(self, rows: pa.Table) -> Scores:
+        """Scores n rows of the training set by their parts; without a policy."""
+        h = self.nets.bias
+        for share in self.shares.values():
+            if share.inputs.numel():
+                read = rows.select(share.spec.columns).to_pydict()
+                h = h + share(*share.encoded(read))
+        units = self.units(rows[self.model.encoder.unit].to_pylist())
+        scorer = Scorer(self.model)
+        free = scorer.policy.free(rows.num_rows)
+        out = self.outputs(h.relu(), units, torch.from_numpy(free.forbidden))
+        return scorer.scores(out, free.rule)
+
+
+def largest_gap(model: TrainedModel, spec: ProfileSpec, rows: pa.Table) -> float:
+    """Returns by how much the score of some row differs, taken apart, from the model's own."""
+    taken_apart, whole = Split(model, spec).score(rows).score, Scorer(model).score(rows).score
+    return float(np.abs(taken_apart - whole).max(initial=0))
+
+
+class Share:
+    """What some columns add to the first layer; over all columns it is the first layer.
+
+    Args:
+        nets: The model's.
+        rows: Its embeddings and bins.
+        encoder: Its vocabularies.
+        names: The columns.
+    """
+
+    def __init__(self, nets: Nets, rows: RowEmbedding, encoder: Encoder, names: set[str]) -> None:
+        spec, numeric = encoder.spec, rows.numeric
+        self.spec = spec.without([name for name in spec.columns if name not in names])
+        self.words = _places(self.spec.categorical, spec.categorical)
+        self.numbers = _places(self.spec.numbers, spec.numbers)
+        self.low, self.scale = numeric.low[self.numbers], numeric.scale[self.numbers]
+        self.tables = [rows.categorical.tables[i].weight.detach() for i in self.words]
+        self.vocabularies = [
+            {} if len(table) == 1 else {w: i for i, w in enumerate(encoder.vocabularies[name], 1)}
+            for table, name in zip(self.tables, self.spec.categorical, strict=True)
+        ]
+        dim = rows.widths[0]
+        begin, (total, bins) = len(spec.categorical) * dim, numeric.low.shape
+        at = self.words[:, None] * dim + torch.arange(dim)
+        shares = begin + self.numbers[:, None] * bins + torch.arange(bins)
+        flags = begin + total * bins + self.numbers
+        self.inputs = torch.cat([at.flatten(), shares.flatten(), flags])
+        self.weight = nets.weight[self.inputs]
+
+    def encoded(self, columns: Mapping[str, Sequence]) -> tuple[Tensor, Tensor]:
+        """Encodes n values of each column as `Encoder` does: int64[c, n], float32[j, n]."""
+        pairs = zip(self.vocabularies, self.spec.categorical, strict=True)
+        indices = [[words.get(v, 0) for v in columns[name]] for words, name in pairs]
+        numbers = np.array([columns[name] for name in self.spec.numbers], np.float64)
+        return torch.tensor(indices, dtype=torch.int64), torch.from_numpy(numbers).float()
+
+    def __call__(self, indices: Tensor, numbers: Tensor) -> Tensor:
+        """int64[c, n] and float32[j, n], NaN unknown → float[n, F]."""
+        words = [table[at] for table, at in zip(self.tables, indices, strict=True)]
+        if not len(numbers):
+            return torch.cat(words, dim=1) @ self.weight
+        numbers = numbers.T
+        unknown = numbers.isnan()
+        shares = torch.nan_to_num(numbers)[:, :, None] - self.low
+        shares.mul_(self.scale).clamp_(0, 1).masked_fill_(unknown[:, :, None], 0)
+        return torch.cat([*words, shares.flatten(1), unknown.float()], dim=1) @ self.weight
+
+
+def _parts(spec: ProfileSpec, columns: Sequence[str]) -> dict[str, set[str]]:
+    """Says which of the model's columns are about items, groups, interest in a unit, the rest.
+
+    Raises:
+        ModelFileError: A column is none of the profile's.
+    """
+    views, domains = view_columns(spec), (spec.target, *spec.sources)
+    interest = [name for domain in domains for name in interest_columns(domain)]
+    activity = {f"{domain}_activity" for domain in domains}
+    parts = {
+        "item": {"item_id", "unit", *views["item_features"]},
+        "group": set(views["scene_features"]),
+        "state": set(interest) - activity,
+        "request": {"user_id", "position", *views["user_features"], *context_columns(spec)}
+        | activity,
+    }
+    unknown = [name for name in columns if not any(name in part for part in parts.values())]
+    if unknown:
+        raise ModelFileError(
+            f"the model reads columns that the profile does not have: {', '.join(unknown)}",
+            where="a model trained under an earlier profile",
+            mend="bring the columns back, or train a model under this profile",
+        )
+    return parts
+
+
+def _places(names: Sequence[str], among: Sequence[str]) -> Tensor:
+    return torch.tensor([among.index(name) for name in names], dtype=torch.int64)
