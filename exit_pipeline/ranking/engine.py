@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -26,6 +27,7 @@ from exit_pipeline.ranking.split import Split
 from exit_pipeline.training.artifact import TrainedModel, load_model
 
 ROWS = 4096  # scored at a time
+Encoded = tuple[np.ndarray, np.ndarray]  # what `Share.encoded` returns
 
 
 @dataclass(frozen=True)
@@ -33,15 +35,21 @@ class Request:
     """What is the same for all candidates of a request, or for those of a unit.
 
     Args:
-        units: u interest units, each once.
+        candidates: n items.
+        units: Their u interest units, each once.
+        index: int64[u], these as the model encodes them.
+        slot: int64[n], which of them is each candidate's.
         encoded: Of user and scene, as `Share.encoded` has it.
         states: By domain what `user_interest` found.
         groups: int64[u], rows of the groups.
         governed: What the policy says of the units.
     """
 
+    candidates: Candidates
     units: list[str | None]
-    encoded: tuple[Tensor, Tensor]
+    index: Tensor
+    slot: Tensor
+    encoded: Encoded
     states: list[tuple[dict[str | None, int], np.ndarray]]
     groups: Tensor
     governed: Governed
@@ -84,8 +92,9 @@ class Engine:
         self.items = self._of_table("item", _item_columns(snapshot))
         names = self.shares["group"].spec.columns
         groups = {name: [*snapshot.groups[name].to_pylist(), None] for name in names}
-        self.group_numbers = self.shares["group"].encoded(groups)[1]
         self.groups = self._of_table("group", groups)
+        if names:
+            self.group_numbers = self.shares["group"].encoded(groups)[1]
         embed = model.module.rows
         assert isinstance(embed, RowEmbedding)
         self.embed = embed
@@ -102,7 +111,6 @@ class Engine:
         """Reads a model's folder; see `load_model`."""
         return cls(load_model(folder), snapshot, policy)
 
-    @torch.inference_mode()
     def score(
         self, user_id: str, user: User, candidates: Candidates, scene: Mapping[str, str],
         at: datetime,
@@ -119,23 +127,29 @@ class Engine:
         Returns:
             n scores with their parts, in the candidates' order.
         """
-        slots = {unit: slot for slot, unit in enumerate(dict.fromkeys(candidates.units))}
-        request = self._request(user_id, user, list(slots), scene, at)
-        of_units = self._of_units(request)
-        slot = torch.tensor([slots[unit] for unit in candidates.units])
+        return self.scores(self.request(user_id, user, candidates, scene, at))
+
+    @torch.inference_mode()
+    def scores(self, request: Request) -> Scores:
+        """Scores a request whose features are at hand."""
+        of_units, slot = self._of_units(request), request.slot
         found = []
         for start in range(0, len(slot), ROWS):
             here = slice(start, start + ROWS)
-            h = self._of_items(candidates, here)
+            h = self._of_items(request.candidates, here)
             h.add_(of_units if len(of_units) == 1 else of_units.index_select(0, slot[here]))
             found.append(self._outputs(h.relu_(), slot[here], request))
         out = {name: np.concatenate([one[name] for one in found]) for name in found[0]}
         return self.scorer.scores(out, request.governed.rule[slot.numpy()])
 
-    def _request(
-        self, user_id: str, user: User, units: list[str | None], scene: Mapping[str, str],
+    def request(
+        self, user_id: str, user: User, candidates: Candidates, scene: Mapping[str, str],
         at: datetime,
     ) -> Request:  # fmt: skip
+        """Makes features of what is known of the user and the scene; arguments as for `score`."""
+        slots = {unit: slot for slot, unit in enumerate(dict.fromkeys(candidates.units))}
+        slot = torch.from_numpy(np.array([slots[unit] for unit in candidates.units]))
+        units = list(slots)
         spec, features = self.spec, self.spec.features
         values = {**user.values, "user_id": user_id, "position": None}
         values |= {name: scene.get(name) for name in context_columns(spec)}
@@ -151,22 +165,28 @@ class Engine:
         share = self.shares["request"]
         names = (*share.spec.categorical, *share.spec.numbers)
         encoded = share.encoded({name: [values.get(name)] for name in names})
-        policy = self.scorer.policy
-        governed = policy.free(len(units))
-        if policy.rules:
-            constant = {n: [v] * len(units) for n, v in values.items() if isinstance(v, str)}
-            unit = {self.scorer.model.encoder.unit: pa.array(units, pa.string())}
-            governed = policy(pa.RecordBatch.from_pydict({**constant, **unit}))
-        return Request(units, encoded, states, torch.from_numpy(groups), governed)
+        governed = self._governed(units, values)
+        return Request(
+            candidates, units, self.split.units(units), slot, encoded, states,
+            torch.from_numpy(groups), governed,
+        )  # fmt: skip
+
+    def _governed(self, units: list[str | None], values: Mapping[str, Any]) -> Governed:
+        policy, n = self.scorer.policy, len(units)
+        if not policy.rules:
+            return policy.free(n)
+        names = ("user_id", *self.spec.users, *context_columns(self.spec))
+        columns = {name: pa.array([values.get(name)] * n) for name in names}
+        columns[self.scorer.model.encoder.unit] = pa.array(units, pa.string())
+        return policy(pa.RecordBatch.from_pydict(columns))
 
     def _of_units(self, request: Request) -> Tensor:
         """float[u, F], or of one row where all are alike: all but what the items add."""
         base = self.shares["request"](*request.encoded).add_(self.nets.bias)
         if not (self.shares["state"].inputs.numel() or self.shares["group"].inputs.numel()):
             return base
-        known = [
-            u for u, unit in enumerate(request.units) if any(unit in r for r, _ in request.states)
-        ]
+        of_interest = set().union(*(rows for rows, _ in request.states))
+        known = [u for u, unit in enumerate(request.units) if unit in of_interest]
         states = self.shares["state"](*self._states(request, [*known, None])).add_(base)
         slot = torch.full((len(request.units),), len(known))
         slot[known] = torch.arange(len(known))
@@ -176,12 +196,12 @@ class Engine:
             found[rows] = self._ruled(request, rows)
         return found
 
-    def _states(self, request: Request, which: Sequence[int | None]) -> tuple[Tensor, Tensor]:
+    def _states(self, request: Request, which: Sequence[int | None]) -> Encoded:
         """Encodes the user's interest in some units; None is one without interest."""
         units = [None if u is None else request.units[u] for u in which]
         parts = [found[[rows.get(u, -1) for u in units]] for rows, found in request.states]
         numbers = np.concatenate(parts, axis=1)[:, self.state_columns]
-        return torch.empty(0, len(which), dtype=torch.int64), torch.from_numpy(numbers.T).float()
+        return np.empty((len(which), 0), np.int64), numbers.astype(np.float32)
 
     def _ruled(self, request: Request, rows: np.ndarray) -> Tensor:
         """float[g, F] of units that rules act on, as the model itself encodes them.
@@ -192,12 +212,14 @@ class Engine:
         g, spec = len(rows), self.scorer.model.encoder.spec
         share, (words, numbers) = self.shares["request"], request.encoded
         categorical = torch.zeros(g, len(spec.categorical), dtype=torch.int64)
-        categorical[:, share.words] = words.T
+        categorical[:, share.words] = torch.from_numpy(words)
         numeric = torch.full((g, len(spec.numbers)), torch.nan)
-        numeric[:, share.numbers] = numbers.T
-        numeric[:, self.shares["state"].numbers] = self._states(request, rows.tolist())[1].T
-        groups = self.group_numbers[:, request.groups[rows]]
-        numeric[:, self.shares["group"].numbers] = groups.T
+        numeric[:, share.numbers] = torch.from_numpy(numbers)
+        _, states = self._states(request, rows.tolist())
+        numeric[:, self.shares["state"].numbers] = torch.from_numpy(states)
+        if len(self.shares["group"].numbers):
+            groups = self.group_numbers[request.groups[rows].numpy()]
+            numeric[:, self.shares["group"].numbers] = torch.from_numpy(groups)
         ruled, wide = request.governed.take(rows), self.nets.widths[0]
         forbidden = torch.from_numpy(ruled.forbidden)
         batch = Batch(categorical, numeric, forbidden, {})
@@ -220,10 +242,13 @@ class Engine:
         return found
 
     def _outputs(self, h: Tensor, slot: Tensor, request: Request) -> dict[str, np.ndarray]:
+        units = request.index[slot]
+        if not len(request.governed.rows):
+            hidden = torch.zeros(len(slot), len(self.scorer.sources), dtype=torch.bool)
+            return self.split.outputs(h, units, hidden)
         governed = request.governed.take(slot.numpy())
-        bounds = torch.from_numpy(governed.bounds) if self.scorer.policy.rules else None
-        units = self.split.units(request.units)[slot]
-        return self.split.outputs(h, units, torch.from_numpy(governed.forbidden), bounds)
+        hidden, bounds = (torch.from_numpy(a) for a in (governed.forbidden, governed.bounds))
+        return self.split.outputs(h, units, hidden, bounds)
 
     def _of_table(self, name: str, columns: Mapping[str, Sequence]) -> Tensor:
         """float[N, F]: what each row of a table adds; none where the model reads nothing of it."""
@@ -231,9 +256,8 @@ class Engine:
         if not share.inputs.numel():
             return torch.zeros(0, len(self.nets.bias))
         indices, numbers = share.encoded(columns)
-        n = max(indices.shape[-1], numbers.shape[-1])
-        parts = [slice(start, start + ROWS) for start in range(0, n, ROWS)]
-        return torch.cat([share(indices[..., at], numbers[..., at]) for at in parts])
+        parts = [slice(start, start + ROWS) for start in range(0, len(indices), ROWS)]
+        return torch.cat([share(indices[at], numbers[at]) for at in parts])
 
 
 def _item_columns(snapshot: Snapshot) -> dict[str, list]:

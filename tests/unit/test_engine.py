@@ -26,6 +26,7 @@ RULES = [
     RuleSpec(unit="c1", source="search", forbid=True, reason="a test"),
     RuleSpec(scene={"place": "home"}, source="channel", cap=0.3, reason="a test"),
     RuleSpec(unit="c3", fix=0.4, reason="a test"),
+    RuleSpec(segment={"segment": "segment1"}, source="search", cap=0.2, reason="a test"),
 ]
 FORMS = [
     ("exit", {}),
@@ -69,6 +70,9 @@ def test_and_under_a_policy(combination, seed):
 
 def test_and_of_nobody_in_a_scene_that_says_nothing():
     compare(SPEC, model(SPEC), [], 3, User({}), {})
+    compare(SPEC, model(SPEC), RULES, 3, User({}), {})
+    somebody = user(SPEC, 3).values | {"segment": "segment1"}
+    assert 3 in compare(SPEC, model(SPEC), RULES, 3, User(somebody)).rule
 
 
 def test_many_candidates_are_scored_a_part_at_a_time(monkeypatch):
