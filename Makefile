@@ -25,8 +25,12 @@ demo: $(READY) ## Simulate a log, run the whole graph, explain a ranking
 ui: $(READY) ## Open the Dagster UI with its daemon (PROFILE=simulated)
 	$(BIN)/exit-pipeline ui --profile $(PROFILE)
 
+serve: $(READY) ## Rank over HTTP on port 8000, after `make demo` (PROFILE=simulated)
+	$(BIN)/exit-pipeline serve --profile $(PROFILE)
+
+# In order of folders: the longest files come first, and the many short ones fill up the end.
 test: $(READY) ## Run the tests
-	$(BIN)/python -m pytest -n 2 --dist loadfile
+	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
 
 lint: $(READY) ## Check style, imports and types
 	$(BIN)/ruff check .
@@ -40,4 +44,4 @@ bench: $(READY) ## Measure against floors and peers
 clean: ## Remove all state (.exit); keep .venv
 	rm -rf .exit
 
-.PHONY: help setup demo ui test lint bench clean
+.PHONY: help setup demo ui serve test lint bench clean

@@ -5,7 +5,15 @@ from functools import partial
 from dagster import AssetDep, AssetExecutionContext, Nothing, ResourceParam, asset
 
 from assets.days import build_days
-from assets.partitions import daily, days, evenings, mature, next_morning, window_of_events
+from assets.partitions import (
+    daily,
+    days,
+    evenings,
+    events_of_states,
+    mature,
+    next_morning,
+    window_of_events,
+)
 from assets.resources import Pipeline
 
 _DESCRIPTIONS = {
@@ -59,6 +67,6 @@ ASSETS = [
     _feature_asset("user_features", [window_of_events, "users"]),
     _feature_asset("item_features", [window_of_events, "items"]),
     _feature_asset("scene_features", [next_morning("group_consistency")], evenings),
-    _feature_asset("user_interest", [window_of_events, "items"]),
+    _feature_asset("user_interest", [events_of_states, "items"]),
     training_set,
 ]

@@ -45,6 +45,7 @@ events_of_impressions = days("events", _LABELS.horizon_days, _LABELS.horizon_day
 events_of_source_interest = days("events", _LABELS.history_days, _LABELS.horizon_days)
 impressions_of_source_interest = days("impressions", _LABELS.consistency.own_response_days)
 window_of_events = days("events", _SPEC.features.window_days)
+events_of_states = days("events", _SPEC.features.reach_days)
 
 
 def known_on_the_morning(asset: str) -> AssetDep:

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
-from datetime import date, timedelta
-from itertools import pairwise
+from datetime import date
 
 from dagster import (
     AssetSelection,
@@ -19,31 +17,10 @@ from dagster._core.errors import DagsterInvalidSubsetError
 from assets.checks import CHECKS
 from assets.definitions import ASSETS, defs
 from assets.instance import BY_COMMAND, close_dead_runs, has_ui, only_run, open_instance
+from assets.plan import Stage, stages
 from assets.resources import PIPELINE
 from exit_pipeline.errors import ExitPipelineError, UsageError
 from exit_pipeline.ingest import landed_days
-from exit_pipeline.labels import last_landed, last_mature, last_morning
-
-DAY = timedelta(days=1)
-LANDED = ("events", "quarantine", "items", "users")
-AS_LANDED = ("user_features", "item_features", "user_interest")
-MATURE = ("impressions", "source_interest")
-LABELLED = ("icl_labels", "training_set")
-
-
-@dataclass(frozen=True)
-class Stage:
-    """Some assets and, for daily ones, the days to materialize."""
-
-    assets: tuple[str, ...]
-    first: date | None = None
-    last: date | None = None
-
-    @property
-    def title(self) -> str:
-        """The stage as a line of progress."""
-        days = f" · {self.first} … {self.last}" if self.first else ""
-        return f"{', '.join(self.assets)}{days}"
 
 
 def run_graph(
@@ -83,7 +60,7 @@ def run_graph(
         close_dead_runs(instance, by_command=True, by_ui=not has_ui(PIPELINE.home))
         if full_refresh:
             PIPELINE.lake("refresh").forget()
-        for plan in _stages(first, last):
+        for plan in stages(first, last):
             assets = tuple(name for name in plan.assets if name in chosen)
             if not assets or (plan.first and plan.last and plan.first > plan.last):
                 continue
@@ -92,53 +69,6 @@ def run_graph(
             _materialize(stage, instance)
             done.append(stage)
     return done
-
-
-def _stages(first: date, last: date) -> Iterator[Stage]:
-    """Yields the stages in order; later ones look at what the earlier ones brought."""
-    lake, spec = PIPELINE.lake("plan"), PIPELINE.profile.spec
-    before = [day for day in lake.days("events") if first <= day <= last]
-    for begin, end in _without_gaps(first, last):
-        yield Stage(LANDED, begin, end)
-    # A day that lands again moves what was built on it since: all of it follows.
-    last = max(last, last_landed(lake) or last)
-    yield Stage(AS_LANDED, first, last)
-    mature, morning = last_mature(lake, spec), last_morning(lake)
-    if mature is not None and morning is not None:
-        start = _reopened(first, last, min(before, default=None))
-        # Nothing is known of a group before a first exposure is mature.
-        known = max(first, spec.start + spec.labels.maturity_days * DAY)
-        yield Stage(MATURE, start, mature)
-        yield Stage(("group_consistency",), known, min(last + DAY, morning))
-        yield Stage(("scene_features",), known - DAY, min(last + DAY, morning) - DAY)
-        yield Stage(LABELLED, start, mature)
-    yield Stage(_undated())
-
-
-def _without_gaps(first: date, last: date) -> Iterator[tuple[date, date]]:
-    """Yields ranges of landing days; a day that is missing holds up what it would mature."""
-    landed = [day for day in landed_days(PIPELINE.profile, PIPELINE.home) if first <= day <= last]
-    if not landed:
-        yield first, last  # the log does not lie by day, or reading it says what is wrong
-    begin = landed[0] if landed else first
-    for day, following in pairwise([*landed, date.max]):
-        if following != day + DAY:
-            yield begin, day
-            begin = following
-
-
-def _reopened(first: date, last: date, again: date | None) -> date:
-    """The first exposure day whose labels the landing days may change, late rows included.
-
-    A day that lands `again` may have lost rows that it had, of any day that it could reach.
-    """
-    spec = PIPELINE.profile.spec
-    horizon = spec.labels.horizon_days * DAY
-    reached = again - spec.landing.lateness_days * DAY if again else first
-    lake, connection = PIPELINE.lake("plan"), PIPELINE.connect()
-    lake.view(connection, "events", [("known_on", ">=", first), ("known_on", "<=", last)])
-    touched = connection.execute("select min(ds) from events").fetchone()[0]  # type: ignore[index]
-    return max(min(touched or first, first, reached) - horizon, spec.start)
 
 
 def _materialize(stage: Stage, instance: DagsterInstance) -> ExecuteInProcessResult:
@@ -231,13 +161,3 @@ def _chosen(select: str | None) -> set[str]:
             mend="names and operators are Dagster's: `icl_labels`, `+training_set`, `group:labels`",
         )
     return {key.path[-1] for key in keys}
-
-
-def _undated() -> tuple[str, ...]:
-    graph = defs.resolve_asset_graph()
-    order = [key for level in graph.toposorted_asset_keys_by_level for key in sorted(level)]
-    return tuple(
-        key.path[-1]
-        for key in order
-        if graph.get(key).partitions_def is None and key.path[-1] not in LANDED
-    )

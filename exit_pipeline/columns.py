@@ -63,6 +63,6 @@ def _training_set(spec: ProfileSpec, columns: Callable[[str], Sequence[str]]) ->
         found |= {name: [(view, name)] for name in features}
     for domain in (spec.target, *spec.sources):
         parts = [n for n in columns("user_interest") if n.startswith(f"{domain}_")]
-        state = [("user_interest", name) for name in ("state_us", *parts)]
+        state = [("user_interest", name) for name in parts]
         found |= {name: [*state, *found["unit"]] for name in interest_columns(domain)}
     return {name: found.get(name, []) for name in columns("training_set")}

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Literal
 
-from pydantic import Field, ValidationError
+from pydantic import Field, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from exit_pipeline.errors import SettingsError
@@ -28,6 +28,28 @@ class Settings(BaseSettings):
     device: Literal["auto", "cpu", "cuda", "mps"] = Field("cpu", description="Training device.")
     executor: Literal["in_process", "multiprocess"] = Field(
         "multiprocess", description="How Dagster runs the steps of a run started from the UI."
+    )
+    api_key: SecretStr | None = Field(
+        None, description="What requests to the ranking service must bring."
+    )
+    serve_timeout: float = Field(2.0, gt=0, description="Seconds a request may take.")
+    serve_concurrency: int = Field(
+        64, ge=1, description="Requests in the ranking service at a time; more are sent away."
+    )
+    serve_store_timeout: float = Field(
+        0.25, gt=0, description="Seconds that a read of the online store may take."
+    )
+    serve_store_retry: float = Field(
+        1.0, gt=0, description="Seconds until an online store that failed is tried again."
+    )
+    serve_watch: float = Field(
+        1.0, gt=0, description="Seconds between looks for a promotion or new features."
+    )
+    serve_stale_hours: float = Field(
+        48.0, gt=0, description="Age from which features of the catalogue count as stale."
+    )
+    serve_canary_salt: str = Field(
+        "canary", description="What decides, with a user's id, who is asked of the canary."
     )
 
     def home_of(self, profile_name: str) -> Home:

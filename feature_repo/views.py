@@ -56,6 +56,7 @@ def feature_views(spec: ProfileSpec, lake: Path) -> list[FeatureView]:
               for domain in (spec.target, *sources)
               for part, dtype in (("units", String), ("last_us", Int64), ("counts", Int64),
                                   ("weights", Float64))),
+            *numbers(*(f"{domain}_state_us" for domain in (spec.target, *sources)), dtype=Int64),
         ]),
     ]  # fmt: skip
 

@@ -13,7 +13,9 @@ from datetime import date
 from pathlib import Path
 
 import pytest
+from typer.testing import CliRunner
 
+from exit_pipeline.cli.main import app
 from exit_pipeline.lake import Lake
 from exit_pipeline.profile import load_profile
 from exit_pipeline.settings import load_settings
@@ -69,9 +71,16 @@ class SmallHome:
 
     def run(self, *arguments: str, code: int = 0) -> str:
         process = self.start(*arguments)
-        out, err = process.communicate(timeout=300)
+        out, err = process.communicate(timeout=600)
         assert process.returncode == code, err
         return out if code == 0 else err
+
+    def ask(self, *arguments: str) -> str:
+        """What a command prints that is run in this process, which has its imports already."""
+        environment = {"EXIT_HOME": str(self.root), "EXIT_THREADS": "1"}
+        made = CliRunner().invoke(app, arguments, env=environment, catch_exceptions=False)
+        assert made.exit_code == 0, made.output
+        return made.stdout
 
     def hashes(self) -> dict[str, dict]:
         """Content hashes of every table, by day."""

@@ -20,7 +20,7 @@ from exit_pipeline.profile import ProfileSpec, load_profile
 from exit_pipeline.profile.learning import ModelSpec
 from exit_pipeline.profile.policy import scene_values
 from exit_pipeline.ranking.engine import Engine, Request
-from exit_pipeline.ranking.rows import User
+from exit_pipeline.ranking.rows import UserRow
 from exit_pipeline.ranking.scorer import Scorer
 from exit_pipeline.ranking.snapshot import Snapshot, since_epoch
 from exit_pipeline.training.artifact import TrainedModel
@@ -69,13 +69,13 @@ def scoring(name: str, items: int, rounds: int) -> dict[str, float]:
     spec = load_profile("simulated").spec
     snapshot, user = _snapshot(spec, items), _user(spec)
     model = _model(name, spec, items)
-    engine, ids = Engine(model, snapshot), snapshot.ids[: CANDIDATES * 5 : 5]
+    engine, ids = Engine(model, snapshot), snapshot.catalogue[: CANDIDATES * 5 : 5]
 
     def request() -> Request:
-        return engine.request("u1", user, snapshot.candidates(ids, NOW), SCENE, NOW)
+        return engine.request(user, snapshot.candidates(ids, NOW), SCENE, NOW)
 
     ready = request()
-    rows, _ = snapshot.rows("u1", user, ids, SCENE, NOW)
+    rows, _ = snapshot.rows(user, ids, SCENE, NOW)
     gap = np.abs(engine.scores(ready).score - Scorer(model).score(rows).score).max()
     works: dict[str, Callable[[], Any]] = {
         "score": lambda: engine.scores(ready),
@@ -162,19 +162,20 @@ def _snapshot(spec: ProfileSpec, items: int) -> Snapshot:
 
     ids = {"item_id": [f"i{n}" for n in range(items)]}
     return Snapshot(
-        "bench", spec, table(ids, views["item_features"]),
+        spec, table(ids, views["item_features"]),
         table({"unit": units, "cell": cells}, views["scene_features"]),
     )  # fmt: skip
 
 
-def _user(spec: ProfileSpec) -> User:
+def _user(spec: ProfileSpec) -> UserRow:
     """Interest in 8 units in each domain."""
     values: dict[str, Any] = {"segment": "c1", "age_band": "c2", "state_us": since_epoch(NOW)}
     values |= {n: 2.0 for n in view_columns(spec)["user_features"] if n not in values}
     for domain in (spec.target, *spec.sources):
         values |= {
+            f"{domain}_state_us": since_epoch(NOW),
             f"{domain}_units": [f"c{n}" for n in range(WORDS)],
             f"{domain}_last_us": [since_epoch(NOW) - 10**9] * WORDS,
             f"{domain}_counts": [2] * WORDS, f"{domain}_weights": [1.5] * WORDS,
         }  # fmt: skip
-    return User(values)
+    return UserRow("u1", values)

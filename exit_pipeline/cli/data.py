@@ -159,7 +159,8 @@ def check(
     console.print(
         f"  {spec.target} ← {', '.join(spec.sources)}; interest unit {spec.interest_unit}"
     )
-    console.print(f"  scene {' × '.join(spec.scene.columns)}; group {' × '.join(spec.group)}")
+    group = " × ".join(spec.group) or "everyone"
+    console.print(f"  scene {' × '.join(spec.scene.columns)}; group {group}")
     console.print(
         f"  labels: {spec.labels.consistency.definition}, mature after "
         f"{spec.labels.maturity_days} days"

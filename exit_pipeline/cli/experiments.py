@@ -44,18 +44,8 @@ def experiment(
     json: Json = False,
 ) -> None:
     """Runs a study, and writes its table, plot, figures and sentence; done runs are used again."""
-    missing = [package for package in NEEDED if find_spec(package) is None]
-    if missing:
-        raise UsageError(
-            f"studies need {' and '.join(missing)}", mend="pip install 'exit-pipeline[studies]'"
-        )
-    if name not in NAMES:
-        near = get_close_matches(name, NAMES, n=1)
-        hint = f"did you mean {near[0]!r}? " if near else ""
-        raise UsageError(f"there is no study {name!r}", mend=f"{hint}one of {', '.join(NAMES)}")
-    partly = seeds or world or at or only
-    if partly and name == "tuning":
-        raise UsageError("tuning is one whole", mend="leave --seeds, --world, --at and --only out")
+    partly = bool(seeds or world or at or only)
+    _refuse(name, partly)
     with progress(f"{name}: making the world", total=1, quiet=json) as update:
         from exit_pipeline.experiments.studies import EXPERIMENTS
         from exit_pipeline.experiments.study import Part
@@ -73,3 +63,18 @@ def experiment(
         (Path(found["out"]) / "table.md").read_text("utf-8"), markup=False, soft_wrap=True
     )
     console.print(f"the report lies under {found['out']}")
+
+
+def _refuse(name: str, partly: bool) -> None:
+    """Raises UsageError where a study cannot be run as it was asked for."""
+    missing = [package for package in NEEDED if find_spec(package) is None]
+    if missing:
+        raise UsageError(
+            f"studies need {' and '.join(missing)}", mend="pip install 'exit-pipeline[studies]'"
+        )
+    if name not in NAMES:
+        near = get_close_matches(name, NAMES, n=1)
+        hint = f"did you mean {near[0]!r}? " if near else ""
+        raise UsageError(f"there is no study {name!r}", mend=f"{hint}one of {', '.join(NAMES)}")
+    if partly and name == "tuning":
+        raise UsageError("tuning is one whole", mend="leave --seeds, --world, --at and --only out")

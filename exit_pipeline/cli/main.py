@@ -10,7 +10,17 @@ import sys
 import typer
 
 from exit_pipeline import __version__
-from exit_pipeline.cli import data, experiments, models, operate, report, reproduce
+from exit_pipeline.cli import (
+    data,
+    doctor,
+    experiments,
+    models,
+    operate,
+    rank,
+    report,
+    reproduce,
+    serve,
+)
 from exit_pipeline.cli.output import emit, errors
 from exit_pipeline.errors import ExitPipelineError
 
@@ -21,7 +31,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
-for module in (operate, data, models, report, reproduce, experiments):
+for module in (operate, doctor, data, models, rank, serve, report, reproduce, experiments):
     module.register(app)
 
 

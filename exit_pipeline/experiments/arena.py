@@ -16,6 +16,7 @@ from exit_pipeline.errors import UsageError
 from exit_pipeline.evaluation.metrics import summary
 from exit_pipeline.experiments.code import code_digest
 from exit_pipeline.experiments.contenders import SIZES, Fitted, Task
+from exit_pipeline.experiments.making import prepare
 from exit_pipeline.experiments.measures import draws, measure, rows_of
 from exit_pipeline.experiments.networks import AS_FITTED, fit
 from exit_pipeline.experiments.oracle import ORACLE, Oracle
@@ -23,17 +24,18 @@ from exit_pipeline.experiments.overrides import overridden
 from exit_pipeline.experiments.runs import Entry, Run
 from exit_pipeline.experiments.trees import TreeSpec
 from exit_pipeline.experiments.tuned import tuned_settings
-from exit_pipeline.experiments.worlds import World, prepare
+from exit_pipeline.experiments.worlds import World
 from exit_pipeline.lock import exclusive
 from exit_pipeline.model.encoders import DOMAIN
 from exit_pipeline.settings import Settings
 
 # What decides a run beside its entry and its rows.
 CODE = ("model", "training", "experiments/trees.py", "experiments/popularity.py",
-        "experiments/contenders.py", "experiments/measures.py", "experiments/bootstrap.py",
-        "evaluation/metrics.py", "profile/learning.py")  # fmt: skip
+        "experiments/contenders.py", "experiments/oracle.py", "experiments/measures.py",
+        "experiments/bootstrap.py", "experiments/asking.py", "simulator/answer.py",
+        "evaluation/metrics.py", "ranking/scorer.py", "profile/learning.py")  # fmt: skip
 # And what decides how it is scored under a policy.
-SCORING = ("ranking/policy.py", "ranking/scorer.py", "profile/policy.py")
+SCORING = ("ranking/policy.py", "profile/policy.py")
 SECTIONS = ("model.", "training.", "trees.")
 LOCK_SECONDS = 6 * 3600.0
 

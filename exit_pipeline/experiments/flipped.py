@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -10,6 +9,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
+
+from exit_pipeline.experiments.tables import parquet_writer
 
 SEED = 11
 
@@ -30,13 +31,12 @@ def write_flipped(files: Sequence[str], sources: Sequence[str], share: float, ou
     order = np.asarray(pc.sort_indices(ids["event_id"]))
     flips = np.empty((len(order), len(sources)), bool)
     flips[order] = np.random.default_rng(SEED).random(flips.shape) < share
-    partial, at = out.with_name(f".{out.name}.{os.getpid()}.partial"), 0
-    with pq.ParquetWriter(partial, pq.read_schema(files[0]), compression="zstd") as writer:
+    at = 0
+    with parquet_writer(out, pq.read_schema(files[0])) as writer:
         for file in files:
             for batch in pq.ParquetFile(file).iter_batches():
                 writer.write_batch(_flip(batch, sources, flips[at : at + len(batch)]))
                 at += len(batch)
-    os.replace(partial, out)
 
 
 def _flip(batch: pa.RecordBatch, sources: Sequence[str], flips: np.ndarray) -> pa.RecordBatch:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -36,6 +37,7 @@ class Rows:
         slices: bool[n] by name, `all` first.
         transfer: float64[n, K], the planted transferability; None on real data.
         chance: float64[n], the planted chance of the outcome; None on real data.
+        ids: SHA-256 of the rows' ids, in their order.
     """
 
     y: np.ndarray
@@ -44,6 +46,15 @@ class Rows:
     slices: Mapping[str, np.ndarray]
     transfer: np.ndarray | None
     chance: np.ndarray | None
+    ids: bytes
+
+    def fingerprint(self, name: str) -> str:
+        """Names the rows of a slice: runs are paired where these are equal.
+
+        Users are numbered and drawn over all rows, so that all of them count.
+        """
+        mask = np.packbits(self.slices[name]).tobytes()
+        return hashlib.sha256(self.ids + mask).hexdigest()[:16]
 
     @cached_property
     def times(self) -> np.ndarray:
@@ -75,7 +86,8 @@ def rows_of(
     }
     user = table["user_id"].combine_chunks().dictionary_encode().indices
     y = np.asarray(table["y"]).astype(float)
-    return Rows(y, np.asarray(user).astype(np.int64), shown, slices, truth, chance)
+    return Rows(y, np.asarray(user).astype(np.int64), shown, slices, truth, chance,
+                _digest(table["event_id"]))  # fmt: skip
 
 
 def measure(rows: Rows, found: Mapping[str, np.ndarray]) -> dict[str, dict[str, Any]]:
@@ -88,6 +100,7 @@ def measure(rows: Rows, found: Mapping[str, np.ndarray]) -> dict[str, dict[str, 
         name: {
             **summary(rows.y[mask], found["score"][mask], rows.user[mask]),
             **_expected(rows.chance, found["score"], mask),
+            "fingerprint": rows.fingerprint(name),
         }
         for name, mask in rows.slices.items()
         if mask.any()
@@ -128,6 +141,11 @@ def spearman(a: np.ndarray, b: np.ndarray) -> float:
 def _ranks(values: np.ndarray) -> np.ndarray:
     _, inverse, counts = np.unique(values, return_inverse=True, return_counts=True)
     return (np.cumsum(counts) - (counts - 1) / 2)[inverse]
+
+
+def _digest(ids: pa.ChunkedArray) -> bytes:
+    whole = pa.ListArray.from_arrays([0, len(ids)], ids.combine_chunks())
+    return hashlib.sha256(pc.binary_join(whole, "\0")[0].as_buffer()).digest()
 
 
 def _expected(chance: np.ndarray | None, score: np.ndarray, mask: np.ndarray) -> dict[str, float]:

@@ -7,9 +7,8 @@ from datetime import date, timedelta
 from pathlib import Path
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 
-from exit_pipeline.experiments.tables import write_rows
+from exit_pipeline.experiments.tables import parquet_writer, write_rows
 from exit_pipeline.features.inputs import context_columns
 from exit_pipeline.features.training_set import joined_features
 from exit_pipeline.labels.names import names, values
@@ -60,9 +59,9 @@ def write_source_rows(
             domain = pa.array([source] * table.num_rows, pa.string())
             parts.append(table.append_column(DOMAIN, domain))
     placed.unlink()
-    partial = out.with_name(f".{out.name}.partial")
-    pq.write_table(pa.concat_tables(parts), partial, compression="zstd")
-    partial.replace(out)
+    rows = pa.concat_tables(parts)
+    with parquet_writer(out, rows.schema) as writer:
+        writer.write_table(rows)
 
 
 def write_mixed(

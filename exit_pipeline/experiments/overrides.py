@@ -28,8 +28,8 @@ def overridden(settings: Settings, changes: Mapping[str, Any]) -> Settings:
         *path, last = key.split(".")
         section = data
         for part in path:
-            section = section[_known(part, section, key)]
-        section[_known(last, section, key)] = value
+            section = section[known(part, section, key)]
+        section[known(last, section, key)] = value
     try:
         return type(settings).model_validate(data)
     except ValidationError as error:
@@ -38,13 +38,23 @@ def overridden(settings: Settings, changes: Mapping[str, Any]) -> Settings:
         raise UsageError(f"a setting does not fit: {first['msg']}", where=where) from error
 
 
-def _known(part: str, section: Any, key: str) -> str:
+def known(part: str, section: Any, key: str) -> str:
+    """Returns a name that a section has.
+
+    Args:
+        part: The name.
+        section: Names and their values.
+        key: The whole of what was asked for.
+
+    Raises:
+        UsageError: There is no such name, with the nearest one.
+    """
     if isinstance(section, dict) and part in section:
         return part
-    known = list(section) if isinstance(section, dict) else []
-    near = get_close_matches(part, known, n=1)
+    names = list(section) if isinstance(section, dict) else []
+    near = get_close_matches(part, names, n=1)
     raise UsageError(
         f"there is no setting {part!r}",
         where=key,
-        mend=f"did you mean {near[0]!r}?" if near else f"one of: {', '.join(known)}",
+        mend=f"did you mean {near[0]!r}?" if near else f"one of: {', '.join(names)}",
     )

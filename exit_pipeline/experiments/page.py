@@ -12,10 +12,10 @@ from exit_pipeline.settings import load_settings
 
 HEAD = """# Results
 
-What the [studies](studies.md) came to, whatever they show, each with its command. A line's Δ is
-paired with the reference of its place and has its 95 % interval; «expected» is by the planted
-chance, which leaves out the luck of outcomes. Put together from the studies' reports by
-`python -m exit_pipeline.experiments.page docs`.
+What the [studies](studies.md) came to, whatever they show, each with its command; parts of a study
+stand after the whole of it. A line's Δ is paired with the reference of its place and has its 95 %
+interval; «expected» is by the planted chance, which leaves out the luck of outcomes. Put together
+from the studies' reports by `python -m exit_pipeline.experiments.page docs`.
 """
 
 
@@ -23,22 +23,29 @@ def write_page(studies: Path, docs: Path) -> list[str]:
     """Writes `results.md` and the plots beside it.
 
     Args:
-        studies: Holds a folder per study.
-        docs: Gets the page and `results/NAME.svg`.
+        studies: Holds a folder per study, and per part of one.
+        docs: Gets the page and a plot `results/FOLDER.svg` each.
 
     Returns:
-        The studies that are on it, in the order that `experiment` lists them.
+        The folders on it: studies in the order that `experiment` lists them, each before its parts.
     """
-    done = [name for name in STUDIES if (studies / name / "result.json").exists()]
+    done = [(name, folder) for name in STUDIES for folder in _folders(studies, name)]
     parts = [_words(docs / "results.md")]
     (docs / "results").mkdir(parents=True, exist_ok=True)
-    for name in done:
-        title, text = (studies / name / "table.md").read_text("utf-8").split("\n", 1)
+    for name, folder in done:
+        title, text = (folder / "table.md").read_text("utf-8").split("\n", 1)
         parts.append(f"## `{name}`: {title.removeprefix('# ')}\n{text}")
-        parts.append(f"![{name}](results/{name}.svg)\n")
-        shutil.copyfile(studies / name / "plot.svg", docs / "results" / f"{name}.svg")
+        parts.append(f"![{folder.name}](results/{folder.name}.svg)\n")
+        shutil.copyfile(folder / "plot.svg", docs / "results" / f"{folder.name}.svg")
     write_text(docs / "results.md", "\n".join(parts))
-    return done
+    return [folder.name for _, folder in done]
+
+
+def _folders(studies: Path, name: str) -> list[Path]:
+    """The reports of a study and its parts; a quick one's figures say nothing."""
+    whole, parts = (studies.glob(f"{name}{end}/result.json") for end in ("", "-*"))
+    kept = (file for file in parts if not file.parent.name.startswith(f"{name}-quick"))
+    return [file.parent for file in (*whole, *sorted(kept))]
 
 
 def _words(page: Path) -> str:

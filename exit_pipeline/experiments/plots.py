@@ -63,7 +63,7 @@ def _dots(panel: Axes, groups: list[Group], results: Results, measure: Any) -> N
     """A line per group; one that lies far off is named at the edge, so that others can be told."""
     found = [measure(group, results.rival(group)) for group in groups]
     ends = np.array([max(abs(i.low), abs(i.high)) for i in found])
-    edge = 1.2 * ends[ends <= FAR * np.median(ends)].max(initial=1e-6)
+    edge = 1.2 * ends[ends <= FAR * np.nanmedian(ends)].max(initial=1e-6)
     for place, (one, end) in enumerate(zip(found, ends, strict=True)):
         if end > edge:
             side = np.sign(one.mean)

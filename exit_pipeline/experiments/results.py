@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import cached_property
 from typing import Any
@@ -68,9 +68,12 @@ class Group:
         return {name: np.mean([p[name] for p in parts], axis=0) for name in parts[0]}
 
     def difference(self, other: Group, name: str, where: str = "all") -> Interval:
-        """This group's `auc` or `logloss` less another's on the same rows, paired over users."""
-        key = f"{name}|{where}"
-        if any(key not in run.draws for run in (*self.runs, *other.runs)):
+        """This group's `auc` or `logloss` less another's, paired over users.
+
+        NaN where it is not known, and where the slice does not have the same rows in all runs.
+        """
+        key, runs = f"{name}|{where}", (*self.runs, *other.runs)
+        if any(key not in run.draws for run in runs) or len({r.rows(where) for r in runs}) > 1:
             return Interval(float("nan"), float("nan"), float("nan"), 1.0)
         ours, theirs = (np.mean([r.draws[key] for r in g.runs], axis=0) for g in (self, other))
         return Interval.of(self.mean(name, where) - other.mean(name, where), ours - theirs)
@@ -88,16 +91,33 @@ class Group:
 
 
 @dataclass(frozen=True)
+class Reference:
+    """Chooses, among groups of one world and place, whom the others are compared with.
+
+    Args:
+        labels: Who may be chosen: the one with the least validation logloss, never one by its
+            test figures.
+    """
+
+    labels: tuple[str, ...]
+
+    def __call__(self, groups: Sequence[Group]) -> Group:
+        """The reference; one of its labels is among the groups (see `study.run_study`)."""
+        among = [g for g in groups if g.label in self.labels]
+        return min(among, key=lambda g: g.mean("logloss", part="validation"))
+
+
+@dataclass(frozen=True)
 class Results:
     """All groups of a study.
 
     Args:
         groups: In the order of the study's entries.
-        reference: Chooses, among groups of one world and place, whom to compare with.
+        reference: Whom a group is compared with.
     """
 
     groups: Sequence[Group]
-    reference: Callable[[Sequence[Group]], Group]
+    reference: Reference
 
     def places(self) -> list[tuple[str, str]]:
         """World and x of each place, in order."""
@@ -140,25 +160,10 @@ def gather(runs: Sequence[Run]) -> list[Group]:
     return [Group(*place, tuple(held)) for place, held in found.items()]
 
 
-def best_on_validation(labels: Sequence[str]) -> Callable[[Sequence[Group]], Group]:
-    """Chooses the baseline with the least validation logloss: never one by its test figures."""
-
-    def choose(groups: Sequence[Group]) -> Group:
-        among = [g for g in groups if g.label in labels] or list(groups)
-        return min(among, key=lambda g: g.mean("logloss", part="validation"))
-
-    return choose
-
-
-def named(label: str) -> Callable[[Sequence[Group]], Group]:
-    """Chooses by label; the first group where there is none of that label."""
-    return lambda groups: next((g for g in groups if g.label == label), groups[0])
-
-
 def significant(group: Group, rival: Group, name: str) -> set[str]:
     """Slices on which two groups surely differ, after Holm's correction over slices."""
-    slices = [s for s in group.slices if s != "all"]
-    return holm({s: group.difference(rival, name, s).p for s in slices}, LEVEL)
+    found = {s: group.difference(rival, name, s) for s in group.slices if s != "all"}
+    return holm({s: i.p for s, i in found.items() if np.isfinite(i.mean)}, LEVEL)
 
 
 def _differences(group: Group, rival: Group) -> Iterator[tuple[str, Mapping[str, Any]]]:

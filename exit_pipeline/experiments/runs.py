@@ -79,6 +79,10 @@ class Run:
         with np.load(self.folder / "draws.npz") as held:
             return dict(held)
 
+    def rows(self, where: str) -> str:
+        """Names the rows of a slice; see `measures.Rows.fingerprint`."""
+        return self.figures["evaluation"][where]["fingerprint"]
+
     @cached_property
     def earned(self) -> dict[str, np.ndarray]:
         """What the simulator answers: measure → float64[users]; empty on real data."""

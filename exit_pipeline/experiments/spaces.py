@@ -60,7 +60,6 @@ TREES: Space = {
 SOURCES: Space = {"training.lambda_source": Between(0.03, 3.0, log=True)}
 TRANSFER: Space = {
     "training.lambda_transfer": Between(0.03, 1.0, log=True),
-    "model.trunk_dropout": Between(0.0, 1.0),
 }
 WITH_SOURCE_HEADS = ("shared_bottom", "mmoe", "ple", "pepnet", "minet")
 SPACES: Mapping[str, Space] = {

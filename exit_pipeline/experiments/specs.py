@@ -5,11 +5,12 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, fields
 from typing import Any
 
 from exit_pipeline.errors import UsageError
 from exit_pipeline.experiments.mixed import KINDS
+from exit_pipeline.experiments.overrides import known
 from exit_pipeline.simulator import SimulationConfig
 
 SIMULATED = ("A", "B")
@@ -35,6 +36,8 @@ class WorldSpec:
     def __post_init__(self) -> None:
         if self.name not in WORLDS:
             raise UsageError(f"there is no world {self.name!r}", mend=f"one of {', '.join(WORLDS)}")
+        for name in self.simulation:
+            known(name, {f.name: f for f in fields(SimulationConfig)}, f"simulation.{name}")
 
     @property
     def simulated(self) -> bool:

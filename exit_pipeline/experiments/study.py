@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,13 +12,15 @@ from typing import Any
 
 from exit_pipeline.errors import ExitPipelineError, UsageError
 from exit_pipeline.experiments.arena import fit_entry
+from exit_pipeline.experiments.making import prepare
 from exit_pipeline.experiments.parallel import each
 from exit_pipeline.experiments.report import STANDARD, write_report
-from exit_pipeline.experiments.results import Group, Results, gather
+from exit_pipeline.experiments.results import Reference, Results, gather
 from exit_pipeline.experiments.runs import Entry, Run
-from exit_pipeline.experiments.worlds import prepare
 from exit_pipeline.settings import Settings
 
+# Letters of a folder's name that say which part is in it; more are cut off for a hash of them all.
+SLUG = 100
 Progress = Callable[[int, int, str], None]
 
 
@@ -36,7 +40,7 @@ class Study:
 
     question: str
     entries: Callable[[bool], Sequence[Entry]]
-    reference: Callable[[Sequence[Group]], Group]
+    reference: Reference
     sentence: Callable[[Results], str]
     axis: str = ""
     subject: str = ""
@@ -77,6 +81,15 @@ class Part:
         seeds = [] if self.seeds is None else [f"--seeds {self.seeds}"]
         return seeds + [f"--{name} {quote(value)}" for name, values in told for value in values]
 
+    @property
+    def slug(self) -> str:
+        """Its options as a part of a file's name: `-seeds-1-world-a`; nothing for all of it."""
+        text = " ".join(self.options())
+        slug = re.sub("[^a-z0-9]+", "-", text.lower()).strip("-")
+        if len(slug) > SLUG:
+            slug = f"{slug[:SLUG].strip('-')}-{hashlib.sha256(text.encode()).hexdigest()[:8]}"
+        return slug and f"-{slug}"
+
     def _has(self, entry: Entry) -> bool:
         return (
             (self.seeds is None or entry.seed < self.seeds)
@@ -107,19 +120,22 @@ def run_study(
         settings: Cores and the home.
         quick: A tiny world and few rounds, in this process.
         part: What to run of it; by default all.
-        out: Where the report goes; by default under `EXIT_HOME/experiments/studies`.
+        out: Where the report goes; by default a folder of the study or its part, named
+            `NAME[-quick][-OPTIONS]`, under `EXIT_HOME/experiments/studies`.
         progress: Called with entries done, entries in all, and a line of text.
 
     Returns:
         What `result.json` holds, and the report's folder.
 
     Raises:
+        UsageError: The part leaves out whom the others are compared with.
         ExitPipelineError: The first entry that failed.
     """
     part = part or Part()
     entries = part.of(study.entries(quick))
+    _check_compared(entries, study.reference)
     root = settings.home.absolute() / "experiments"
-    folder = out or root / "studies" / (f"{name}-quick" if quick else name)
+    folder = out or root / "studies" / f"{name}{'-quick' * quick}{part.slug}"
     done: dict[int, Run] = {}
     failed: list[ExitPipelineError] = []
     for world in {entry.world.key: entry.world for entry in entries}.values():
@@ -139,3 +155,15 @@ def run_study(
     found = write_report(folder, command, study.question, results, study.columns, study.axis,
                          study.subject, study.sentence(results))  # fmt: skip
     return {"study": name, "out": str(folder), **found}
+
+
+def _check_compared(entries: Sequence[Entry], reference: Reference) -> None:
+    places: dict[str, set[str]] = {}
+    for entry in entries:
+        places.setdefault(f"{entry.world.name} {entry.x}".strip(), set()).add(entry.label)
+    for place, labels in places.items():
+        if labels.isdisjoint(reference.labels):
+            options = (f"--only {quote(label)}" for label in reference.labels)
+            raise UsageError(
+                "there is nobody to compare with", where=place, mend=f"add {' or '.join(options)}"
+            )

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from datetime import date
 from pathlib import Path
 from typing import Any
 
 import duckdb
+import pyarrow as pa
 import pyarrow.parquet as pq
 
 from exit_pipeline.features.build import FEATURE_TABLES, build_features, newest_feature_day
@@ -83,10 +85,17 @@ def write_rows(
     connection: duckdb.DuckDBPyConnection, sql: str, bound: Mapping[str, Any], out: Path
 ) -> None:
     """Writes a query's rows, in its order, to one Parquet file, whole or not at all."""
-    out.parent.mkdir(parents=True, exist_ok=True)
-    partial = out.with_name(f".{out.name}.{os.getpid()}.partial")
     reader = connection.sql(sql, params=dict(bound)).to_arrow_reader()
-    with pq.ParquetWriter(partial, reader.schema, compression="zstd") as writer:
+    with parquet_writer(out, reader.schema) as writer:
         for batch in reader:
             writer.write_batch(batch)
+
+
+@contextmanager
+def parquet_writer(out: Path, schema: pa.Schema) -> Iterator[pq.ParquetWriter]:
+    """Opens a Parquet file that takes its name when all of it is written."""
+    out.parent.mkdir(parents=True, exist_ok=True)
+    partial = out.with_name(f".{out.name}.{os.getpid()}.partial")
+    with pq.ParquetWriter(partial, schema, compression="zstd") as writer:
+        yield writer
     os.replace(partial, out)

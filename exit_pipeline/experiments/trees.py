@@ -34,7 +34,6 @@ class TreeSpec(Strict):
     columns: float = Field(0.8, gt=0, le=1, description="Share of columns that a tree may use.")
     rows: float = Field(0.8, gt=0, le=1, description="Share of rows that a tree is grown on.")
     l2: float = Field(1.0, ge=0, description="Penalty on leaf values.")
-    ids: bool = Field(False, description="Whether user and item ids are categories too.")
 
 
 @dataclass(frozen=True)
@@ -72,7 +71,7 @@ def fit_trees(task: Task) -> Trees:
             task.model.min_id_count, task.model.bins,
         )  # fmt: skip
         names = encoder.spec.categorical
-        columns = [i for i, name in enumerate(names) if spec.ids or name not in IDS]
+        columns = [i for i, name in enumerate(names) if name not in IDS]  # trees read no ids
         parts = {
             part: encode_files(duck, files, encoder, "ahead", Path(folder), part)
             for part, files in task.parts.items()

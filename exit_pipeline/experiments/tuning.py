@@ -12,12 +12,12 @@ from exit_pipeline.errors import ExitPipelineError, TrainingError, UsageError
 from exit_pipeline.experiments.arena import CODE, fit_entry
 from exit_pipeline.experiments.code import code_digest
 from exit_pipeline.experiments.contenders import rows_for
+from exit_pipeline.experiments.making import prepare
 from exit_pipeline.experiments.parallel import each
 from exit_pipeline.experiments.runs import Entry
 from exit_pipeline.experiments.spaces import SPACES, TUNED, Space
 from exit_pipeline.experiments.specs import WORLDS, RowsSpec, WorldSpec
 from exit_pipeline.experiments.tuned import FILE, read_tuned
-from exit_pipeline.experiments.worlds import prepare
 from exit_pipeline.files import write_text
 from exit_pipeline.settings import Settings
 

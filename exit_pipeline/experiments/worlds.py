@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import shutil
-import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date, timedelta
@@ -17,27 +15,19 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from exit_pipeline.errors import LakeError
-from exit_pipeline.experiments.asking import Question, ask_world
-from exit_pipeline.experiments.code import code_digest
+from exit_pipeline.experiments.asking import Question
 from exit_pipeline.experiments.flipped import write_flipped
 from exit_pipeline.experiments.mixed import write_mixed, write_source_rows
-from exit_pipeline.experiments.overrides import overridden
 from exit_pipeline.experiments.specs import RowsSpec, WorldSpec
-from exit_pipeline.experiments.tables import build_tables, sample, sorted_rows
+from exit_pipeline.experiments.tables import sample
 from exit_pipeline.features import input_spec, unit_input
-from exit_pipeline.files import write_text
 from exit_pipeline.lake import Lake
 from exit_pipeline.lock import exclusive
 from exit_pipeline.model.encoders import DOMAIN
-from exit_pipeline.profile import Profile, load_profile
+from exit_pipeline.profile import Profile
 from exit_pipeline.settings import Home, Settings
-from exit_pipeline.simulator import simulate
-from exit_pipeline.training.split import split_days
 
 LOCK_SECONDS = 3600.0
-TABLES_CODE = ("sql", "ingest", "labels", "features", "feast_stores", "experiments/tables.py",
-               "experiments/asking.py", "experiments/mixed.py", "simulator")  # fmt: skip
-READY = "ready.json"
 
 
 @dataclass(frozen=True)
@@ -139,7 +129,7 @@ class World:
         """A file under `samples` that is written when first asked for."""
         name = hashlib.sha256(json.dumps([part, what]).encode()).hexdigest()[:12]
         file = self.folder / "samples" / f"{part}-{name}.parquet"
-        with exclusive(file.with_suffix(".lock"), LOCK_SECONDS, _busy(file)):
+        with exclusive(file.with_suffix(".lock"), LOCK_SECONDS, busy(file)):
             if not file.exists():
                 write(file)
         return file
@@ -149,80 +139,6 @@ class World:
         return rows.append_column(DOMAIN, domain)
 
 
-def prepare(spec: WorldSpec, settings: Settings) -> World:
-    """Makes a world unless it stands: log, tables, split rows, and what the simulator is asked.
-
-    Args:
-        spec: Which.
-        settings: Limits and the home; all of it lies under `EXIT_HOME/experiments`.
-    """
-    root = settings.home.absolute() / "experiments"
-    folder = root / "worlds" / spec.key
-    with exclusive(folder / "lock", LOCK_SECONDS, _busy(folder)):
-        profile = _profile(spec, root / "logs")
-        world = World(spec, settings, profile, folder, {}, "", (date.min, date.min))
-        ready = _ready(folder)
-        if ready.get("code") != code_digest(*TABLES_CODE):
-            _make(world)
-            ready = _ready(folder)
-    first, last = (date.fromisoformat(day) for day in ready["training"])
-    return replace(
-        world,
-        parts={p: [str(folder / file) for file in files] for p, files in ready["parts"].items()},
-        training=(first, last),
-        digest=ready["digest"],
-        seconds=ready["seconds"],
-    )
-
-
-def _profile(spec: WorldSpec, logs: Path) -> Profile:
-    if not spec.simulated:
-        found = load_profile(spec.name)
-    else:
-        log = logs / spec.log
-        with exclusive(logs / f".{spec.log}.lock", LOCK_SECONDS, _busy(log)):
-            made_by, code = log / "code.txt", code_digest("simulator")
-            if not made_by.exists() or made_by.read_text("utf-8") != code:
-                simulate(spec.config, log, overwrite=True)
-                write_text(made_by, code)
-        found = load_profile(log / "profile")
-    return replace(found, spec=overridden(found.spec, spec.profile))
-
-
-def _make(world: World) -> None:
-    settings, profile, folder = world.settings, world.profile, world.folder
-    lake = Lake(world.home, "experiments")
-    started = time.perf_counter()
-    build_tables(settings, lake, profile)
-    seconds = round(time.perf_counter() - started, 1)
-    states = {day: s for day, s in lake.days("training_set").items() if s.rows}
-    split = split_days(list(states), profile.spec.split, profile.spec.labels.horizon_days).days()
-    parts = {
-        part: lake.files("training_set", [("ds", ">=", min(days)), ("ds", "<=", max(days))])
-        for part, days in split.items()
-    }
-    for part in ("validation", "evaluation"):
-        sorted_rows(settings, world.home, parts[part], folder / f"{part}.parquet")
-    if world.spec.simulated:
-        ask_world(world.spec.config, settings, lake, profile, split["evaluation"],
-                  folder / "question")  # fmt: skip
-    digest = hashlib.sha256(json.dumps([states[day].hash for day in sorted(states)]).encode())
-    ready = {
-        "parts": {p: [str(Path(f).relative_to(folder)) for f in fs] for p, fs in parts.items()},
-        "training": [str(min(split["train"])), str(max(split["train"]))],
-        "digest": digest.hexdigest(),
-        "code": code_digest(*TABLES_CODE),
-        "seconds": seconds,
-    }
-    shutil.rmtree(folder / "samples", ignore_errors=True)
-    write_text(folder / READY, json.dumps(ready))
-
-
-def _ready(folder: Path) -> dict[str, Any]:
-    """What a world that is ready says of itself; nothing where it is not."""
-    file = folder / READY
-    return json.loads(file.read_text("utf-8")) if file.exists() else {}
-
-
-def _busy(place: Path) -> LakeError:
+def busy(place: Path) -> LakeError:
+    """What is said where a lock was waited for in vain."""
     return LakeError("another process has long been making this", where=str(place))

@@ -5,6 +5,7 @@ Feast's own keeps times in whole seconds, in which neither order nor age can be 
 
 from __future__ import annotations
 
+import os
 import sqlite3
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -25,6 +26,7 @@ from feast.protos.feast.types.Value_pb2 import Value
 from feast.repo_config import RepoConfig
 from feast.utils import to_naive_utc
 
+from exit_pipeline.errors import LakeError
 from exit_pipeline.feast_stores.place import feast_folder
 from exit_pipeline.lake.duck import render
 
@@ -42,6 +44,8 @@ class LatestWinsSqliteOnlineStoreConfig(SqliteOnlineStoreConfig):
 
 class LatestWinsSqliteOnlineStore(SqliteOnlineStore):
     """A sqlite online store in which pushes and materializations may come in any order."""
+
+    _file: int | None = None  # the inode that is read
 
     # Feast hands nothing through to `online_write_batch`, so the days being rebuilt stand here.
     _rebuilt: ContextVar[tuple[int, int]] = ContextVar("rebuilt", default=(1, 0))
@@ -71,6 +75,24 @@ class LatestWinsSqliteOnlineStore(SqliteOnlineStore):
             connection.execute("pragma journal_mode = wal")
             connection.execute("pragma synchronous = normal")
         return super()._get_conn(config)
+
+    def _reading(self, config: RepoConfig) -> sqlite3.Connection:
+        """The connection to the file that lies there now: one that was removed can still be read.
+
+        Raises:
+            LakeError: No file lies there.
+        """
+        path = self._get_db_path(config)
+        try:
+            file = os.stat(path).st_ino
+        except FileNotFoundError as error:
+            self._conn = None
+            raise LakeError(
+                "the online store's file is gone", where=path, mend="run the online_store asset"
+            ) from error
+        if file != self._file:
+            self._conn, self._file = None, file
+        return self._get_conn(config)
 
     def online_write_batch(
         self,
@@ -117,7 +139,7 @@ class LatestWinsSqliteOnlineStore(SqliteOnlineStore):
         Returns:
             n times the event time and the values by name, or two Nones where nothing is stored.
         """
-        connection, name = self._get_conn(config), _table_name(config, table)
+        connection, name = self._reading(config), _table_name(config, table)
         version = config.entity_key_serialization_version
         keys = [serialize_entity_key(key, version) for key in entity_keys]
         values: dict[bytes, dict[str, Value]] = {}

@@ -47,6 +47,7 @@ def build_features(
         **values(spec, first, last),
         "window_days": spec.features.window_days,
         "window_us": spec.features.window_days * DAY_US,
+        "hold_us": spec.features.hold_days * DAY_US,
         "lag_us": spec.features.availability_lag_minutes * 60_000_000,
         "half_life_us": round(spec.features.half_life_hours * HOUR_US),
         "recent_units": spec.features.recent_units,
@@ -62,7 +63,9 @@ def _inputs(spec: ProfileSpec, table: str, first: date, last: date) -> dict[str,
     if table == "scene_features":
         day = timedelta(days=1)
         return {"group_consistency": [("ds", ">=", first + day), ("ds", "<=", last + day)]}
-    reach = timedelta(days=spec.features.window_days)
+    features = spec.features
+    states = table == "user_interest"
+    reach = timedelta(days=features.reach_days if states else features.window_days)
     window: list[Filter] = [("ds", ">=", first - reach), ("known_on", "<=", last)]
     return {"events": window, "items": [], "users": []}
 

@@ -19,7 +19,7 @@ from exit_pipeline.lake.table import Filter, days_between
 from exit_pipeline.profile import Profile, ProfileSpec
 from exit_pipeline.settings import Settings
 
-STATE_PARTS = ("units", "last_us", "counts", "weights")
+STATE_PARTS = ("state_us", "units", "last_us", "counts", "weights")
 
 
 def build_training_set(
@@ -119,6 +119,7 @@ def state_features(batch: pa.RecordBatch, spec: ProfileSpec) -> dict[str, pa.Arr
             batch.column("unit"),
             half_life_us=round(spec.features.half_life_hours * HOUR_US),
             window_us=spec.features.window_days * DAY_US,
+            hold_us=spec.features.hold_days * DAY_US,
         )
         for name, values in features.items():
             columns[f"{domain}_{name}"] = pa.array(values, from_pandas=True)

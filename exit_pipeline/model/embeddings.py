@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from exit_pipeline.model.encoders import IDS, Encoder
-from exit_pipeline.model.inputs import Batch
+from exit_pipeline.model.inputs import Batch, InputSpec
 from exit_pipeline.profile.learning import ModelSpec
 
 
@@ -56,9 +56,9 @@ class RowEmbedding(nn.Module):
         words = self.categorical(batch.categorical)
         return Row(words, self.numeric(batch.numeric, hidden))
 
-    def hide(self, row: Row, batch: Batch, hidden: Tensor) -> Row:
-        """Returns the same rows with other sources hidden."""
-        return Row(row.words, self.numeric(batch.numeric, hidden))
+    def to_share(self, row: Row, share: Tensor) -> Row:
+        """Returns the same rows with each source seen to a share of float[n, K] in [0, 1]."""
+        return Row(row.words, self.numeric.to_share(row.numbers, share))
 
     def of_scene(self, row: Row, batch: Batch, hidden: Tensor) -> Row:
         """Returns ids, attributes, context and group statistics of the same rows."""
@@ -165,6 +165,20 @@ class NumericEncoding(nn.Module):
         flags = torch.cat([unknown & ~away, hidden], dim=1)
         return torch.cat([shares.flatten(1), flags.to(shares.dtype)], dim=1)
 
+    def to_share(self, coded: Tensor, share: Tensor) -> Tensor:
+        """Goes from what rows say, at a share of 1, to the same rows with sources hidden, at 0.
+
+        Args:
+            coded: As `forward` returns it.
+            share: float[n, K].
+        """
+        columns, bins = self.low.shape
+        by_column = torch.cat([torch.ones_like(share[:, :1]), share], dim=1)[:, self.owner]
+        shares = coded[:, : columns * bins].unflatten(1, (columns, bins)) * by_column[:, :, None]
+        unknown = coded[:, columns * bins : columns * (bins + 1)] * by_column
+        hidden = 1 - (1 - coded[:, columns * (bins + 1) :]) * share
+        return torch.cat([shares.flatten(1), unknown, hidden], dim=1)
+
 
 def _owner(encoder: Encoder, name: str) -> int:
     """The source of a column, counted from 1; 0 for the target's own."""
@@ -177,3 +191,8 @@ def scene_columns(numbers: tuple[str, ...], sources: tuple[str, ...]) -> tuple[s
     groups = {"group_shown", "group_rate"}
     groups |= {f"{part}_{s}" for s in sources for part in ("support", "lift", "carries")}
     return tuple(name for name in numbers if name in groups)
+
+
+def interest_counts(spec: InputSpec) -> list[int]:
+    """Where among the numbers each source's count of interest in the candidate's unit stands."""
+    return [spec.numbers.index(f"{source}_count") for source in spec.sources]

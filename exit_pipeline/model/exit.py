@@ -7,16 +7,19 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from exit_pipeline.model.base import Model
+from exit_pipeline.model.embeddings import interest_counts
 from exit_pipeline.model.encoders import Encoder
 from exit_pipeline.model.inputs import Batch, Outputs
 from exit_pipeline.model.ipn import SourceInterest, TargetInterest
-from exit_pipeline.model.ssn import SceneSelector
+from exit_pipeline.model.ssn import selector
 from exit_pipeline.profile.learning import ModelSpec
 
 # P_whole of `sum` lies in [0, 2]; a margin keeps its logit finite (the paper truncates it online).
 MARGIN = 1e-4
 # Before κ: at first, interest that is sure and wholly transfers moves the logit by softplus(2).
 FIRST_STRENGTH = 2.0
+# Before σ: at first an eighth of what does not transfer is seen.
+FIRST_TASTE = -2.0
 
 
 class Exit(Model):
@@ -25,10 +28,15 @@ class Exit(Model):
     `carry`: P = σ(z_t + Σ_k κ_k[c] · p_s,k · p_tr,k), κ ≥ 0 by softplus, one per source and unit.
     `sum`: P_whole = p_t + max_k p_s,k · p_tr,k, truncated to [0, 2] less a margin.
 
-    Two shares of sources are hidden in training (ours). `source_dropout` hides a source from
-    everything, and nothing of it is carried: that teaches what a forbidden cell scores.
-    `trunk_dropout` hides it from the trunk alone, so that what a source says comes by the carry.
-    A batch's `bounds` (ours) do that to the sources that a policy governs, and hold their z_tr.
+    What a source says of a unit that interest was shown in reaches the target's trunk to the share
+    p_tr,k + (1 − p_tr,k) · τ_k (`trunk: gated`, ours): what transfers here, and of the rest what
+    tells of taste that both domains share, τ_k being learned and one per source. To that share the
+    encoded inputs are mixed with those of a hidden source. No gradient goes back to p_tr,k, which
+    stays what the ICL says.
+
+    `source_dropout` hides a source from everything in training, and nothing of it is carried: that
+    teaches what a forbidden cell scores. A batch's `bounds` (ours) hold the z_tr of sources that a
+    policy governs, and of those the trunk sees no more than that.
     """
 
     def __init__(self, encoder: Encoder, spec: ModelSpec) -> None:
@@ -36,29 +44,31 @@ class Exit(Model):
         self.spec, sources = spec, self.sources
         self.target = TargetInterest(self.rows.widths, spec)
         self.source = SourceInterest(sum(self.rows.widths), sources, spec)
-        self.ssn = SceneSelector(sum(self.rows.scene_widths), sources, spec)
+        self.ssn = selector(sum(self.rows.scene_widths), sources, spec)
         self.unit = encoder.spec.categorical.index(encoder.unit)
+        self.counts = interest_counts(encoder.spec)
         self.strength = nn.Embedding(encoder.sizes()[self.unit], sources)
         nn.init.constant_(self.strength.weight, FIRST_STRENGTH)
+        if spec.trunk == "gated":
+            self.taste = nn.Parameter(torch.full((sources,), FIRST_TASTE))
 
     def forward(self, batch: Batch) -> Outputs:
         """Encoded rows → everything the model says of them."""
-        hidden = self._drawn(batch.hidden, self.spec.source_dropout)
+        hidden, gradient = self._hidden(batch), self.spec.side_gradient
         row = self.rows(batch, hidden)
-        unseen = self._drawn(hidden, self.spec.trunk_dropout)
-        if batch.bounds is not None:
-            unseen = unseen | ~batch.bounds[..., 1].isnan()
-        seen = row if unseen is hidden else self.rows.hide(row, batch, unseen)
-        members, order = self.target(seen)
-        gradient = self.spec.side_gradient
         source = self.source(row.joined(gradient))
         transfer = self.ssn(self.rows.of_scene(row, batch, hidden).joined(gradient))
+        transfer = held(transfer, batch.bounds)
+        share = self.share(
+            batch.numeric[:, self.counts] > 0, transfer.sigmoid().detach(), batch.bounds
+        )
+        members, order = self.target(row if share is None else self.rows.to_share(row, share))
         units = batch.categorical[:, self.unit]
-        return self.combine(members, order, source, transfer, units, hidden, batch.bounds)
+        return self.combine(members, order, source, transfer, units, hidden)
 
     def combine(
         self, members: Tensor, order: Tensor, source: Tensor, transfer: Tensor, units: Tensor,
-        hidden: Tensor, bounds: Tensor | None,
+        hidden: Tensor,
     ) -> Outputs:  # fmt: skip
         """Puts together what the nets say of n rows.
 
@@ -69,10 +79,7 @@ class Exit(Model):
             transfer: float[n, K], z_tr.
             units: int64[n], encoded interest units.
             hidden: bool[n, K], sources of which nothing is carried.
-            bounds: float[n, K, 2], of a batch (see `Batch`).
         """
-        if bounds is not None:  # fmin and fmax pass over NaN: what is free stays as it is
-            transfer = transfer.fmin(bounds[..., 1]).fmax(bounds[..., 0])
         carried = source.sigmoid() * transfer.sigmoid() * ~hidden
         own = members.mean(0)
         if self.spec.combination == "sum":
@@ -80,11 +87,42 @@ class Exit(Model):
         carry = F.softplus(self.strength(units)) * carried
         return Outputs(own + carry.sum(1), own, carry, own, source, transfer, order, members)
 
-    def _drawn(self, hidden: Tensor, share: float) -> Tensor:
+    def share(self, shown: Tensor, p_transfer: Tensor, bounds: Tensor | None) -> Tensor | None:
+        """To which share the trunk sees each source; of governed ones no more than may be carried.
+
+        Args:
+            shown: bool[n, K], whether interest in the unit was shown there.
+            p_transfer: float[n, K], held within the bounds.
+            bounds: float[n, K, 2], of a batch (see `Batch`).
+
+        Returns:
+            float[n, K]; None where everything is seen.
+        """
+        share = torch.ones_like(p_transfer)
+        if self.spec.trunk == "closed":
+            share = torch.zeros_like(p_transfer)
+        elif self.spec.trunk == "gated":
+            gate = p_transfer + (1 - p_transfer) * self.taste.sigmoid()
+            share = torch.where(shown, gate, share)
+        elif bounds is None:
+            return None
+        if bounds is None:
+            return share
+        return torch.where(bounds[..., 1].isnan(), share, torch.minimum(share, p_transfer))
+
+    def _hidden(self, batch: Batch) -> Tensor:
         """bool[n, K]: what is hidden already, and in training a share more."""
-        if not self.training or share == 0:
-            return hidden
-        return hidden | (torch.rand(hidden.shape, device=hidden.device) < share)
+        if not self.training or self.spec.source_dropout == 0:
+            return batch.hidden
+        draw = torch.rand(batch.hidden.shape, device=batch.hidden.device)
+        return batch.hidden | (draw < self.spec.source_dropout)
+
+
+def held(transfer: Tensor, bounds: Tensor | None) -> Tensor:
+    """Returns z_tr, float[n, K], within the bounds of a batch."""
+    if bounds is None:
+        return transfer
+    return transfer.fmin(bounds[..., 1]).fmax(bounds[..., 0])  # which pass over NaN: what is free
 
 
 def _summed(

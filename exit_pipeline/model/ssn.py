@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import torch
 from torch import Tensor, nn
 
 from exit_pipeline.model.backbone import tower
@@ -25,3 +26,26 @@ class SceneSelector(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """float[n, inputs] → z_tr float[n, K]."""
         return self.head(self.trunk(x))
+
+
+class ConstantSelector(nn.Module):
+    """No SSN (ours): a logit per source that is learned and the same in every scene.
+
+    Args:
+        sources: K.
+    """
+
+    def __init__(self, sources: int) -> None:
+        super().__init__()
+        self.logit = nn.Parameter(torch.zeros(sources))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """float[n, inputs], of which n alone counts → z_tr float[n, K]."""
+        return self.logit.expand(len(x), -1)
+
+
+def selector(inputs: int, sources: int, spec: ModelSpec) -> nn.Module:
+    """Returns what `spec.ssn` names."""
+    if spec.ssn == "constant":
+        return ConstantSelector(sources)
+    return SceneSelector(inputs, sources, spec)

@@ -47,7 +47,7 @@ class Towers(Model):
 
     def combine(
         self, members: Tensor, order: Tensor, source: Tensor, transfer: Tensor, units: Tensor,
-        hidden: Tensor, bounds: None = None,
+        hidden: Tensor,
     ) -> Outputs:  # fmt: skip
         """Puts together what the nets say of n rows; see `Exit.combine`."""
         own = members.mean(0)

@@ -49,11 +49,16 @@ class ModelSpec(Strict):
     source_dropout: float = Field(
         0.1, ge=0, lt=1, description="Share of rows whose source is hidden from everything."
     )
-    trunk_dropout: float = Field(
-        0.5, ge=0, le=1, description="Share of rows whose source is hidden from the trunk alone."
+    trunk: Literal["gated", "open", "closed"] = Field(
+        "gated",
+        description="What the target's trunk sees of a source that interest in the unit was shown "
+        "in: as far as it transfers or tells of taste, all; or nothing of any source.",
     )
     side_gradient: float = Field(
         0.3, ge=0, le=1, description="How much of source heads' and SSN's gradient embeddings get."
+    )
+    ssn: Literal["scene", "constant"] = Field(
+        "scene", description="`constant` has no SSN: one transfer per source, in every scene."
     )
     source_label: Literal["ahead", "before"] = Field(
         "ahead", description="What a source head predicts: interest from t on, or before t."
@@ -85,7 +90,9 @@ class TrainingSpec(Strict):
     )
     shuffle_buffer: int = Field(262_144, ge=1, description="Rows shuffled at a time.")
     max_loss_rise: float = Field(
-        5.0, gt=1, description="A loss above this multiple of the first epoch's mean stops."
+        5.0,
+        gt=1,
+        description="A loss this many times the first epoch's mean (in it: first step's) stops.",
     )
     calibration: Literal["platt", "isotonic"] = Field(
         "platt", description="Map from the logit to a calibrated one, fitted after training."

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -17,14 +16,15 @@ from exit_pipeline.features.inputs import context_columns, interest_columns
 from exit_pipeline.features.interest import user_interest
 from exit_pipeline.labels.names import DAY_US, HOUR_US
 from exit_pipeline.model.embeddings import RowEmbedding
+from exit_pipeline.model.exit import Exit
 from exit_pipeline.model.inputs import Batch
 from exit_pipeline.profile.policy import RuleSpec
 from exit_pipeline.ranking.policy import Governed
-from exit_pipeline.ranking.rows import User, cell_of
+from exit_pipeline.ranking.rows import UserRow, cell_of
 from exit_pipeline.ranking.scorer import Scorer, Scores
 from exit_pipeline.ranking.snapshot import Candidates, Snapshot, since_epoch
-from exit_pipeline.ranking.split import Split
-from exit_pipeline.training.artifact import TrainedModel, load_model
+from exit_pipeline.ranking.split import Split, Units
+from exit_pipeline.training.artifact import TrainedModel
 
 ROWS = 4096  # scored at a time
 Encoded = tuple[np.ndarray, np.ndarray]  # what `Share.encoded` returns
@@ -63,11 +63,10 @@ class Engine:
     first layers, 1,216 by default), what the user and the scene add once a request, and what the
     user's interest in a unit adds once a unit. A candidate pays for the layers after it.
 
-        engine = Engine.load(folder, Snapshot.load(home, spec), spec.policy)
-        user = user_row(store, spec, user_id, at)           # Feast; User({}) where it is not known
+        engine = Engine(load_model(folder), Snapshot.load(settings, lake, spec), spec.policy)
+        user = user_row(store, spec, user_id, at)           # out of Feast
         candidates = engine.snapshot.candidates(items, at)  # ids → rows, units, what is unknown
-        scores = engine.score(user_id, user, candidates, scene, at)
-        flags = flags_of(spec, user, candidates.unknown, candidates.old)
+        scores = engine.score(user, candidates, scene, at)
 
     Nothing changes once it is made: threads may share it. Set `torch.set_num_threads(1)`.
 
@@ -99,6 +98,7 @@ class Engine:
         assert isinstance(embed, RowEmbedding)
         self.embed = embed
         # Over all inputs but the items': what rules change is computed anew.
+        self.trunk = model.spec.trunk if isinstance(model.module, Exit) else None
         self.rest = self.nets.weight.clone()
         self.rest[self.shares["item"].inputs] = 0
         every = [
@@ -106,20 +106,13 @@ class Engine:
         ]
         self.state_columns = [every.index(name) for name in self.shares["state"].spec.numbers]
 
-    @classmethod
-    def load(cls, folder: Path, snapshot: Snapshot, policy: Sequence[RuleSpec] = ()) -> Engine:
-        """Reads a model's folder; see `load_model`."""
-        return cls(load_model(folder), snapshot, policy)
-
     def score(
-        self, user_id: str, user: User, candidates: Candidates, scene: Mapping[str, str],
-        at: datetime,
-    ) -> Scores:  # fmt: skip
+        self, user: UserRow, candidates: Candidates, scene: Mapping[str, str], at: datetime
+    ) -> Scores:
         """Scores n ≥ 1 candidates.
 
         Args:
-            user_id: Who asks.
-            user: What is known of the user at that time.
+            user: What is known of who asks, at that time.
             candidates: What `snapshot.candidates` found at that time.
             scene: Complete (see `scene_of`).
             at: The request's time.
@@ -127,41 +120,40 @@ class Engine:
         Returns:
             n scores with their parts, in the candidates' order.
         """
-        return self.scores(self.request(user_id, user, candidates, scene, at))
+        return self.scores(self.request(user, candidates, scene, at))
 
     @torch.inference_mode()
     def scores(self, request: Request) -> Scores:
         """Scores a request whose features are at hand."""
-        of_units, slot = self._of_units(request), request.slot
+        slot, (base, units) = request.slot, self._of_units(request)
         found = []
         for start in range(0, len(slot), ROWS):
             here = slice(start, start + ROWS)
             h = self._of_items(request.candidates, here)
-            h.add_(of_units if len(of_units) == 1 else of_units.index_select(0, slot[here]))
-            found.append(self._outputs(h.relu_(), slot[here], request))
+            h.add_(base if len(base) == 1 else base.index_select(0, slot[here]))
+            found.append(self.split.outputs(h, slot[here], units))
         out = {name: np.concatenate([one[name] for one in found]) for name in found[0]}
         return self.scorer.scores(out, request.governed.rule[slot.numpy()])
 
     def request(
-        self, user_id: str, user: User, candidates: Candidates, scene: Mapping[str, str],
-        at: datetime,
-    ) -> Request:  # fmt: skip
+        self, user: UserRow, candidates: Candidates, scene: Mapping[str, str], at: datetime
+    ) -> Request:
         """Makes features of what is known of the user and the scene; arguments as for `score`."""
         slots = {unit: slot for slot, unit in enumerate(dict.fromkeys(candidates.units))}
         slot = torch.from_numpy(np.array([slots[unit] for unit in candidates.units]))
         units = list(slots)
         spec, features = self.spec, self.spec.features
-        values = {**user.values, "user_id": user_id, "position": None}
+        values = {**user.values, "user_id": user.user_id, "position": None}
         values |= {name: scene.get(name) for name in context_columns(spec)}
         states = []
         for domain in (spec.target, *spec.sources):
             rows, found, values[f"{domain}_activity"] = user_interest(
                 user.values, domain, since_epoch(at),
                 half_life_us=round(features.half_life_hours * HOUR_US),
-                window_us=features.window_days * DAY_US,
+                window_us=features.window_days * DAY_US, hold_us=features.hold_days * DAY_US,
             )  # fmt: skip
             states.append((rows, found))
-        groups = self.snapshot.group_rows(units, cell_of(spec, user, scene), at)
+        groups = self.snapshot.group_rows(units, cell_of(spec, scene, user), at)
         share = self.shares["request"]
         names = (*share.spec.categorical, *share.spec.numbers)
         encoded = share.encoded({name: [values.get(name)] for name in names})
@@ -180,21 +172,52 @@ class Engine:
         columns[self.scorer.model.encoder.unit] = pa.array(units, pa.string())
         return policy(pa.RecordBatch.from_pydict(columns))
 
-    def _of_units(self, request: Request) -> Tensor:
-        """float[u, F], or of one row where all are alike: all but what the items add."""
+    def _of_units(self, request: Request) -> tuple[Tensor, Units]:
+        """All but what the items add: float[u, F], or of one row where all units are alike."""
+        governed, rows = request.governed, request.governed.rows
+        hidden = torch.from_numpy(governed.forbidden)
+        bounds = torch.from_numpy(governed.bounds) if len(rows) else None
+        units = Units(request.index, hidden, torch.zeros_like(hidden), bounds=bounds)
         base = self.shares["request"](*request.encoded).add_(self.nets.bias)
         if not (self.shares["state"].inputs.numel() or self.shares["group"].inputs.numel()):
-            return base
+            return base, units
         of_interest = set().union(*(rows for rows, _ in request.states))
-        known = [u for u, unit in enumerate(request.units) if unit in of_interest]
+        # Not the governed ones, so that what is done there changes nothing here, to the bit.
+        asked = {u for u, unit in enumerate(request.units) if unit in of_interest}
+        known = sorted(asked.difference(rows.tolist()))
         states = self.shares["state"](*self._states(request, [*known, None])).add_(base)
         slot = torch.full((len(request.units),), len(known))
         slot[known] = torch.arange(len(known))
         found = self.groups.index_select(0, request.groups).add_(states.index_select(0, slot))
-        rows = request.governed.rows
         if len(rows):
             found[rows] = self._ruled(request, rows)
-        return found
+        return found, self._seen(request, known, units)
+
+    def _seen(self, request: Request, known: list[int], units: Units) -> Units:
+        """Says what the trunk sees of sources where it may not see all."""
+        ruled = request.governed.rows.tolist()
+        every = range(len(request.units))
+        asked = {"gated": [*known, *ruled], "open": ruled, "closed": every}.get(self.trunk, [])
+        if self.trunk in (None, "open") and not len(asked):
+            return units
+        rows, shape = np.array(asked, np.int64), (*units.hidden.shape, self.nets.widths[0])
+        spread = torch.zeros(shape)
+        if len(rows):
+            numbers = self._numbers(request, rows)
+            shown = torch.from_numpy(numbers[:, self.scorer.model.module.counts] > 0)
+            units.shown[rows] = shown & ~units.hidden[rows]
+            spread[rows] = self.split.spread(numbers).masked_fill_(units.hidden[rows][..., None], 0)
+        return replace(units, spread=spread)
+
+    def _numbers(self, request: Request, rows: np.ndarray) -> np.ndarray:
+        """float32[g, M]: the numbers that the model reads of some units; none of the items'."""
+        numbers = np.full((len(rows), len(self.scorer.model.encoder.spec.numbers)), np.nan, "f4")
+        numbers[:, self.shares["request"].numbers] = request.encoded[1]
+        numbers[:, self.shares["state"].numbers] = self._states(request, rows.tolist())[1]
+        if len(self.shares["group"].numbers):
+            groups = self.group_numbers[request.groups[rows].numpy()]
+            numbers[:, self.shares["group"].numbers] = groups
+        return numbers
 
     def _states(self, request: Request, which: Sequence[int | None]) -> Encoded:
         """Encodes the user's interest in some units; None is one without interest."""
@@ -209,24 +232,13 @@ class Engine:
         Computed from what may be seen alone, not corrected afterwards: nothing of a forbidden
         source is in it, to the bit.
         """
-        g, spec = len(rows), self.scorer.model.encoder.spec
-        share, (words, numbers) = self.shares["request"], request.encoded
-        categorical = torch.zeros(g, len(spec.categorical), dtype=torch.int64)
-        categorical[:, share.words] = torch.from_numpy(words)
-        numeric = torch.full((g, len(spec.numbers)), torch.nan)
-        numeric[:, share.numbers] = torch.from_numpy(numbers)
-        _, states = self._states(request, rows.tolist())
-        numeric[:, self.shares["state"].numbers] = torch.from_numpy(states)
-        if len(self.shares["group"].numbers):
-            groups = self.group_numbers[request.groups[rows].numpy()]
-            numeric[:, self.shares["group"].numbers] = torch.from_numpy(groups)
-        ruled, wide = request.governed.take(rows), self.nets.widths[0]
-        forbidden = torch.from_numpy(ruled.forbidden)
+        columns = len(self.scorer.model.encoder.spec.categorical)
+        categorical = torch.zeros(len(rows), columns, dtype=torch.int64)
+        categorical[:, self.shares["request"].words] = torch.from_numpy(request.encoded[0])
+        numeric = torch.from_numpy(self._numbers(request, rows))
+        forbidden = torch.from_numpy(request.governed.take(rows).forbidden)
         batch = Batch(categorical, numeric, forbidden, {})
-        seen = self.embed(batch, torch.from_numpy(~np.isnan(ruled.limit))).joined()
-        sides = self.embed(batch, forbidden).joined()
-        of_nets = [seen @ self.rest[:, :wide], sides @ self.rest[:, wide:]]
-        return torch.cat(of_nets, dim=1).add_(self.nets.bias)
+        return (self.embed(batch, forbidden).joined() @ self.rest).add_(self.nets.bias)
 
     def _of_items(self, candidates: Candidates, here: slice) -> Tensor:
         """float[n, F]: what the items add, for unknown ones by their id alone."""
@@ -240,15 +252,6 @@ class Engine:
             units = [candidates.units[here][i] for i in missing.tolist()]
             found[missing] = share(*share.encoded({**nothing, "item_id": ids, "unit": units}))
         return found
-
-    def _outputs(self, h: Tensor, slot: Tensor, request: Request) -> dict[str, np.ndarray]:
-        units = request.index[slot]
-        if not len(request.governed.rows):
-            hidden = torch.zeros(len(slot), len(self.scorer.sources), dtype=torch.bool)
-            return self.split.outputs(h, units, hidden)
-        governed = request.governed.take(slot.numpy())
-        hidden, bounds = (torch.from_numpy(a) for a in (governed.forbidden, governed.bounds))
-        return self.split.outputs(h, units, hidden, bounds)
 
     def _of_table(self, name: str, columns: Mapping[str, Sequence]) -> Tensor:
         """float[N, F]: what each row of a table adds; none where the model reads nothing of it."""

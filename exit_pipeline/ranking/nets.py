@@ -13,7 +13,7 @@ from exit_pipeline.model.encoders import Encoder
 from exit_pipeline.model.exit import Exit
 from exit_pipeline.model.ipn import SourceInterest, TargetInterest
 from exit_pipeline.model.single import Features
-from exit_pipeline.model.ssn import SceneSelector
+from exit_pipeline.model.ssn import ConstantSelector, SceneSelector
 from exit_pipeline.model.towers import Towers
 
 Layer = tuple[Tensor, Tensor]  # weight float[m, in, out], bias float[m, out]
@@ -69,11 +69,6 @@ class Nets:
     widths: list[int]
     nets: list[Net]
 
-    def __call__(self, h: Tensor) -> list[Tensor]:
-        """float[n, F], after ReLU → float[out, n] by net."""
-        parts = h.split(self.widths, dim=1)
-        return [net(part) for net, part in zip(self.nets, parts, strict=True)]
-
 
 @torch.inference_mode()
 def nets_of(module: nn.Module, encoder: Encoder) -> Nets | None:
@@ -84,7 +79,8 @@ def nets_of(module: nn.Module, encoder: Encoder) -> Nets | None:
     every = torch.arange(sum(rows.widths))
     if isinstance(module, Exit):
         reads = [every, every, _scene_inputs(rows, encoder)]
-        found = [_members(module.target), _side(module.source), _side(module.ssn)]
+        found = [_members(module.target), _side(module.source)]
+        found.append(_selector(module.ssn, len(reads[2])))
     elif isinstance(module, Towers):
         found = [_tower(module.target), _side(module.source), _side(module.ssn)]
         reads = [every[: one[0][0].shape[1]] for one in found]
@@ -109,6 +105,15 @@ def _members(target: TargetInterest) -> list[Layer]:
 
 def _side(net: SourceInterest | SceneSelector) -> list[Layer]:
     return _tower(net.trunk, net.head)
+
+
+def _selector(ssn: nn.Module, inputs: int) -> list[Layer]:
+    """A constant is a net of one unit that reads nothing and tells nothing but its bias."""
+    if isinstance(ssn, SceneSelector):
+        return _side(ssn)
+    assert isinstance(ssn, ConstantSelector)
+    heads = torch.zeros(1, 1, len(ssn.logit))
+    return [(torch.zeros(1, inputs, 1), torch.zeros(1, 1)), (heads, ssn.logit[None])]
 
 
 def _tower(*modules: nn.Module) -> list[Layer]:

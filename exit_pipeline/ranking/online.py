@@ -17,8 +17,7 @@ from exit_pipeline.feast_stores.online import LatestWinsSqliteOnlineStore
 from exit_pipeline.feast_stores.repo import apply, writing_registry
 from exit_pipeline.lake import Lake, connect, render
 from exit_pipeline.profile import Profile
-from exit_pipeline.profile.schema import FeatureSpec
-from exit_pipeline.ranking.snapshot import write_snapshot
+from exit_pipeline.profile.labels import FeatureSpec
 from exit_pipeline.settings import Settings
 
 VIEWS = ("user_features", "item_features", "scene_features", "user_interest")
@@ -29,8 +28,7 @@ def materialize_online(settings: Settings, lake: Lake, profile: Profile) -> dict
 
     Of each view the content hash of every day that is online is kept; the days from the earliest
     one that changed on are written. A run that dies leaves these hashes as they were, and the next
-    one writes the same rows again. Then the snapshot of the item side is written that a ranking
-    service reads.
+    one writes the same rows again.
 
     Returns:
         By view the newest event time that is online, and the rows that were looked at.
@@ -51,7 +49,6 @@ def materialize_online(settings: Settings, lake: Lake, profile: Profile) -> dict
         report[view] = _bring(settings, lake, store, view, online.get(view, {}), now, spec)
         online[view] = now
         _keep(told, online)
-    write_snapshot(settings, lake, profile.spec)
     return report
 
 

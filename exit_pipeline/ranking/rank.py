@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from typing import Any
 from zoneinfo import ZoneInfo
 
+import numpy as np
 import pyarrow as pa
 
 from exit_pipeline.errors import UsageError
@@ -126,18 +127,12 @@ class Ranker:
         if not items:
             return replace(found, flags=["there is no item to rank"])
         rows, flags = self.rows(user_id, items, complete, at)
-        absent = [name for name in self.spec.context if name not in complete]
-        if absent:
-            flags = [f"the scene has no {', '.join(absent)}: taken as unknown", *flags]
         scores = self.scorer.score(rows)
-        best = sorted(
-            range(len(items)), key=lambda i: (-scores.score[i], -scores.logit[i], items[i])
-        )[:k]
         return replace(
             found,
             features_as_of=_iso(rows.column("state_us")[0].as_py()),
-            items=[self._item(n, i, rows, scores) for n, i in enumerate(best, 1)],
-            flags=flags,
+            items=best_items(self.scorer, rows, scores, k),
+            flags=[*scene_flags(self.spec, complete), *flags],
         )
 
     def rows(
@@ -146,23 +141,37 @@ class Ranker:
         """Returns the scorer's inputs for some items, and flags for what was not known."""
         return online_rows(self.store, self.spec, user_id, items, scene, at)
 
-    def _item(self, rank: int, i: int, rows: pa.RecordBatch, scores: Scores) -> RankedItem:
-        def by_source(values: Any) -> dict[str, float]:
-            return {s: float(values[i, k]) for k, s in enumerate(self.scorer.sources)}
 
-        return RankedItem(
-            rank=rank,
-            item_id=rows.column("item_id")[i].as_py(),
-            score=float(scores.score[i]),
-            p_target=float(scores.p_target[i]),
-            own=float(scores.own[i]),
-            bias=float(scores.bias[i]),
-            carry=by_source(scores.carry),
-            p_source=by_source(scores.p_source),
-            p_transfer=by_source(scores.p_transfer),
-            unit=rows.column("unit")[i].as_py(),
-            policy=self.scorer.policy.rulings(scores.rule[i]),
-        )
+def best_items(scorer: Scorer, rows: pa.RecordBatch, scores: Scores, k: int) -> list[RankedItem]:
+    """Returns the k best of the rows that were scored; of equal ones the smaller id comes first."""
+    ids = rows.column("item_id").to_numpy(zero_copy_only=False)
+    best = np.lexsort((ids.astype(str), -scores.logit, -scores.score))[:k]
+    return [_item(scorer, rank, i, rows, scores) for rank, i in enumerate(best.tolist(), 1)]
+
+
+def _item(scorer: Scorer, rank: int, i: int, rows: pa.RecordBatch, scores: Scores) -> RankedItem:
+    def by_source(values: np.ndarray) -> dict[str, float]:
+        return dict(zip(scorer.sources, values[i].tolist(), strict=True))
+
+    return RankedItem(
+        rank=rank,
+        item_id=rows.column("item_id")[i].as_py(),
+        score=float(scores.score[i]),
+        p_target=float(scores.p_target[i]),
+        own=float(scores.own[i]),
+        bias=float(scores.bias[i]),
+        carry=by_source(scores.carry),
+        p_source=by_source(scores.p_source),
+        p_transfer=by_source(scores.p_transfer),
+        unit=rows.column("unit")[i].as_py(),
+        policy=scorer.policy.rulings(scores.rule[i]),
+    )
+
+
+def scene_flags(spec: ProfileSpec, scene: Mapping[str, str]) -> list[str]:
+    """What a reader of the ranking must know of its scene."""
+    absent = [name for name in spec.context if name not in scene]
+    return [f"the scene has no {', '.join(absent)}: taken as unknown"] if absent else []
 
 
 def scene_of(spec: ProfileSpec, given: Mapping[str, str], at: datetime) -> dict[str, str]:

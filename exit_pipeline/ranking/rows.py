@@ -8,6 +8,7 @@ from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 from feast import FeatureStore
 
@@ -17,17 +18,49 @@ from exit_pipeline.profile import ProfileSpec
 
 
 @dataclass(frozen=True)
-class User:
-    """What is known of who asks.
+class UserRow:
+    """What is known of one user: the user's half of the scorer's inputs.
 
     Args:
-        values: Columns of `user_features` and `user_interest` by name; None or absent where
-            nothing is known.
-        old: How many of the two views' rows were older than the TTL, and count for nothing.
+        user_id: Who.
+        values: The columns of `user_features` and `user_interest`, null where nothing is known.
+        flags: What a reader of the ranking must know of them.
     """
 
-    values: Mapping[str, Any]
-    old: int = 0
+    user_id: str
+    values: dict[str, Any]
+    flags: tuple[str, ...] = ()
+
+    @classmethod
+    def unknown(cls, spec: ProfileSpec, user_id: str, flag: str) -> UserRow:
+        """Nothing is known, for the reason that the flag names: training learned what that is."""
+        return cls(user_id, dict.fromkeys((*_user_columns(spec), *_state_columns(spec))), (flag,))
+
+    @property
+    def as_of(self) -> datetime | None:
+        """When the interest last changed; None where none is known."""
+        us = self.values["state_us"]
+        return None if us is None else datetime.fromtimestamp(us / 1e6, UTC)
+
+
+def user_row(store: FeatureStore, spec: ProfileSpec, user_id: str, at: datetime) -> UserRow:
+    """Reads what is known of a user out of Feast's online store.
+
+    Args:
+        store: The profile's.
+        spec: The profile.
+        user_id: Who.
+        at: The request's time; what is older than the TTL by then is null.
+    """
+    read = partial(_read, store, at, timedelta(days=spec.features.ttl_days))
+    key = [{"user_id": user_id}]
+    user, old_user = read("user_features", _user_columns(spec), key)
+    state, old_state = read("user_interest", _state_columns(spec), key)
+    values = {name: column[0] for name, column in {**user, **state}.items()}
+    if old_user + old_state:
+        return UserRow(user_id, values, (f"features of this user are {_than(spec)}",))
+    stranger = all(value is None for value in values.values())
+    return UserRow(user_id, values, ("unknown user: defaults are used",) if stranger else ())
 
 
 def online_rows(
@@ -45,73 +78,63 @@ def online_rows(
         at: The request's time.
 
     Returns:
-        n ≥ 1 rows with the columns of the training set that a model reads, and flags.
+        n rows with the columns of the training set that a model reads, and flags.
     """
-    views = view_columns(spec)
-    user = user_row(store, spec, user_id, at)
+    views, user = view_columns(spec), user_row(store, spec, user_id, at)
     read = partial(_read, store, at, timedelta(days=spec.features.ttl_days))
     keys = [{"item_id": item} for item in items]
     item, old_items = read("item_features", views["item_features"], keys)
     units = items if spec.interest_unit == "item_id" else item[spec.interest_unit]
-    cell = cell_of(spec, user, scene)
+    cell = cell_of(spec, scene, user)
     cells = [{"unit": unit or "", "cell": cell} for unit in units]
     group, _ = read("scene_features", views["scene_features"], cells)
+    columns = {name: _typed(name, values) for name, values in {**item, **group}.items()}
+    batch = assemble(spec, user, items, pa.array(units, pa.string()), columns, scene, at)
     unknown = sum(shown is None for shown in item["item_shown"]) - old_items
-    batch = scorer_rows(spec, user_id, user, items, units, {**item, **group}, scene, at)
-    return batch, flags_of(spec, user, unknown, old_items)
+    return batch, [*user.flags, *item_flags(spec, unknown, old_items)]
 
 
-def user_row(store: FeatureStore, spec: ProfileSpec, user_id: str, at: datetime) -> User:
-    """Reads what is known of a user at a time out of Feast's online store."""
-    read = partial(_read, store, at, timedelta(days=spec.features.ttl_days))
-    key, columns = [{"user_id": user_id}], view_columns(spec)["user_features"]
-    user, old_user = read("user_features", columns, key)
-    state, old_state = read("user_interest", state_columns(spec), key)
-    values = {name: found[0] for name, found in {**user, **state}.items()}
-    return User(values, old_user + old_state)
-
-
-def scorer_rows(
-    spec: ProfileSpec, user_id: str, user: User, items: Sequence[str], units: Sequence[str | None],
-    columns: Mapping[str, Any], scene: Mapping[str, str], at: datetime,
+def assemble(
+    spec: ProfileSpec, user: UserRow, items: Sequence[str], units: pa.Array,
+    columns: Mapping[str, pa.Array], scene: Mapping[str, str], at: datetime,
 ) -> pa.RecordBatch:  # fmt: skip
-    """Puts together the scorer's inputs of one request, wherever their parts came from.
+    """Puts one user's half and n items' halves together into the scorer's rows.
 
     Args:
         spec: The profile.
-        user_id: Who asks.
-        user: What is known of the user.
-        items: n ≥ 1 candidates.
-        units: Their interest units.
-        columns: n values each of the columns of `item_features` and `scene_features`.
-        scene: Complete.
+        user: The user's half.
+        items: n ids.
+        units: string[n], their interest units.
+        columns: n values each of the views `item_features` and `scene_features`.
+        scene: Complete (see `scene_of`).
         at: The request's time.
     """
     n = len(items)
-    known = [*view_columns(spec)["user_features"], *state_columns(spec)]
-    found = {
-        "user_id": [user_id] * n, "item_id": list(items), "unit": pa.array(units, pa.string()),
+    context = {name: scene.get(name) for name in ("hour_band", "day_kind", *spec.context)}
+    same = {"user_id": user.user_id, **context, **user.values}
+    once = pa.RecordBatch.from_pydict({k: _typed(k, [v]) for k, v in same.items()})
+    repeated = once.take(pa.array(np.zeros(n, np.int64)))
+    batch = pa.RecordBatch.from_pydict({
+        **dict(zip(once.schema.names, repeated.columns, strict=True)),
+        "item_id": pa.array(items, pa.string()), "unit": units,
         "event_timestamp": pa.array([at] * n, pa.timestamp("us", "UTC")),
-        **{name: [scene.get(name)] * n for name in ("hour_band", "day_kind", *spec.context)},
-        **{name: [user.values.get(name)] * n for name in known},
         **columns, "position": pa.nulls(n, pa.int32()),
-    }  # fmt: skip
-    batch = pa.RecordBatch.from_pydict({k: _typed(k, v) for k, v in found.items()})
+    })  # fmt: skip
     for name, values in state_features(batch, spec).items():
         batch = batch.append_column(name, values)
     return batch
 
 
-def state_columns(spec: ProfileSpec) -> list[str]:
-    """Returns the columns of `user_interest`."""
-    domains = (spec.target, *spec.sources)
-    return ["state_us", *(f"{domain}_{part}" for domain in domains for part in STATE_PARTS)]
+def cell_of(spec: ProfileSpec, scene: Mapping[str, str], user: UserRow) -> str:
+    """Returns the part of the scene that a group shares, as `scene_features` keys it."""
+    values = (user.values.get(name, scene.get(name)) for name in spec.group)
+    return "|".join((value or "unknown").replace("|", "/") for value in values)
 
 
-def cell_of(spec: ProfileSpec, user: User, scene: Mapping[str, str]) -> str:
-    """Names the part of the scene that a group shares."""
-    told = {**scene, **{n: user.values.get(n) for n in view_columns(spec)["user_features"]}}
-    return "|".join((told.get(name) or "unknown").replace("|", "/") for name in spec.group)
+def item_flags(spec: ProfileSpec, unknown: int, old: int) -> list[str]:
+    """What a reader of the ranking must know of the items it was made from."""
+    flags = [f"{unknown} unknown items: defaults are used"] if unknown else []
+    return [*flags, f"features of {old} items are {_than(spec)}"] if old else flags
 
 
 def _read(
@@ -144,18 +167,17 @@ def _read(
     return values, sum(old)
 
 
-def flags_of(spec: ProfileSpec, user: User, unknown_items: int, old_items: int) -> list[str]:
-    """Says what a reader of the ranking must know of the features it was made from."""
-    flags, than = [], f"older than {spec.features.ttl_days} days: defaults are used"
-    if user.old:
-        flags.append(f"features of this user are {than}")
-    elif user.values.get("user_shown") is None:
-        flags.append("unknown user: defaults are used")
-    if unknown_items:
-        flags.append(f"{unknown_items} unknown items: defaults are used")
-    if old_items:
-        flags.append(f"features of {old_items} items are {than}")
-    return flags
+def _user_columns(spec: ProfileSpec) -> list[str]:
+    return view_columns(spec)["user_features"]
+
+
+def _state_columns(spec: ProfileSpec) -> list[str]:
+    domains = (spec.target, *spec.sources)
+    return ["state_us", *(f"{domain}_{part}" for domain in domains for part in STATE_PARTS)]
+
+
+def _than(spec: ProfileSpec) -> str:
+    return f"older than {spec.features.ttl_days} days: defaults are used"
 
 
 def _typed(name: str, values: Any) -> pa.Array:

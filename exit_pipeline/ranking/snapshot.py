@@ -1,30 +1,21 @@
-"""The item side of a ranking in process: what is online of items and groups, in one file each."""
+"""The item side of a request, in memory: items and groups as the online store holds them."""
 
 from __future__ import annotations
 
-import hashlib
-import json
-import os
-import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
 
-from exit_pipeline.errors import LakeError
 from exit_pipeline.features.inputs import view_columns
-from exit_pipeline.files import write_text
 from exit_pipeline.lake import Lake, connect, render
 from exit_pipeline.profile import ProfileSpec
-from exit_pipeline.ranking.rows import User, cell_of, flags_of, scorer_rows
-from exit_pipeline.settings import Home, Settings
+from exit_pipeline.ranking.rows import UserRow, assemble, cell_of, item_flags
+from exit_pipeline.settings import Settings
 
 KEYS = {"item_features": ["item_id"], "scene_features": ["unit", "cell"]}
-CURRENT = "snapshot.json"
-KEPT = 2  # one that is being read may be the one before
 
 
 @dataclass(frozen=True)
@@ -47,17 +38,16 @@ class Candidates:
 
 
 class Snapshot:
-    """What Feast has online of items and groups, in memory; equal to what `online_rows` reads.
+    """Items and groups at one moment; nothing of it changes.
 
     Args:
-        version: What it was made from.
         spec: The profile.
         items: A row per item: `item_id`, the columns of `item_features`, `event_us`.
         groups: A row per unit and cell: `unit`, `cell`, those of `scene_features`, `event_us`.
     """
 
-    def __init__(self, version: str, spec: ProfileSpec, items: pa.Table, groups: pa.Table) -> None:
-        self.version, self.spec, self.items, self.groups = version, spec, items, groups
+    def __init__(self, spec: ProfileSpec, items: pa.Table, groups: pa.Table) -> None:
+        self.spec, self.items, self.groups = spec, items, groups
         ids = items["item_id"].to_pylist()
         self._row = {item: row for row, item in enumerate(ids)}
         by_id = spec.interest_unit == "item_id"
@@ -68,37 +58,25 @@ class Snapshot:
             self._group.setdefault(cell, {})[unit] = row
         self._item_us, self._group_us = (t["event_us"].to_numpy() for t in (items, groups))
         self._oldest = min(self._item_us.min(initial=2**62), self._group_us.min(initial=2**62))
+        newest = int(self._item_us.max(initial=0))
+        self.as_of = datetime.fromtimestamp(newest / 1e6, UTC)
+        self.catalogue = sorted(ids[row] for row in np.flatnonzero(self._item_us == newest))
 
     @classmethod
-    def load(cls, home: Home, spec: ProfileSpec) -> Snapshot:
-        """Reads the snapshot that is current; the files' hashes are checked.
+    def load(cls, settings: Settings, lake: Lake, spec: ProfileSpec) -> Snapshot:
+        """Reads each item's and each group's newest row.
 
         Raises:
-            LakeError: There is none, or a file was changed.
+            LakeError: A feature table is missing.
         """
-        try:
-            told = json.loads((home.feast / CURRENT).read_text("utf-8"))
-            folder = home.feast / "snapshots" / told["version"]
-            files = {view: (folder / f"{view}.arrow").read_bytes() for view in KEYS}
-        except (OSError, ValueError, KeyError) as error:
-            raise LakeError(
-                f"the snapshot of items cannot be read: {error}", where=str(home.feast / CURRENT),
-                mend="bring features online: `run --select online_store`",
-            ) from error  # fmt: skip
-        for view, content in files.items():
-            if hashlib.sha256(content).hexdigest() != told["sha256"][view]:
-                raise LakeError(
-                    "a snapshot's file is not the one that was written: its hash differs",
-                    where=str(folder / f"{view}.arrow"),
-                    mend="remove it and bring features online again",
-                )
-        tables = [pa.ipc.open_file(pa.py_buffer(one)).read_all() for one in files.values()]
-        return cls(told["version"], spec, *tables)
-
-    @property
-    def ids(self) -> list[str]:
-        """The catalogue, by id."""
-        return list(self._row)
+        tables = []
+        with connect(settings, lake.home) as connection:
+            for view, keys in KEYS.items():
+                lake.view(connection, view)
+                columns = view_columns(spec)[view]
+                query = render("newest_rows", table=view, keys=keys, columns=columns)
+                tables.append(connection.sql(query).to_arrow_table())
+        return cls(spec, *tables)
 
     def candidates(self, items: Sequence[str], at: datetime) -> Candidates:
         """Finds items; what is older than the TTL at the request's time counts for nothing."""
@@ -122,11 +100,11 @@ class Snapshot:
         return rows
 
     def rows(
-        self, user_id: str, user: User, items: Sequence[str], scene: Mapping[str, str], at: datetime
+        self, user: UserRow, items: Sequence[str], scene: Mapping[str, str], at: datetime
     ) -> tuple[pa.RecordBatch, list[str]]:
-        """Returns what `online_rows` would, with the user's part given."""
+        """Returns the scorer's inputs, as `online_rows` reads them out of Feast, and flags."""
         found = self.candidates(items, at)
-        groups = self.group_rows(found.units, cell_of(self.spec, user, scene), at)
+        groups = self.group_rows(found.units, cell_of(self.spec, scene, user), at)
         columns = {
             name: _taken(table, name, rows)
             for view, table, rows in (
@@ -135,52 +113,12 @@ class Snapshot:
             )
             for name in view_columns(self.spec)[view]
         }
-        batch = scorer_rows(self.spec, user_id, user, items, found.units, columns, scene, at)
-        return batch, flags_of(self.spec, user, found.unknown, found.old)
+        units = pa.array(found.units, pa.string())
+        batch = assemble(self.spec, user, items, units, columns, scene, at)
+        return batch, [*user.flags, *item_flags(self.spec, found.unknown, found.old)]
 
     def _since(self, at: datetime) -> int:
         return since_epoch(at - timedelta(days=self.spec.features.ttl_days))
-
-
-def write_snapshot(settings: Settings, lake: Lake, spec: ProfileSpec) -> str:
-    """Writes what is online of items and groups, and makes it the current snapshot.
-
-    It is named after the days that it is made from, and a folder once written stays as it is.
-
-    Returns:
-        Its version.
-    """
-    days = {view: {str(d): s.hash for d, s in lake.days(view).items()} for view in KEYS}
-    made_from = json.dumps([days, spec.features.ttl_days], sort_keys=True)
-    version = hashlib.sha256(made_from.encode()).hexdigest()[:16]
-    folder = lake.home.feast / "snapshots" / version
-    if not folder.exists():
-        _write(settings, lake, spec, folder)
-    files = {view: (folder / f"{view}.arrow").read_bytes() for view in KEYS}
-    hashes = {view: hashlib.sha256(content).hexdigest() for view, content in files.items()}
-    write_text(lake.home.feast / CURRENT, json.dumps({"version": version, "sha256": hashes}))
-    others = sorted(folder.parent.glob("[!.]*"), key=lambda f: (f == folder, f.stat().st_mtime_ns))
-    for other in others[:-KEPT]:
-        shutil.rmtree(other)
-    return version
-
-
-def _write(settings: Settings, lake: Lake, spec: ProfileSpec, folder: Path) -> None:
-    partial = folder.with_name(f".{folder.name}.{os.getpid()}.partial")
-    shutil.rmtree(partial, ignore_errors=True)
-    partial.mkdir(parents=True)
-    for view, keys in KEYS.items():
-        last = max(lake.days(view))
-        since = last - timedelta(days=spec.features.ttl_days)
-        columns = view_columns(spec)[view]
-        sql = render("snapshot", table=view, keys=keys, columns=columns)
-        with connect(settings, lake.home) as connection:
-            lake.view(connection, view, [("ds", ">=", since)])
-            oldest = datetime(since.year, since.month, since.day, tzinfo=UTC)
-            table = connection.sql(sql, params={"oldest": oldest}).to_arrow_table()
-        with pa.ipc.new_file(partial / f"{view}.arrow", table.schema) as writer:
-            writer.write_table(table)
-    os.replace(partial, folder)
 
 
 def _taken(table: pa.Table, name: str, rows: np.ndarray) -> pa.Array:

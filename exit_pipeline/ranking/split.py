@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pyarrow as pa
@@ -13,13 +14,34 @@ from exit_pipeline.errors import ModelFileError, UsageError
 from exit_pipeline.features.inputs import context_columns, interest_columns, view_columns
 from exit_pipeline.model.embeddings import RowEmbedding
 from exit_pipeline.model.encoders import Encoder
+from exit_pipeline.model.exit import Exit, held
 from exit_pipeline.model.tasks import alone
 from exit_pipeline.profile import ProfileSpec
-from exit_pipeline.ranking.nets import Nets, nets_of
+from exit_pipeline.ranking.nets import nets_of
 from exit_pipeline.ranking.scorer import Scorer, Scores, arrays
 from exit_pipeline.training.artifact import TrainedModel
 
 MOST = float(np.finfo(np.float32).max)
+
+
+@dataclass(frozen=True)
+class Units:
+    """What concerns u interest units of one request, or rows one by one.
+
+    Args:
+        index: int64[u], as the model encodes them.
+        hidden: bool[u, K], sources of which nothing is carried.
+        shown: bool[u, K], whether interest was shown there.
+        spread: float[u, K, W], what the trunk's first layer sees of each source more than of a
+            hidden one; None where the trunk sees all of all.
+        bounds: float[u, K, 2], of a batch (see `Batch`).
+    """
+
+    index: Tensor
+    hidden: Tensor
+    shown: Tensor
+    spread: Tensor | None = None
+    bounds: Tensor | None = None
 
 
 class Split:
@@ -46,7 +68,13 @@ class Split:
         self.nets, rows = nets, model.module.rows
         assert isinstance(rows, RowEmbedding)
         parts = _parts(spec, encoder.spec.columns)
-        self.shares = {name: Share(nets, rows, encoder, of) for name, of in parts.items()}
+        self.shares = {
+            name: Share(nets.weight, rows, encoder, set(of)) for name, of in parts.items()
+        }
+        trunk = nets.weight[:, : nets.widths[0]]
+        owned = encoder.spec.source_numeric.values()
+        self.of_sources = [Share(trunk, rows, encoder, set(of)) for of in owned]
+        self.of_hidden = trunk[len(trunk) - len(owned) :]
         units = encoder.vocabularies[encoder.unit]
         self.unit_index = {unit: i for i, unit in enumerate(units, 1)}
 
@@ -54,24 +82,36 @@ class Split:
         """int64[n]: encoded interest units; 0 is unknown."""
         return torch.tensor([0 if u is None else self.unit_index.get(u, 0) for u in units])
 
-    def outputs(
-        self, h: Tensor, units: Tensor, hidden: Tensor, bounds: Tensor | None = None
-    ) -> dict[str, np.ndarray]:
+    def spread(self, numbers: np.ndarray) -> Tensor:
+        """float32[u, M] → float[u, K, W]; see `Units`."""
+        words = np.empty((len(numbers), 0), np.int64)
+        seen = [share(words, numbers[:, share.numbers]) for share in self.of_sources]
+        return torch.stack(seen, dim=1).sub_(self.of_hidden)
+
+    def outputs(self, h: Tensor, slot: Tensor, units: Units) -> dict[str, np.ndarray]:
         """What the nets say of n rows (see `arrays`).
 
         Args:
-            h: float[n, F], the first layer after its ReLU.
-            units: int64[n], encoded interest units.
-            hidden: bool[n, K], sources of which nothing is carried.
-            bounds: float[n, K, 2], of a batch (see `Batch`).
+            h: float[n, F], the first layer before its ReLU, which is changed.
+            slot: int64[n], which of the units is each row's.
+            units: Those.
         """
-        target, *sides = self.nets(h)
-        members, order = target[:1], target[1]
+        trunk, *sides = h.split(self.nets.widths, dim=1)
+        target, *others = self.nets.nets
+        module, hidden = self.model.module, units.hidden[slot]
         if not sides:
-            return arrays(alone(members, order))
-        combine = self.model.module.combine
-        source, transfer = (one.T.contiguous() for one in sides)
-        return arrays(combine(members, order, source, transfer, units, hidden, bounds))  # type: ignore[operator]
+            members, order = target(trunk.relu_())
+            return arrays(alone(members[None], order))
+        source, transfer = (net(x.relu_()).T for net, x in zip(others, sides, strict=True))
+        if isinstance(module, Exit):
+            bounds = None if units.bounds is None else units.bounds[slot]
+            transfer = held(transfer, bounds)
+            share = module.share(units.shown[slot], transfer.sigmoid(), bounds)
+            if share is not None:
+                _lessen(trunk, share, slot, units.spread)
+        members, order = target(trunk.relu_())
+        combine = module.combine
+        return arrays(combine(members[None], order, source, transfer, units.index[slot], hidden))  # type: ignore[operator]
 
     @torch.inference_mode()
     def score(self, rows: pa.Table) -> Scores:
@@ -81,11 +121,23 @@ class Split:
             if share.inputs.numel():
                 read = rows.select(share.spec.columns).to_pydict()
                 h = h + share(*share.encoded(read))
-        units = self.units(rows[self.model.encoder.unit].to_pylist())
-        scorer = Scorer(self.model)
+        scorer, slot = Scorer(self.model), torch.arange(rows.num_rows)
         free = scorer.policy.free(rows.num_rows)
-        out = self.outputs(h.relu(), units, torch.from_numpy(free.forbidden))
-        return scorer.scores(out, free.rule)
+        index = self.units(rows[self.model.encoder.unit].to_pylist())
+        units = Units(index, torch.from_numpy(free.forbidden), torch.from_numpy(free.forbidden))
+        if isinstance(self.model.module, Exit):
+            _, numbers = self.model.encoder.encode(rows)
+            shown = torch.from_numpy(numbers[:, self.model.module.counts] > 0)
+            units = replace(units, shown=shown, spread=self.spread(numbers))
+        return scorer.scores(self.outputs(h, slot, units), free.rule)
+
+
+def _lessen(trunk: Tensor, share: Tensor, slot: Tensor, spread: Tensor) -> None:
+    """Lets the trunk see sources to a share only, in place; most rows see all of all."""
+    for k, of_source in enumerate(share.T):
+        rows = (of_source != 1).nonzero()[:, 0]
+        less = spread[:, k].index_select(0, slot[rows])
+        trunk.index_add_(0, rows, less.mul_((of_source[rows] - 1)[:, None]))
 
 
 def largest_gap(model: TrainedModel, spec: ProfileSpec, rows: pa.Table) -> float:
@@ -98,13 +150,15 @@ class Share:
     """What some columns add to the first layer; over all columns it is the first layer.
 
     Args:
-        nets: The model's.
-        rows: Its embeddings and bins.
+        weight: float[d, out], over all inputs of a row.
+        rows: The model's embeddings and bins.
         encoder: Its vocabularies.
         names: The columns.
     """
 
-    def __init__(self, nets: Nets, rows: RowEmbedding, encoder: Encoder, names: set[str]) -> None:
+    def __init__(
+        self, weight: Tensor, rows: RowEmbedding, encoder: Encoder, names: set[str]
+    ) -> None:
         spec, numeric = encoder.spec, rows.numeric
         self.spec = spec.without([name for name in spec.columns if name not in names])
         self.words = _places(self.spec.categorical, spec.categorical)
@@ -121,7 +175,7 @@ class Share:
         shares = begin + self.numbers[:, None] * bins + torch.arange(bins)
         flags = begin + total * bins + self.numbers
         self.inputs = torch.cat([at.flatten(), shares.flatten(), flags])
-        self.weight = nets.weight[self.inputs]
+        self.weight = weight[self.inputs]
 
     def encoded(self, columns: Mapping[str, Sequence]) -> tuple[np.ndarray, np.ndarray]:
         """Encodes n values of each column as `Encoder` does: int64[n, c], float32[n, j]."""

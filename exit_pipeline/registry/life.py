@@ -34,8 +34,8 @@ from exit_pipeline.registry.lineage import (
     stored_days,
 )
 from exit_pipeline.registry.models import CHAMPION, Registry
-from exit_pipeline.registry.reading import Version
 from exit_pipeline.registry.recipe import NAMES, Recipe
+from exit_pipeline.registry.version import Version
 from exit_pipeline.settings import Settings
 from exit_pipeline.training import load_model, split_days
 from exit_pipeline.training.loop import Progress

@@ -18,8 +18,8 @@ import exit_pipeline
 from exit_pipeline.errors import RegistryError
 from exit_pipeline.lake import DayState, Lake
 from exit_pipeline.profile import Profile
-from exit_pipeline.registry.reading import Version
 from exit_pipeline.registry.recipe import Recipe
+from exit_pipeline.registry.version import Version
 from exit_pipeline.training import Split
 
 PACKAGES = ("torch", "tabm", "numpy", "duckdb", "deltalake", "feast", "pyarrow", "safetensors")

@@ -13,8 +13,9 @@ from mlflow.entities import Metric, Param, RunTag
 
 from exit_pipeline.errors import GateRefusal, RegistryError, UsageError
 from exit_pipeline.evaluation.gates import Decision
-from exit_pipeline.registry.reading import RegistryReader, Version, reaching
+from exit_pipeline.registry.reading import RegistryReader, reaching
 from exit_pipeline.registry.tags import champion_stack, cut, new_entry, shortened
+from exit_pipeline.registry.version import Version
 
 CHAMPION, CHALLENGER = "champion", "challenger"
 PROMOTED, REFUSED = "promoted", "refused"

@@ -8,7 +8,6 @@ import os
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import cached_property, wraps
 from pathlib import Path
@@ -22,6 +21,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from exit_pipeline.errors import RegistryError
 from exit_pipeline.registry.tags import entries, joined
+from exit_pipeline.registry.version import Version
 from exit_pipeline.settings import Home
 
 for _noisy in ("mlflow", "alembic"):
@@ -30,44 +30,6 @@ warnings.filterwarnings("ignore", module=r"mlflow\.")
 
 # What MLflow says of a version and of an alias that is not there; anything else is a failure.
 ABSENT = ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE")
-
-
-@dataclass(frozen=True)
-class Version:
-    """One registered version.
-
-    Args:
-        version: Its number.
-        aliases: What it is called.
-        metrics: On its evaluation days.
-        history: Every decision about it, oldest first: its word, reason and time.
-        withdrawn: Why it was rolled back from; empty where it was not.
-        created: When it was registered.
-        lineage: What it was made from.
-    """
-
-    version: int
-    aliases: list[str]
-    metrics: dict[str, float]
-    history: list[dict[str, Any]]
-    withdrawn: str
-    created: datetime
-    lineage: dict[str, Any] = field(repr=False)
-
-    @property
-    def decision(self) -> str:
-        """The word of the newest decision."""
-        return self.history[-1]["decision"] if self.history else "undecided"
-
-    @property
-    def reason(self) -> str:
-        """The reason of the newest decision."""
-        return self.history[-1]["reason"] if self.history else ""
-
-    def to_dict(self) -> dict[str, Any]:
-        """What `exit-pipeline models --json` shows of a version."""
-        names = ("version", "aliases", "metrics", "decision", "reason", "history")
-        return {**{n: getattr(self, n) for n in names}, "created": self.created.isoformat()}
 
 
 Result = TypeVar("Result")
@@ -162,6 +124,16 @@ class RegistryReader:
             created=datetime.fromtimestamp(found.creation_timestamp / 1000, UTC),
             lineage=json.loads(joined("lineage", run.data.tags) or "{}"),
         )
+
+    def number(self, which: int | str) -> int | None:
+        """The number of a version or alias, None where there is none; cheaper than `find`.
+
+        Raises:
+            RegistryError: The store cannot be read.
+        """
+        with self._reaching():
+            found = self._look_up(which)
+        return None if found is None else int(found.version)
 
     def folder(self, which: int | str, model: str = "model") -> Path:
         """Returns the local folder of a version's model, or of its baseline; fetched if remote."""

@@ -27,9 +27,9 @@ from exit_pipeline.registry.lineage import (
     package_versions,
 )
 from exit_pipeline.registry.models import Registry
-from exit_pipeline.registry.reading import Version
 from exit_pipeline.registry.recipe import Recipe
 from exit_pipeline.registry.rows import holder, other_rows
+from exit_pipeline.registry.version import Version
 from exit_pipeline.settings import Settings
 from exit_pipeline.training.artifact import DESCRIPTION, WEIGHTS
 from exit_pipeline.training.device import choose_device

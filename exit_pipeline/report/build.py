@@ -17,7 +17,7 @@ from exit_pipeline.profile import Profile, ProfileSpec
 from exit_pipeline.ranking.scorer import Scorer
 from exit_pipeline.registry import CHAMPION, Registry
 from exit_pipeline.registry.life import evaluation_files, judge
-from exit_pipeline.registry.reading import Version
+from exit_pipeline.registry.version import Version
 from exit_pipeline.report.compare import Comparison, compare
 from exit_pipeline.report.transfer import TransferMap, transfer_maps
 from exit_pipeline.settings import Settings

@@ -45,7 +45,7 @@ def render_page(report: Report) -> str:
         report=report, spec=report.spec, version=report.version, lineage=report.version.lineage,
         metrics=METRICS, roles=ROLES, curves=_curves(report),
         min_rows=MIN_ROWS,
-        group=" × ".join(report.spec.group), parts=PARTS,
+        group=" × ".join(report.spec.group) or "everywhere", parts=PARTS,
     )  # fmt: skip
 
 

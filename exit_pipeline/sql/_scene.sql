@@ -8,7 +8,8 @@ case
 {% macro day_kind(scene) -%}
 case when isodow(ts at time zone {{ scene.timezone | literal }}) >= 6 then 'weekend' else 'weekday' end
 {%- endmacro %}
+{# Of no columns it is '': everyone is in one group. #}
 {% macro composite(columns) -%}
 concat_ws('|'
-{%- for name in columns %}, coalesce(replace({{ name }}, '|', '/'), 'unknown'){% endfor %})
+{%- for name in columns %}, coalesce(replace({{ name }}, '|', '/'), 'unknown'){% else %}, ''{% endfor %})
 {%- endmacro %}

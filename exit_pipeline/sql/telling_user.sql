@@ -15,8 +15,9 @@ carries as (
 ),
 shown as (
 {% for s in sources %}
-  select user_id, weight * c.{{ s }} as carried
-  from (select user_id, unnest({{ s }}_units) as unit, unnest({{ s }}_weights) as weight from newest)
+  select user_id, weight * pow(2.0, age_us / -$half_life_us::double) * c.{{ s }} as carried
+  from (select user_id, state_us - {{ s }}_state_us as age_us,
+               unnest({{ s }}_units) as unit, unnest({{ s }}_weights) as weight from newest)
   join carries c using (unit)
 {% if not loop.last %}
   union all

@@ -2,8 +2,12 @@
 -- Inputs: events (of the window before $first … $last), users.
 -- Cut-off: rows with known_on <= ds in the window of days (ds − window, ds]; `event_timestamp` is
 --          the exclusive end of the day plus the availability lag.
+-- Domains: a count is null where its own domain saw nothing of the user in the window, and a row
+--          follows the last day of a window that held something, so that no event of one domain
+--          decides what another's counts say, nor how long. Whoever is in `users` has a row.
 with daily as (
   select user_id, ds as day, known_on
+         , count(*) filter (domain = $target) as seen
          , count(*) filter (domain = $target and event_type = 'impression') as shown
          , count(*) filter (domain = $target and event_type in ('click', 'order')) as responses
          , count(*) filter (domain = $target and event_type = 'negative') as negatives
@@ -19,24 +23,36 @@ days as (
 ),
 windowed as (
   select days.ds, user_id
-         , sum(shown)::bigint as shown, sum(responses)::bigint as responses
+         , sum(seen) > 0 as seen, sum(shown)::bigint as shown, sum(responses)::bigint as responses
          , sum(negatives)::bigint as negatives
-{% for s in sources %}         , sum(interest_{{ s }})::bigint as interest_{{ s }}
+{% for s in sources %}         , nullif(sum(interest_{{ s }}), 0)::bigint as interest_{{ s }}
 {% endfor %}
   from daily join days on daily.known_on <= days.ds and daily.day > days.ds - $window_days::integer
   group by all
+),
+past as (
+  select distinct day + $window_days::integer as ds, user_id
+  from daily
+  where ds between $first and $last and known_on <= ds
+),
+known as (
+  select d.ds, u.user_id{% for name in users %}, u.{{ name }}{% endfor %}
+
+  from days d
+  join users u
+    on u.valid_from < (d.ds + 1)::timestamptz
+   and (u.valid_to is null or (d.ds + 1)::timestamptz <= u.valid_to)
 )
-select w.ds, w.user_id
+select ds, user_id
 {% for name in users %}       , u.{{ name }}
 {% endfor %}
-       , w.shown as user_shown
-       , (w.responses + 1) / (w.shown + 20) as user_rate
-       , (w.negatives + 1) / (w.shown + 100) as user_negative_rate
+       , case when w.seen then w.shown end as user_shown
+       , case when w.seen then (w.responses + 1) / (w.shown + 20) end as user_rate
+       , case when w.seen then (w.negatives + 1) / (w.shown + 100) end as user_negative_rate
 {% for s in sources %}       , w.interest_{{ s }} as user_{{ s }}
 {% endfor %}
-       , (w.ds + 1)::timestamptz + to_microseconds($lag_us) as event_timestamp
-       , (w.ds + 1)::timestamptz + to_microseconds($lag_us) as created
+       , (ds + 1)::timestamptz + to_microseconds($lag_us) as event_timestamp
+       , (ds + 1)::timestamptz + to_microseconds($lag_us) as created
 from windowed w
-left join users u
-  on u.user_id = w.user_id and u.valid_from < (w.ds + 1)::timestamptz
- and (u.valid_to is null or (w.ds + 1)::timestamptz <= u.valid_to)
+full join known u using (ds, user_id)
+full join past using (ds, user_id)

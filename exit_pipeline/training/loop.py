@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import copy
 import math
-from collections.abc import Callable
-from dataclasses import asdict, dataclass
-from typing import Any, Self
+from collections.abc import Callable, Sequence
 
 import torch
 from torch import Tensor, nn
@@ -17,45 +15,12 @@ from exit_pipeline.profile.learning import ModelSpec, TrainingSpec
 from exit_pipeline.training.calibrate import calibrate
 from exit_pipeline.training.checkpoint import Checkpoint
 from exit_pipeline.training.device import ahead
+from exit_pipeline.training.history import Epoch, alarm, best, settled
 from exit_pipeline.training.rows import EncodedRows
 from exit_pipeline.training.step import Stepper
 
 Progress = Callable[[int, int, str], None]
 SCORE_ROWS = 8192
-# Mean p_tr ÷ mean a where y_s = 1; outside this range the transfer has collapsed or run away.
-HEALTHY = (0.5, 1.5)
-
-
-@dataclass(frozen=True)
-class Epoch:
-    """What one epoch came to.
-
-    Args:
-        number: From 0.
-        train_loss: Mean over its batches.
-        validation_logloss: What decides which epoch is best.
-        transfer: Mean p_tr ÷ mean a where y_s = 1; nan without such rows.
-        alarm: Whether `transfer` is outside its healthy range.
-        balance: By term of the loss the norm of its gradient at the embeddings, first batch.
-    """
-
-    number: int
-    train_loss: float
-    validation_logloss: float
-    transfer: float
-    alarm: bool
-    balance: dict[str, float]
-
-    def to_dict(self) -> dict[str, Any]:
-        """JSON-able values; what is not a number is None."""
-        known = math.isfinite(self.transfer)
-        return {**asdict(self), "transfer": self.transfer if known else None}
-
-    @classmethod
-    def from_dict(cls, values: dict[str, Any]) -> Self:
-        """Reads what `to_dict` returned."""
-        transfer = math.nan if values["transfer"] is None else values["transfer"]
-        return cls(**{**values, "transfer": transfer})
 
 
 def fit(
@@ -91,33 +56,20 @@ def fit(
     """
     model.to(device)
     stepper = Stepper(model, model_spec, spec, device)
-    steps = -(-len(train) // spec.batch_size)
     resumed = checkpoint.load(stepper) if checkpoint else None
     epochs, weights = resumed or ([], copy.deepcopy(model.state_dict()))
     history = [Epoch.from_dict(values) for values in epochs]
-    said = ""
     for number in range(len(history), spec.epochs):
-        if _settled(history, spec.patience):
+        if settled(history, spec.patience):
             break
-        model.train()
-        total = 0.0
-        bound = history[0].train_loss * spec.max_loss_rise if history else math.inf
-        batches = train.shuffled(spec.batch_size, spec.shuffle_buffer, spec.seed, number)
-        for step, batch in enumerate(ahead(batches, device)):
-            if step == 0:
-                balance = stepper.balance(batch)
-            at = number * steps + step
-            loss = stepper(batch, 1 - at / (spec.epochs * steps))
-            _check(loss, bound, number, step)
-            total += loss
-            if step % 20 == 0:
-                progress(at, spec.epochs * steps, f"epoch {number + 1}, loss {loss:.4f}{said}")
+        loss, balance = _epoch(stepper, train, history, progress)
         logloss, transfer = validate(model, validation, model_spec, device)
-        said = _alarm(transfer)
-        history.append(Epoch(number, total / (step + 1), logloss, transfer, bool(said), balance))
+        said = alarm(transfer)
+        history.append(Epoch(number, loss, logloss, transfer, bool(said), balance))
+        steps = -(-len(train) // spec.batch_size)
         text = f"epoch {number + 1}, validation logloss {logloss:.4f}{said}"
         progress((number + 1) * steps, spec.epochs * steps, text)
-        if _best(history) is history[-1]:
+        if best(history) is history[-1]:
             weights = copy.deepcopy(model.state_dict())
         if checkpoint:
             checkpoint.save(stepper, weights, [epoch.to_dict() for epoch in history])
@@ -126,20 +78,30 @@ def fit(
     return history
 
 
-def _best(history: list[Epoch]) -> Epoch:
-    return min(history, key=lambda epoch: epoch.validation_logloss)
+def _epoch(
+    stepper: Stepper, rows: EncodedRows, history: Sequence[Epoch], progress: Progress
+) -> tuple[float, dict[str, float]]:
+    """Takes the steps of the next epoch; returns its mean loss, and the balance before it.
 
-
-def _settled(history: list[Epoch], patience: int) -> bool:
-    """Whether the last `patience` epochs brought nothing better."""
-    return bool(history) and history[-1].number - _best(history).number >= patience
-
-
-def _alarm(transfer: float) -> str:
-    if math.isnan(transfer) or HEALTHY[0] <= transfer <= HEALTHY[1]:
-        return ""
-    low, high = HEALTHY
-    return f"; ALARM: mean p_transfer is {transfer:.2f} of mean a (healthy {low} … {high})"
+    A loss is too high by the first epoch's mean; in that epoch, by what it was before any step.
+    """
+    spec, number, total = stepper.spec, len(history), 0.0
+    steps = -(-len(rows) // spec.batch_size)
+    usual = history[0].train_loss if history else None
+    said = alarm(history[-1].transfer) if history else ""
+    stepper.model.train()
+    batches = rows.shuffled(spec.batch_size, spec.shuffle_buffer, spec.seed, number)
+    for step, batch in enumerate(ahead(batches, stepper.device)):
+        if step == 0:
+            balance = stepper.balance(batch)
+        at = number * steps + step
+        loss = stepper(batch, 1 - at / (spec.epochs * steps))
+        usual = loss if usual is None else usual
+        _check(loss, usual * spec.max_loss_rise, number, step)
+        total += loss
+        if step % 20 == 0:
+            progress(at, spec.epochs * steps, f"epoch {number + 1}, loss {loss:.4f}{said}")
+    return total / (step + 1), balance
 
 
 def _check(loss: float, bound: float, epoch: int, step: int) -> None:

@@ -10,17 +10,18 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from torch import nn
 
 from exit_pipeline.lake.duck import open_duckdb
 from exit_pipeline.model import MODELS, Encoder, InputSpec
 from exit_pipeline.profile.learning import ModelSpec, TrainingSpec
 from exit_pipeline.training.artifact import TrainedModel
-from exit_pipeline.training.calibrate import calibrate
+from exit_pipeline.training.calibrate import Calibration, calibrate
 from exit_pipeline.training.checkpoint import Checkpoint
 from exit_pipeline.training.device import choose_device, reproducible
 from exit_pipeline.training.loop import Progress, fit, predict
 from exit_pipeline.training.memorized import memorized
-from exit_pipeline.training.rows import encode_files
+from exit_pipeline.training.rows import EncodedRows, encode_files
 
 
 def train_model(
@@ -77,26 +78,24 @@ def train_model(
             for part, files in parts.items()
         }
         model = builder(encoder, model_spec)
-        made_from = (
+        key = _key(
             inputs.to_dict(), parts, unit, model_spec, training, outcome, where.type, threads
-        )  # fmt: skip
-        kept = (
-            Checkpoint(checkpoints / f"{name}.safetensors", _key(*made_from))
-            if checkpoints
-            else None
         )
+        kept = Checkpoint(checkpoints / f"{name}.safetensors", key) if checkpoints else None
         history = fit(
             model, rows["train"], rows["validation"], model_spec, training, where, progress, kept
         )
-        found = predict(model, rows["calibration"], where)
+        calibration = _calibrated(model, rows["calibration"], training.calibration, where)
         by_heart = memorized(model, rows, encoder, where)
-    calibration = calibrate(
-        found["logit"].double().numpy(), found["y"].double().numpy(), training.calibration
-    )
     epochs = [epoch.to_dict() for epoch in history]
     return TrainedModel(
         name, model.to("cpu"), encoder, model_spec, calibration, epochs, outcome, by_heart
     )
+
+
+def _calibrated(model: nn.Module, rows: EncodedRows, kind: str, where: torch.device) -> Calibration:
+    found = predict(model, rows, where)
+    return calibrate(found["logit"].double().numpy(), found["y"].double().numpy(), kind)
 
 
 def _key(*made_from: Any) -> str:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import date
 from typing import Any
 
@@ -14,61 +13,19 @@ from great_expectations import expectations
 from great_expectations.core import ExpectationSuite, ValidationDefinition
 from great_expectations.data_context.types.base import ProgressBarsConfig
 
-from exit_pipeline.errors import ValidationError, ValidationRunError
+from exit_pipeline.errors import ValidationRunError
 from exit_pipeline.lake import Lake
 from exit_pipeline.lake.duck import quoted, render
 from exit_pipeline.profile import ProfileSpec
 from exit_pipeline.settings import Home, Settings
 from exit_pipeline.validation.docs import write_docs
 from exit_pipeline.validation.engine import DuckDBExecutionEngine, in_memory_engine
+from exit_pipeline.validation.report import Outcome, ValidationReport
 from exit_pipeline.validation.suites import EXPECTATIONS, Rule, rules_for
 from exit_pipeline.validation.verdicts import record
 
 EXAMPLES = 5
 KEYS = ("event_id", "item_id", "user_id", "unit")
-
-
-@dataclass(frozen=True)
-class Outcome:
-    """What one rule found."""
-
-    rule: str
-    column: str
-    passed: bool
-    observed: str
-    unexpected: int
-    examples: list[str]
-
-
-@dataclass(frozen=True)
-class ValidationReport:
-    """What a suite found in one table."""
-
-    table: str
-    rows: int
-    outcomes: list[Outcome]
-    docs: str
-
-    @property
-    def passed(self) -> bool:
-        """Whether every rule holds."""
-        return all(outcome.passed for outcome in self.outcomes)
-
-    def markdown(self) -> str:
-        """The outcomes as a table, what failed first."""
-        lines = ["| rule | passed | observed | broken | examples |", "|---|---|---|---|---|"]
-        for o in sorted(self.outcomes, key=lambda o: o.passed):
-            examples = ", ".join(f"`{e}`" for e in o.examples)
-            mark = "yes" if o.passed else "**no**"
-            lines.append(f"| {o.rule} | {mark} | {o.observed} | {o.unexpected} | {examples} |")
-        return "\n".join(lines)
-
-    def raise_for_status(self) -> None:
-        """Raises ValidationError if a rule is broken; names all of them."""
-        broken = [o for o in self.outcomes if not o.passed]
-        if broken:
-            said = "; ".join(f"{o.rule}: {o.unexpected} rows, such as {o.examples}" for o in broken)
-            raise ValidationError(said, where=self.table, mend="mend the data that came in")
 
 
 def validate_days(

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
+from exit_pipeline.experiments.making import prepare
 from exit_pipeline.experiments.specs import WorldSpec
-from exit_pipeline.experiments.worlds import prepare
 from exit_pipeline.settings import load_settings
 
 

@@ -15,14 +15,14 @@ from exit_pipeline.errors import TrainingError, UsageError
 from exit_pipeline.experiments import arena as module
 from exit_pipeline.experiments.arena import fit_entry
 from exit_pipeline.experiments.contenders import CONTENDERS
+from exit_pipeline.experiments.making import prepare
 from exit_pipeline.experiments.measures import rows_of
 from exit_pipeline.experiments.networks import Scoring
 from exit_pipeline.experiments.oracle import ORACLE, Oracle
-from exit_pipeline.experiments.results import best_on_validation, gather
+from exit_pipeline.experiments.results import Reference, gather, significant
 from exit_pipeline.experiments.runs import Entry
 from exit_pipeline.experiments.specs import HeldOut, RowsSpec, WorldSpec
 from exit_pipeline.experiments.studies import common
-from exit_pipeline.experiments.worlds import prepare
 from exit_pipeline.profile.policy import RuleSpec
 
 QUICK = {"training.epochs": 1, "training.batch_size": 512, "trees.rounds": 30}
@@ -55,7 +55,7 @@ def test_rows_held_out_come_back_in_the_last_days(world):
 
 
 def test_a_world_that_stands_is_used(world, monkeypatch):
-    monkeypatch.setattr("exit_pipeline.experiments.worlds.build_tables", None)
+    monkeypatch.setattr("exit_pipeline.experiments.making.build_tables", None)
     assert prepare(world.spec, world.settings).digest == world.digest
 
 
@@ -135,7 +135,7 @@ def test_the_best_baseline_is_the_best_on_validation(world, arena):
     runs = [fit_entry(Entry(m, m, world.spec, QUICK), arena) for m in ("popularity", "trees")]
     groups = gather(runs)
     losses = {run.entry.label: run.figures["validation"]["logloss"] for run in runs}
-    chosen = best_on_validation(("popularity", "trees"))(groups)
+    chosen = Reference(("popularity", "trees"))(groups)
     assert chosen.label == min(losses, key=losses.get)
 
 
@@ -143,6 +143,20 @@ def test_a_group_differs_from_itself_by_nothing(world, arena):
     (group,) = gather([fit_entry(Entry("trees", "trees", world.spec, QUICK), arena)])
     found = group.difference(group, "auc")
     assert (found.mean, found.low, found.high) == (0.0, 0.0, 0.0)
+
+
+def test_runs_are_paired_on_the_same_rows_alone(world, arena):
+    spec = WorldSpec("A", "quick", profile={"labels.interest_hours": 24})
+    (long,), (short,) = (
+        gather([fit_entry(Entry("popularity", "popularity", place), arena)])
+        for place in (world.spec, spec)
+    )
+    assert np.isfinite(long.difference(short, "auc").low)
+    assert np.isfinite(long.difference(short, "auc", "units that never transfer").low)
+    # Interest of a day is shown before fewer exposures than that of three.
+    assert np.isnan(long.difference(short, "auc", "source interest").mean)
+    assert np.isnan(long.difference(short, "logloss", "source interest").low)
+    assert "source interest" not in significant(long, short, "logloss")
 
 
 @pytest.mark.parametrize(
@@ -153,6 +167,12 @@ def test_an_unknown_setting_is_refused_with_the_nearest(world, arena, settings, 
     with pytest.raises(UsageError, match="there is no setting") as error:
         fit_entry(Entry("exit", "exit", world.spec, settings), arena)
     assert near in error.value.mend
+
+
+def test_an_unknown_setting_of_a_simulation_is_refused_with_the_nearest():
+    with pytest.raises(UsageError, match="there is no setting 'nevr'") as error:
+        WorldSpec("A", simulation={"nevr": 3})
+    assert error.value.mend == "did you mean 'never'?"
 
 
 def test_figures_are_json(world, arena):

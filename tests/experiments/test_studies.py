@@ -16,7 +16,7 @@ from exit_pipeline.experiments.arena import fit_entry
 from exit_pipeline.experiments.overrides import overridden
 from exit_pipeline.experiments.page import write_page
 from exit_pipeline.experiments.parallel import each
-from exit_pipeline.experiments.results import named
+from exit_pipeline.experiments.results import Reference
 from exit_pipeline.experiments.runs import Entry
 from exit_pipeline.experiments.spaces import SPACES, OneOf
 from exit_pipeline.experiments.specs import RowsSpec
@@ -69,7 +69,7 @@ def test_an_interrupted_study_goes_on_where_it_was(world, arena, monkeypatch):
             Entry("popularity at half", "popularity", world.spec, rows=RowsSpec(0.5)),
             Entry("popularity", "popularity", world.spec, rows=RowsSpec(0.9)),
         ],
-        reference=named("popularity"),
+        reference=Reference(("popularity",)),
         sentence=lambda results: "It does.",
     )
     with pytest.raises(TrainingError, match="the power went out"):
@@ -86,11 +86,42 @@ def test_a_shorter_form_has_fewer_seeds(world, arena):
         entries=lambda quick: [
             Entry("popularity", "popularity", world.spec, seed=seed) for seed in range(5)
         ],
-        reference=named("popularity"),
+        reference=Reference(("popularity",)),
         sentence=lambda results: "They are.",
     )
     found = run_study("shorter", study, arena, quick=True, part=Part(2))
     assert found["groups"][0]["seeds"] == [0, 1]
+
+
+def test_a_part_has_a_report_of_its_own(world, arena):
+    run_study("abtest", STUDIES["abtest"], arena, quick=True)
+    studies = arena.home / "experiments" / "studies"
+    whole = (studies / "abtest-quick" / "result.json").read_bytes()
+    part = Part(labels=("target_only", "popularity"))
+    found = run_study("abtest", STUDIES["abtest"], arena, quick=True, part=part)
+    assert found["out"] == str(studies / "abtest-quick-only-target-only-only-popularity")
+    assert (studies / "abtest-quick" / "result.json").read_bytes() == whole
+
+
+def test_the_name_of_a_part_can_be_read_and_fits_a_file_system():
+    assert Part().slug == ""
+    assert Part(1, ("A",), ("8 %",)).slug == "-seeds-1-world-a-at-8"
+    long = [Part(labels=(*"abcdefghij" * 5, last)).slug for last in "xy"]
+    assert long[0] != long[1]
+    assert max(map(len, long)) < 120
+
+
+def test_a_part_that_nobody_can_be_compared_in_is_refused_before_anything_is_fitted(arena):
+    part = Part(labels=("search forbidden",))
+    with pytest.raises(UsageError, match="nobody to compare with") as error:
+        run_study("policy", STUDIES["policy"], arena, quick=True, part=part)
+    assert error.value.mend == "add --only target_only"
+
+
+def test_costs_of_a_policy_are_not_told_without_what_they_are_costs_against(world, arena):
+    part = Part(labels=("search forbidden", "target_only"))
+    found = run_study("policy", STUDIES["policy"], arena, quick=True, part=part)
+    assert found["sentence"] == "A: «exit, no policy» was not run, so nothing is said of costs."
 
 
 def test_the_same_results_give_the_same_files(world, arena):
@@ -142,6 +173,15 @@ def test_every_setting_of_a_full_study_is_one_that_there_is(simulated, name):
         overridden(simulated.spec, entry.world.profile)
 
 
+@pytest.mark.parametrize("name", STUDIES)
+def test_a_secondary_study_has_few_rows_and_says_so(name):
+    thin = name not in ("baselines", "ablation", "data", "abtest")
+    assert ("with 8 % of the rows" in STUDIES[name].question) == thin
+    if thin:
+        assert {entry.rows.share for entry in STUDIES[name].entries(False)} == {0.08}
+        assert {entry.rows.share for entry in STUDIES[name].entries(True)} == {1.0}
+
+
 @pytest.mark.parametrize("model", SPACES)
 def test_every_setting_that_tuning_changes_is_one_that_there_is(model):
     sections = {"model": ModelSpec(), "training": TrainingSpec(), "trees": TreeSpec()}
@@ -183,3 +223,20 @@ def test_the_page_of_results_keeps_its_words_and_renews_the_tables(tmp_path):
     assert "Words of ours." in page.read_text()
     assert "old" not in page.read_text().split("## `")[1]
     assert (docs / "results" / "data.svg").read_text() == "<svg/>"
+
+
+def test_the_page_has_parts_behind_their_study_and_nothing_quick(tmp_path):
+    folders = ["data-world-a", "data-at-8", "abtest", "data", "data-quick", "data-quick-seeds-1"]
+    for name in folders:
+        folder = tmp_path / "studies" / name
+        folder.mkdir(parents=True)
+        for file in ("result.json", "plot.svg", "table.md"):
+            (folder / file).write_text(f"# Who?\n\n`the command of {name}`\n")
+    expected = ["data", "data-at-8", "data-world-a", "abtest"]
+    assert write_page(tmp_path / "studies", tmp_path / "docs") == expected
+    page = (tmp_path / "docs" / "results.md").read_text()
+    places = [page.index(f"`the command of {name}`") for name in expected]
+    assert places == sorted(places)
+    assert page.count("## `data`: Who?") == 3
+    assert "![data-at-8](results/data-at-8.svg)" in page
+    assert (tmp_path / "docs" / "results" / "data-at-8.svg").exists()

@@ -44,6 +44,7 @@ def searched(monkeypatch):
             values["user_search"] = [99]
         if view == "user_interest":
             us = values["state_us"][0]
+            values["search_state_us"] = [us]
             values["search_units"], values["search_last_us"] = [["novels", "toys"]], [[us, us - 60]]
             values["search_counts"], values["search_weights"] = [[40, 7]], [[38.5, 6.5]]
         return values, old
@@ -100,23 +101,23 @@ def profile(tmp_path_factory):
 def test_rank_names_the_rule_that_acted(ranker_with, small_home, profile):
     ranker_with()  # a champion
     ask = ("rank", "--user", "u0000001", "--profile", profile, "--scene", "place=home", "--scene")
-    told = json.loads(small_home.run(*ask, "hour_band=evening", "--json"))["items"][0]["policy"]
+    told = json.loads(small_home.ask(*ask, "hour_band=evening", "--json"))["items"][0]["policy"]
     assert told == [
         {"source": "search", "rule": "policy.0", "effect": "capped at 0.1",
          "reason": "evenings are for the feed"}
     ]  # fmt: skip
     words = "policy.0: search capped at 0.1 (evenings are for the feed) for #1, #2"
-    assert words in small_home.run(*ask, "hour_band=evening").replace("\n", " ")
-    assert "policy.0" not in small_home.run(*ask, "hour_band=night")
+    assert words in small_home.ask(*ask, "hour_band=evening").replace("\n", " ")
+    assert "policy.0" not in small_home.ask(*ask, "hour_band=night")
 
 
 def test_evaluate_tells_what_the_policy_costs(small_home, profile):
-    without = json.loads(small_home.run("evaluate", "1", "--json"))
-    told = json.loads(small_home.run("evaluate", "1", "--profile", profile, "--json"))
+    without = json.loads(small_home.ask("evaluate", "1", "--json"))
+    told = json.loads(small_home.ask("evaluate", "1", "--profile", profile, "--json"))
     assert without["policy"] is None
     assert told["model"] == without["model"]  # gates look at scores without the policy
     cost = told["policy"]
     assert 0 < cost["governed"] == cost["rules"][0]["rows"] < cost["rows"]
     assert cost["without"]["logloss"] == without["model"]["all"]["logloss"]
     assert cost["under"]["expected"] != cost["without"]["expected"]
-    assert "the policy governs" in small_home.run("evaluate", "1", "--profile", profile)
+    assert "the policy governs" in small_home.ask("evaluate", "1", "--profile", profile)

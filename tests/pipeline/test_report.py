@@ -9,6 +9,7 @@ import pytest
 from dagster import AssetKey
 
 from assets.instance import open_instance
+from exit_pipeline.errors import RegistryError
 from exit_pipeline.registry import Registry
 from exit_pipeline.report import build_report, write_report
 from exit_pipeline.settings import load_settings
@@ -29,7 +30,7 @@ def test_the_graph_writes_a_page_that_needs_nothing_else(small_home):
 
 
 def test_the_command_writes_it_and_the_version_keeps_a_copy(small_home):
-    told = json.loads(small_home.run("report", "1", "--json"))
+    told = json.loads(small_home.ask("report", "1", "--json"))
     assert told["version"] == 1
     assert "interest carry over to feed" in told["headline"]
     registry = Registry(small_home.lake.home, "simulated")
@@ -55,4 +56,5 @@ def test_the_same_version_gives_the_same_bytes_and_figures_of_its_evaluation_day
 
 
 def test_a_version_that_is_not_there_is_named(small_home):
-    assert "no version or alias '99'" in small_home.run("report", "99", code=1)
+    with pytest.raises(RegistryError, match="no version or alias '99'"):
+        small_home.ask("report", "99")

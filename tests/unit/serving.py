@@ -11,7 +11,7 @@ from exit_pipeline.features.inputs import unit_input, view_columns
 from exit_pipeline.model import MODELS, Encoder
 from exit_pipeline.profile.learning import ModelSpec
 from exit_pipeline.profile.policy import scene_values
-from exit_pipeline.ranking.rows import User
+from exit_pipeline.ranking.rows import UserRow
 from exit_pipeline.ranking.snapshot import Snapshot, since_epoch
 from exit_pipeline.training.artifact import TrainedModel
 from exit_pipeline.training.calibrate import Calibration
@@ -49,26 +49,28 @@ def snapshot(spec, seed=0) -> Snapshot:
     units, cells = zip(*groups, strict=True)
     items = {"item_id": [f"i{n}" for n in range(ITEMS)]}
     return Snapshot(
-        "v", spec, _table(spec, items, views["item_features"], rng),
+        spec, _table(spec, items, views["item_features"], rng),
         _table(spec, {"unit": units, "cell": cells}, views["scene_features"], rng),
     )  # fmt: skip
 
 
-def user(spec, seed=0) -> User:
+def user(spec, seed=0) -> UserRow:
     """A user with attributes, rates and interest in some units; some of it is not known."""
     rng = np.random.default_rng(seed)
     columns = _columns(spec, view_columns(spec)["user_features"], rng, 1)
     values = {name: found[0] for name, found in columns.items()}
     values["state_us"] = since_epoch(NOW) - int(rng.integers(10**11))
+    hold = spec.features.hold_days * 86_400_000_000
     for domain in (spec.target, *spec.sources):
         n = int(rng.integers(UNITS))
+        values[f"{domain}_state_us"] = since_epoch(NOW) - int(rng.integers(1.2 * hold))
         prefix = "i" if spec.interest_unit == "item_id" else "c"
         values[f"{domain}_units"] = [f"{prefix}{u}" for u in rng.permutation(2 * UNITS)[:n]]
         ages = rng.integers(60 * 86_400_000_000, size=n)
         values[f"{domain}_last_us"] = (since_epoch(NOW) - ages).tolist()
         values[f"{domain}_counts"] = rng.integers(1, 20, size=n).tolist()
         values[f"{domain}_weights"] = (20 * rng.random(n)).tolist()
-    return User(values)
+    return UserRow(f"u{seed}", values)
 
 
 def _table(spec, keys, names, rng) -> pa.Table:

@@ -100,14 +100,45 @@ def test_nothing_is_carried_from_a_hidden_source():
     assert (out.carry[:, [0, 2]] > 0).all()
 
 
-@pytest.mark.parametrize("share", [0.0, 1.0])
-def test_sources_hidden_from_the_trunk_come_by_the_carry_alone(share):
-    model = made("exit", trunk_dropout=share, source_dropout=0.0, id_dropout=0.0, dropout=0.0)
-    model.train()
-    rows = batch()
-    rows.numeric.requires_grad_()
-    own, whole = model(rows).own, model(batch(hidden=range(K))).own
-    assert torch.allclose(own, whole) == (share == 1.0)
+def test_a_source_goes_from_seen_to_hidden_by_its_share():
+    rows, encoding = batch(), NumericEncoding(ENCODER, SPEC.numbers)
+    rows.numeric[0] = torch.nan
+    nobody, everybody = rows.hidden, torch.ones_like(rows.hidden)
+    seen, unseen = (encoding(rows.numeric, hidden) for hidden in (nobody, everybody))
+    share = torch.ones(len(nobody), K)
+    assert torch.equal(encoding.to_share(seen, share), seen)
+    assert torch.equal(encoding.to_share(seen, 0 * share), unseen)
+    assert torch.equal(encoding.to_share(unseen, share), unseen)
+    torch.testing.assert_close(encoding.to_share(seen, share / 4), unseen + (seen - unseen) / 4)
+    share[:, 1:] = 0
+    assert torch.equal(encoding.to_share(seen, share), encoding(rows.numeric, share == 0))
+
+
+def test_the_trunk_sees_interest_in_the_unit_as_far_as_it_transfers():
+    def own(z_tr, interest, taste=-200.0, **changes):
+        model, rows = made("exit", **changes), batch()
+        model.ssn.head.weight.data.zero_()
+        model.ssn.head.bias.data.fill_(z_tr)
+        if hasattr(model, "taste"):
+            model.taste.data.fill_(taste)
+        rows.numeric[:, model.counts] = interest
+        return model(rows).own
+
+    hidden = made("exit")(batch(hidden=range(K))).own
+    everything = own(0.0, 1.0, trunk="open")
+    assert torch.equal(own(40.0, 1.0), everything)
+    assert torch.equal(own(-200.0, 1.0), hidden)
+    assert not torch.allclose(own(0.0, 1.0), everything)
+    assert torch.equal(own(-200.0, 1.0, taste=40.0), everything)
+    assert torch.equal(own(-200.0, 0.0), own(0.0, 0.0, trunk="open"))  # no interest, no gate
+    assert torch.equal(own(40.0, 1.0, trunk="closed"), hidden)
+
+
+def test_no_gradient_goes_back_through_the_gate():
+    model = made("exit")
+    model(batch()).own.sum().backward()
+    assert model.taste.grad.abs().min() > 0
+    assert all(p.grad is None for p in model.ssn.parameters())
 
 
 @pytest.mark.parametrize("name", list(MODELS))

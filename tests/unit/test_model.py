@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from datetime import date, timedelta
 
@@ -12,11 +13,13 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from torch.nn import functional as F
 
 from exit_pipeline.errors import ModelFileError, TrainingError
 from exit_pipeline.model import Batch, InputSpec, Outputs
 from exit_pipeline.model.exit import FIRST_STRENGTH
 from exit_pipeline.model.losses import carry_terms, order_loss, sum_terms, transfer_loss
+from exit_pipeline.model.ssn import selector
 from exit_pipeline.profile.learning import SplitSpec, TrainingSpec
 from exit_pipeline.ranking.scorer import Scorer
 from exit_pipeline.training import load_model, save_model, split_days, train_model
@@ -197,6 +200,35 @@ def test_transfer_is_learned(tmp_path):
     for k, source in enumerate(SOURCES):
         carries = np.asarray(rows[f"consistent_{source}"]) == 1
         assert found[carries, k].mean() > found[~carries, k].mean() + 0.3
+
+
+def test_without_an_ssn_each_source_has_one_transfer_that_is_learned(tmp_path):
+    firm = TRAINING.model_copy(update={"lambda_transfer": 1.0, "epochs": 8, "patience": 8})
+    model = train(tmp_path, training=firm, model=MODEL.model_copy(update={"ssn": "constant"}))
+    rows = make_table(1500, 9)
+    found = Scorer(model).score(rows)
+    assert (found.p_transfer == found.p_transfer[0]).all()
+    for k, source in enumerate(SOURCES):
+        shown = np.asarray(rows[f"ys_{source}"]) == 1
+        carries = np.asarray(rows[f"consistent_{source}"])[shown].mean()
+        assert found.p_transfer[0, k] == pytest.approx(carries, abs=0.1)
+
+
+def test_a_constant_transfer_has_a_gradient():
+    constant = selector(5, 2, MODEL.model_copy(update={"ssn": "constant"}))
+    z = constant(torch.rand(7, 5))
+    F.binary_cross_entropy_with_logits(z, torch.tensor([[1.0, 0.0]] * 7)).backward()
+    assert z.shape == (7, 2)
+    np.testing.assert_allclose(constant.logit.grad, [-0.25, 0.25])
+
+
+def test_a_file_from_before_a_setting_has_its_default(trained, tmp_path):
+    save_model(trained, tmp_path / "model")
+    file = tmp_path / "model" / "description.json"
+    description = json.loads(file.read_text())
+    del description["spec"]["ssn"]
+    file.write_text(json.dumps(description))
+    assert load_model(tmp_path / "model").spec == trained.spec
 
 
 def test_a_collapse_of_the_transfer_is_said_and_recorded(tmp_path):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from datetime import date, timedelta
 
 import pytest
@@ -9,7 +10,7 @@ import pytest
 from exit_pipeline.features import build_features
 from exit_pipeline.ranking.online import VIEWS, materialize_online
 from exit_pipeline.ranking.rows import online_rows
-from tests.logs import SmallLog, at, event
+from tests.logs import PROFILE, SmallLog, at, event
 
 SCENE = {"hour_band": "day", "day_kind": "weekday", "place": "home"}
 NOON = {"user_id": "u1", "domain": "search"}
@@ -48,7 +49,7 @@ def log(tmp_path):
 
 
 def test_a_rebuilt_day_reaches_the_online_store(log):
-    assert online(log)["user_features"] == 8
+    assert online(log)["user_features"] == 18
     assert online(log) == dict.fromkeys(VIEWS, 0)
     rows, _ = ask(log, "u1", at(3))
     assert (rows["user_shown"].to_pylist(), rows["search_units"].to_pylist()) == (
@@ -62,6 +63,19 @@ def test_a_rebuilt_day_reaches_the_online_store(log):
         [4], [["c2", "c1"]])  # fmt: skip
     assert ask(log, "u2", at(3))[0]["user_shown"].to_pylist() == [1]
     assert online(log) == dict.fromkeys(VIEWS, 0)
+
+
+def test_a_group_of_no_columns_is_everyone_offline_and_online(tmp_path):
+    whole = re.sub(r"(?m)^group: .*$", "group: []", PROFILE)
+    small = SmallLog(tmp_path, whole)
+    small.land(0, [event("a", at(0)), event("b", at(0, "20:00"), user_id="u2", place="work")])
+    for day in (1, 2, 3):
+        small.land(day, [event(f"c{day}", at(day))])
+    builds(small, 0, 3)
+    assert {row["cell"] for row in small.rows("impressions")} == {""}
+    online(small)
+    rows, _ = ask(small, "u1", at(4))
+    assert rows["group_shown"].to_pylist() == [2]  # of the first day, which alone is mature
 
 
 def test_a_lost_online_store_is_filled_again(log):

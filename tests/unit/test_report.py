@@ -15,7 +15,7 @@ from exit_pipeline.evaluation import Decision, Evaluation, GateResult
 from exit_pipeline.evaluation.metrics import logloss_rows, summary
 from exit_pipeline.model import InputSpec
 from exit_pipeline.profile.learning import GatesSpec
-from exit_pipeline.registry.reading import Version
+from exit_pipeline.registry.version import Version
 from exit_pipeline.report.build import Report, _measured_against
 from exit_pipeline.report.charts import letters, shortened
 from exit_pipeline.report.compare import compare, reliability

@@ -6,11 +6,10 @@ from datetime import timedelta
 
 import pytest
 
-from exit_pipeline.errors import LakeError
 from exit_pipeline.feast_stores.repo import open_store
 from exit_pipeline.ranking.online import materialize_online
 from exit_pipeline.ranking.rows import online_rows, user_row
-from exit_pipeline.ranking.snapshot import CURRENT, Snapshot, write_snapshot
+from exit_pipeline.ranking.snapshot import Snapshot
 from tests.logs import SmallLog, at, event
 from tests.unit.test_online import SCENE, builds
 
@@ -32,7 +31,7 @@ def log(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def snapshot(log):
-    return Snapshot.load(log.lake.home, log.profile.spec)
+    return Snapshot.load(log.settings, log.lake, log.profile.spec)
 
 
 @pytest.mark.parametrize("when", [SNAPSHOT, SNAPSHOT + TTL,
@@ -41,10 +40,13 @@ def snapshot(log):
 @pytest.mark.parametrize("hour_band", ["day", "night"])
 def test_rows_are_those_out_of_feast(log, snapshot, when, user, hour_band):
     spec, store = log.profile.spec, open_store(log.settings, log.lake.home)
-    scene, items = SCENE | {"hour_band": hour_band}, [*snapshot.ids, "nosuch"]
+    scene, items = (
+        SCENE | {"hour_band": hour_band},
+        [*snapshot.items["item_id"].to_pylist(), "nosuch"],
+    )
     expected, flags = online_rows(store, spec, user, items, scene, when)
     known = user_row(store, spec, user, when)
-    found, told = snapshot.rows(user, known, items, scene, when)
+    found, told = snapshot.rows(known, items, scene, when)
     assert found.to_pydict() == expected.to_pydict()
     assert told == flags
     shown = found["item_shown"].to_pylist()
@@ -57,25 +59,3 @@ def test_a_group_is_found_by_unit_and_cell(snapshot):
     for row, (unit, cell) in enumerate(pairs):
         assert snapshot.group_rows([unit, "nosuch"], cell, SNAPSHOT).tolist() == [row, len(pairs)]
         assert snapshot.group_rows([unit], "nosuch", SNAPSHOT).tolist() == [len(pairs)]
-
-
-def test_the_same_days_are_the_same_snapshot(log, snapshot):
-    folder = log.lake.home.feast / "snapshots" / snapshot.version
-    before = {file.name: file.stat().st_mtime_ns for file in folder.iterdir()}
-    assert write_snapshot(log.settings, log.lake, log.profile.spec) == snapshot.version
-    assert {file.name: file.stat().st_mtime_ns for file in folder.iterdir()} == before
-
-
-def test_a_changed_file_is_refused(log, snapshot):
-    file = log.lake.home.feast / "snapshots" / snapshot.version / "item_features.arrow"
-    content = file.read_bytes()
-    file.write_bytes(content[:-9] + bytes([content[-9] ^ 1]) + content[-8:])
-    with pytest.raises(LakeError, match="its hash differs"):
-        Snapshot.load(log.lake.home, log.profile.spec)
-    file.write_bytes(content)
-    told = log.lake.home.feast / CURRENT
-    text = told.read_text()
-    told.unlink()
-    with pytest.raises(LakeError, match="run --select online_store"):
-        Snapshot.load(log.lake.home, log.profile.spec)
-    told.write_text(text)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import mmap
 import re
 from pathlib import Path
@@ -9,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from safetensors import safe_open
 from torch import nn
 
 from exit_pipeline.bench.training import TOWERS
@@ -112,12 +114,29 @@ def test_a_checkpoint_of_other_settings_or_half_written_is_not_taken_up(tmp_path
     assert train(tmp_path, parts, other, checkpoints=kept).weights() == plain.weights()
 
 
-def test_a_divergent_training_names_the_step_and_keeps_the_last_good_epoch(tmp_path):
+@pytest.mark.parametrize("rate", [3.0, 300.0])
+def test_a_rate_too_high_stops_within_the_first_epoch(tmp_path, rate):
     parts, kept = write_parts(tmp_path, 600), tmp_path / "kept"
-    bound = SPARSE.model_copy(update={"max_loss_rise": 1.001, "learning_rate": 3.0})
-    with pytest.raises(TrainingError, match=r"rose past (.|\n)*epoch \d+, step \d+"):
-        train(tmp_path, parts, bound, checkpoints=kept)
-    assert (kept / "exit.safetensors").exists()
+    wild = SPARSE.model_copy(update={"learning_rate": rate})
+    with pytest.raises(TrainingError, match=r"rose past (.|\n)*epoch 1, step 2"):
+        train(tmp_path, parts, wild, checkpoints=kept)
+    assert not kept.exists()  # nothing of it is good
+
+
+def test_a_divergent_training_names_the_step_and_keeps_the_last_good_epoch(tmp_path, monkeypatch):
+    class Wild(Stepper):
+        """Tells of a loss a hundred times as high once the rate has fallen below a half."""
+
+        def __call__(self, batch, rate=1.0):
+            return super().__call__(batch, rate) * (1 if rate >= 0.5 else 100)
+
+    monkeypatch.setattr("exit_pipeline.training.loop.Stepper", Wild)
+    parts, kept = write_parts(tmp_path, 600), tmp_path / "kept"
+    with pytest.raises(TrainingError, match=r"rose past (.|\n)*epoch 3, step 2"):
+        train(tmp_path, parts, checkpoints=kept)
+    with safe_open(kept / "exit.safetensors", "pt") as file:
+        (told,) = file.metadata().values()
+    assert [epoch["number"] for epoch in json.loads(told)["epochs"]] == [0, 1]
 
 
 def mapped(folder: Path, rows: int) -> EncodedRows:

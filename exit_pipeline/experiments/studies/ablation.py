@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from exit_pipeline.experiments.networks import Scoring
-from exit_pipeline.experiments.results import named
+from exit_pipeline.experiments.results import Reference
 from exit_pipeline.experiments.runs import Entry
 from exit_pipeline.experiments.specs import RowsSpec
 from exit_pipeline.experiments.studies import common
@@ -17,16 +17,17 @@ VARIANTS: Mapping[str, Mapping[str, Any]] = {
     "without either": {"training.lambda_transfer": 0.0, "training.lambda_source": 0.0},
     "sides apart from the embeddings": {"model.side_gradient": 0.0},
     "sides on the embeddings": {"model.side_gradient": 1.0},
-    "sources by the carry alone": {"model.trunk_dropout": 1.0},
-    "sources never hidden from the trunk": {"model.trunk_dropout": 0.0},
+    "sources by the carry alone": {"model.trunk": "closed"},
+    "trunk without a gate": {"model.trunk": "open"},
     "sources never hidden": {"model.source_dropout": 0.0},
-    "one net, no ensemble": {"model.members": 1},
+    "no SSN": {"model.ssn": "constant"},
+    "single towers (one net, no ensemble)": {"model.members": 1},
     "source interest before": {"model.source_label": "before"},
     "sum, L1": {"model.combination": "sum", "model.sum_loss": "l1"},
     "sum, Huber": {"model.combination": "sum", "model.sum_loss": "huber"},
     "sum, squared": {"model.combination": "sum", "model.sum_loss": "squared"},
 }
-SHARES = {"100 %": 1.0, "8 %": 0.08}
+SHARES = {"100 %": 1.0, "8 %": common.THIN.share}
 
 
 def _entries(quick: bool) -> Iterator[Entry]:
@@ -47,7 +48,7 @@ def _entries(quick: bool) -> Iterator[Entry]:
 ABLATION = Study(
     question="EXIT with a part taken away or replaced",
     entries=lambda quick: list(_entries(quick)),
-    reference=named(common.EXIT),
+    reference=Reference((common.EXIT,)),
     sentence=common.differing,
     axis="rows",
 )

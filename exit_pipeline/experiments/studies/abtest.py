@@ -1,6 +1,6 @@
 """What each policy earns where the simulator answers: the A/B test that a log cannot give."""
 
-from exit_pipeline.experiments.results import named
+from exit_pipeline.experiments.results import Reference
 from exit_pipeline.experiments.studies import common
 from exit_pipeline.experiments.study import Study
 
@@ -20,7 +20,7 @@ ABTEST = Study(
         ]
         + [entry for world in common.worlds(quick) for entry in common.oracle(world, quick)]
     ),
-    reference=named("target_only"),
+    reference=Reference(("target_only",)),
     sentence=common.against,
     columns=("seeds", "CTCVR", "Δ CTCVR", "Δ CTR", "Δ GTV", "negative", "Δ negative", "AUC"),
 )

@@ -14,6 +14,9 @@ from exit_pipeline.experiments.specs import SIMULATED, RowsSpec, WorldSpec
 
 EXIT = "exit"
 BASELINES = tuple(name for name in CONTENDERS if name != EXIT)
+# What the secondary studies are fitted to: explicit transfer shows where data is thin, and a fit
+# takes seconds.
+THIN = RowsSpec(0.08)
 # Five seeds for those that claims rest on, two for the others.
 MANY, FEW = 5, 2
 OFTEN = ("target_only", "trees", "features", "mmoe", EXIT)
@@ -29,6 +32,11 @@ def worlds(quick: bool, names: Sequence[str] = SIMULATED, **changes: Any) -> lis
     if quick:
         return [WorldSpec(names[0], "quick", **changes)]
     return [WorldSpec(name, **changes) for name in names]
+
+
+def thin(quick: bool) -> RowsSpec:
+    """The rows of a secondary study: all of the tiny world where it is quick."""
+    return RowsSpec() if quick else THIN
 
 
 def entries(

@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from exit_pipeline.experiments.results import named
+from exit_pipeline.experiments.results import Reference
 from exit_pipeline.experiments.runs import Entry
 from exit_pipeline.experiments.studies import common
 from exit_pipeline.experiments.study import Study
@@ -25,13 +25,15 @@ def _entries(quick: bool) -> Iterator[Entry]:
     for x in QUICK if quick else PLACES:
         for world in common.worlds(quick, simulation=PLACES[x]):
             for model in ("target_only", "trees", common.EXIT):
-                yield from common.entries(world, model, quick, x=x, seeds=2)
+                yield from common.entries(
+                    world, model, quick, x=x, seeds=2, rows=common.thin(quick)
+                )
 
 
 OVERLAP = Study(
-    question="EXIT where sources and feed share less and less",
+    question="EXIT where sources and feed share less and less, with 8 % of the rows",
     entries=lambda quick: list(_entries(quick)),
-    reference=named("target_only"),
+    reference=Reference(("target_only",)),
     sentence=common.against,
     axis="shared",
 )

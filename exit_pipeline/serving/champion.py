@@ -1,0 +1,114 @@
+"""A version in memory, ready to rank; a request holds one from its start to its end."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from exit_pipeline.lake import Lake
+from exit_pipeline.profile import Profile, ProfileSpec
+from exit_pipeline.ranking.rank import RankedItem, best_items, scene_flags
+from exit_pipeline.ranking.rows import UserRow
+from exit_pipeline.ranking.scorer import Scorer, Scores
+from exit_pipeline.registry import Registry, Version
+from exit_pipeline.serving.items import Items
+from exit_pipeline.settings import Settings
+
+
+@dataclass(frozen=True)
+class Question:
+    """What is to be ranked: for whom, in which complete scene, when.
+
+    Args:
+        user: What is known of who asks.
+        scene: Complete (see `scene_of`).
+        at: The request's time.
+        candidates: Items, each once; None for the whole catalogue.
+        k: How many of them to return.
+    """
+
+    user: UserRow
+    scene: Mapping[str, str]
+    at: datetime
+    candidates: Sequence[str] | None
+    k: int
+
+
+@dataclass(frozen=True)
+class Ranked:
+    """An answer: the best items, with the score of every candidate and the seconds it took."""
+
+    items: list[RankedItem]
+    flags: list[str]
+    candidates: Sequence[str]
+    scores: np.ndarray
+    seconds: float
+
+
+@dataclass(frozen=True)
+class Loaded:
+    """One version with the item side it scores on; nothing of it changes once it is made."""
+
+    version: Version
+    scorer: Scorer
+    items: Items
+    spec: ProfileSpec
+    since: datetime
+
+    @classmethod
+    def load(cls, settings: Settings, lake: Lake, profile: Profile, number: int) -> Loaded:
+        """Reads a version's files, whose hash is checked, and the item side.
+
+        Raises:
+            RegistryError: There is no such version, or the registry cannot be read.
+            ModelFileError: A file of the model is missing or was changed.
+            LakeError: There are no features.
+            ProfileError: The policy names what the version does not know.
+            UsageError: The version cannot be governed.
+        """
+        registry = Registry(lake.home, profile.name)
+        scorer = Scorer.load(registry.folder(number), profile.spec.policy)
+        items = Items(settings, lake, profile.spec)
+        return cls(registry.get(number), scorer, items, profile.spec, datetime.now(UTC))
+
+    def rank(self, question: Question) -> Ranked:
+        """Ranks the candidates; none, and a flag, where there is nothing to rank."""
+        given = self.items.catalogue if question.candidates is None else question.candidates
+        if not given:
+            return Ranked([], ["there is no item to rank"], [], np.zeros(0), 0.0)
+        started = time.perf_counter()
+        rows, scores, flags = self._score(question, given)
+        best = best_items(self.scorer, rows, scores, question.k)
+        return Ranked(best, flags, given, scores.score, time.perf_counter() - started)
+
+    def explain(self, question: Question, item_id: str) -> dict[str, Any]:
+        """Takes one item apart: its parts, and every input that the model read."""
+        rows, scores, flags = self._score(question, [item_id])
+        spec, row = self.scorer.model.encoder.spec, rows.to_pylist()[0]
+
+        def values(names: Sequence[str]) -> dict[str, Any]:
+            return {name: row[name] for name in names}
+
+        return {
+            "item": best_items(self.scorer, rows, scores, 1)[0],
+            "logit": float(scores.own[0] + scores.carry[0].sum() + scores.bias[0]),
+            "inputs": {
+                "categorical": values(spec.categorical),
+                "numeric": values(spec.numeric),
+                "sources": {s: values(names) for s, names in spec.source_numeric.items()},
+            },
+            "flags": flags,
+        }
+
+    def _score(
+        self, question: Question, items: Sequence[str]
+    ) -> tuple[pa.RecordBatch, Scores, list[str]]:
+        rows, flags = self.items.rows(question.user, items, question.scene, question.at)
+        flags = [*scene_flags(self.spec, question.scene), *flags]
+        return rows, self.scorer.score(rows), flags

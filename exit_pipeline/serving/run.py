@@ -1,0 +1,42 @@
+"""Runs the service until it is told to end."""
+
+from __future__ import annotations
+
+import logging
+import signal
+
+import uvicorn
+
+from exit_pipeline.profile import Profile
+from exit_pipeline.serving.app import make_app
+from exit_pipeline.serving.log import log_config
+from exit_pipeline.serving.service import Options, Service
+from exit_pipeline.settings import Settings
+
+LOOPBACK = ("127.0.0.1", "::1", "localhost")
+log = logging.getLogger(__name__)
+
+
+def serve(settings: Settings, profile: Profile, options: Options, host: str, port: int) -> None:
+    """Serves on host and port; at SIGTERM or SIGINT it answers what it began, then returns.
+
+    Args:
+        settings: Limits, times and threads.
+        profile: The data set.
+        options: How the service is started.
+        host: Where to listen.
+        port: Where to listen.
+    """
+    import torch
+
+    torch.set_num_threads(1)  # requests run beside each other; one of them is small
+    config = uvicorn.Config(
+        make_app(Service(settings, profile, options)), host=host, port=port,
+        log_config=log_config(), access_log=False, server_header=False,
+        timeout_graceful_shutdown=round(settings.serve_timeout + 3),
+    )  # fmt: skip
+    if host not in LOOPBACK and not settings.api_key:
+        log.warning("listens beyond this machine without a key: set EXIT_API_KEY")
+    for one in (signal.SIGTERM, signal.SIGINT):  # uvicorn raises it once more when it is done
+        signal.signal(one, lambda *_: None)
+    uvicorn.Server(config).run()

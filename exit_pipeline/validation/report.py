@@ -1,0 +1,50 @@
+"""What a suite found in a table: rule by rule, as a table, and as an error."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from exit_pipeline.errors import ValidationError
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What one rule found."""
+
+    rule: str
+    column: str
+    passed: bool
+    observed: str
+    unexpected: int
+    examples: list[str]
+
+
+@dataclass(frozen=True)
+class ValidationReport:
+    """What a suite found in one table."""
+
+    table: str
+    rows: int
+    outcomes: list[Outcome]
+    docs: str
+
+    @property
+    def passed(self) -> bool:
+        """Whether every rule holds."""
+        return all(outcome.passed for outcome in self.outcomes)
+
+    def markdown(self) -> str:
+        """The outcomes as a table, what failed first."""
+        lines = ["| rule | passed | observed | broken | examples |", "|---|---|---|---|---|"]
+        for o in sorted(self.outcomes, key=lambda o: o.passed):
+            examples = ", ".join(f"`{e}`" for e in o.examples)
+            mark = "yes" if o.passed else "**no**"
+            lines.append(f"| {o.rule} | {mark} | {o.observed} | {o.unexpected} | {examples} |")
+        return "\n".join(lines)
+
+    def raise_for_status(self) -> None:
+        """Raises ValidationError if a rule is broken; names all of them."""
+        broken = [o for o in self.outcomes if not o.passed]
+        if broken:
+            said = "; ".join(f"{o.rule}: {o.unexpected} rows, such as {o.examples}" for o in broken)
+            raise ValidationError(said, where=self.table, mend="mend the data that came in")
