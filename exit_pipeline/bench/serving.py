@@ -69,7 +69,7 @@ def scoring(name: str, items: int, rounds: int) -> dict[str, float]:
     spec = load_profile("simulated").spec
     snapshot, user = _snapshot(spec, items), _user(spec)
     model = _model(name, spec, items)
-    engine, ids = Engine(model, snapshot), snapshot.catalogue[: CANDIDATES * 5 : 5]
+    engine, ids = Engine(Scorer(model), snapshot), snapshot.catalogue[: CANDIDATES * 5 : 5]
 
     def request() -> Request:
         return engine.request(user, snapshot.candidates(ids, NOW), SCENE, NOW)

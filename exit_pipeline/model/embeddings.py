@@ -193,6 +193,8 @@ def scene_columns(numbers: tuple[str, ...], sources: tuple[str, ...]) -> tuple[s
     return tuple(name for name in numbers if name in groups)
 
 
-def interest_counts(spec: InputSpec) -> list[int]:
-    """Where among the numbers each source's count of interest in the candidate's unit stands."""
-    return [spec.numbers.index(f"{source}_count") for source in spec.sources]
+def source_columns(spec: InputSpec, form: str) -> list[int]:
+    """Where a number that each source has stands among all, by its name; none if one lacks it."""
+    names = [form.format(source) for source in spec.sources]
+    missing = any(name not in spec.numbers for name in names)
+    return [] if missing else [spec.numbers.index(name) for name in names]

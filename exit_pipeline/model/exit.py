@@ -7,7 +7,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from exit_pipeline.model.base import Model
-from exit_pipeline.model.embeddings import interest_counts
+from exit_pipeline.model.embeddings import source_columns
 from exit_pipeline.model.encoders import Encoder
 from exit_pipeline.model.inputs import Batch, Outputs
 from exit_pipeline.model.ipn import SourceInterest, TargetInterest
@@ -20,6 +20,8 @@ MARGIN = 1e-4
 FIRST_STRENGTH = 2.0
 # Before σ: at first an eighth of what does not transfer is seen.
 FIRST_TASTE = -2.0
+# Exposures of a group after which half of what does not transfer there is known.
+SUPPORT = 15.0
 
 
 class Exit(Model):
@@ -28,11 +30,11 @@ class Exit(Model):
     `carry`: P = σ(z_t + Σ_k κ_k[c] · p_s,k · p_tr,k), κ ≥ 0 by softplus, one per source and unit.
     `sum`: P_whole = p_t + max_k p_s,k · p_tr,k, truncated to [0, 2] less a margin.
 
-    What a source says of a unit that interest was shown in reaches the target's trunk to the share
-    p_tr,k + (1 − p_tr,k) · τ_k (`trunk: gated`, ours): what transfers here, and of the rest what
-    tells of taste that both domains share, τ_k being learned and one per source. To that share the
-    encoded inputs are mixed with those of a hidden source. No gradient goes back to p_tr,k, which
-    stays what the ICL says.
+    What a source says of a unit that interest was shown in reaches the target's trunk less what is
+    known not to transfer, to the share 1 − n / (n + 15) · (1 − p_tr,k) · (1 − τ_k) (`trunk: gated`,
+    ours): n is the support of the group's history, and τ_k, learned, one per source, what tells of
+    taste that both domains share. To that share the encoded inputs are mixed with those of a
+    hidden source. No gradient goes back to p_tr,k, which stays what the ICL says.
 
     `source_dropout` hides a source from everything in training, and nothing of it is carried: that
     teaches what a forbidden cell scores. A batch's `bounds` (ours) hold the z_tr of sources that a
@@ -46,7 +48,8 @@ class Exit(Model):
         self.source = SourceInterest(sum(self.rows.widths), sources, spec)
         self.ssn = selector(sum(self.rows.scene_widths), sources, spec)
         self.unit = encoder.spec.categorical.index(encoder.unit)
-        self.counts = interest_counts(encoder.spec)
+        self.counts = source_columns(encoder.spec, "{}_count")
+        self.supports = source_columns(encoder.spec, "support_{}")
         self.strength = nn.Embedding(encoder.sizes()[self.unit], sources)
         nn.init.constant_(self.strength.weight, FIRST_STRENGTH)
         if spec.trunk == "gated":
@@ -59,9 +62,8 @@ class Exit(Model):
         source = self.source(row.joined(gradient))
         transfer = self.ssn(self.rows.of_scene(row, batch, hidden).joined(gradient))
         transfer = held(transfer, batch.bounds)
-        share = self.share(
-            batch.numeric[:, self.counts] > 0, transfer.sigmoid().detach(), batch.bounds
-        )
+        known, p_transfer = self.known(batch.numeric), transfer.sigmoid().detach()
+        share = self.share(known, p_transfer, batch.bounds)
         members, order = self.target(row if share is None else self.rows.to_share(row, share))
         units = batch.categorical[:, self.unit]
         return self.combine(members, order, source, transfer, units, hidden)
@@ -87,24 +89,38 @@ class Exit(Model):
         carry = F.softplus(self.strength(units)) * carried
         return Outputs(own + carry.sum(1), own, carry, own, source, transfer, order, members)
 
-    def share(self, shown: Tensor, p_transfer: Tensor, bounds: Tensor | None) -> Tensor | None:
+    def known(self, numbers: Tensor) -> Tensor:
+        """How far p_tr,k rests on the group's history, where interest in the unit was shown.
+
+        Args:
+            numbers: float[n, M], of a batch.
+
+        Returns:
+            float[n, K] in [0, 1]; 0 where none was, and 1 where that history is no input.
+        """
+        if self.spec.trunk != "gated":
+            return numbers.new_zeros(len(numbers), self.sources)
+        shown = numbers[:, self.counts] > 0
+        if not self.supports:
+            return shown.to(numbers.dtype)
+        support = numbers[:, self.supports].nan_to_num()
+        return shown * support / (support + SUPPORT)
+
+    def share(self, known: Tensor, p_transfer: Tensor, bounds: Tensor | None) -> Tensor | None:
         """To which share the trunk sees each source; of governed ones no more than may be carried.
 
         Args:
-            shown: bool[n, K], whether interest in the unit was shown there.
+            known: float[n, K], see above.
             p_transfer: float[n, K], held within the bounds.
             bounds: float[n, K, 2], of a batch (see `Batch`).
 
         Returns:
             float[n, K]; None where everything is seen.
         """
-        share = torch.ones_like(p_transfer)
-        if self.spec.trunk == "closed":
-            share = torch.zeros_like(p_transfer)
-        elif self.spec.trunk == "gated":
-            gate = p_transfer + (1 - p_transfer) * self.taste.sigmoid()
-            share = torch.where(shown, gate, share)
-        elif bounds is None:
+        share = torch.full_like(p_transfer, self.spec.trunk != "closed")
+        if self.spec.trunk == "gated":
+            share = 1 - known * (1 - p_transfer) * (1 - self.taste.sigmoid())
+        elif self.spec.trunk == "open" and bounds is None:
             return None
         if bounds is None:
             return share

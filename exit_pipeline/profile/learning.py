@@ -52,7 +52,7 @@ class ModelSpec(Strict):
     trunk: Literal["gated", "open", "closed"] = Field(
         "gated",
         description="What the target's trunk sees of a source that interest in the unit was shown "
-        "in: as far as it transfers or tells of taste, all; or nothing of any source.",
+        "in: all but what is known not to transfer; all; or nothing of any source.",
     )
     side_gradient: float = Field(
         0.3, ge=0, le=1, description="How much of source heads' and SSN's gradient embeddings get."

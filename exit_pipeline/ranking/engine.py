@@ -18,13 +18,11 @@ from exit_pipeline.labels.names import DAY_US, HOUR_US
 from exit_pipeline.model.embeddings import RowEmbedding
 from exit_pipeline.model.exit import Exit
 from exit_pipeline.model.inputs import Batch
-from exit_pipeline.profile.policy import RuleSpec
 from exit_pipeline.ranking.policy import Governed
 from exit_pipeline.ranking.rows import UserRow, cell_of
 from exit_pipeline.ranking.scorer import Scorer, Scores
 from exit_pipeline.ranking.snapshot import Candidates, Snapshot, since_epoch
 from exit_pipeline.ranking.split import Split, Units
-from exit_pipeline.training.artifact import TrainedModel
 
 ROWS = 4096  # scored at a time
 Encoded = tuple[np.ndarray, np.ndarray]  # what `Share.encoded` returns
@@ -63,7 +61,7 @@ class Engine:
     first layers, 1,216 by default), what the user and the scene add once a request, and what the
     user's interest in a unit adds once a unit. A candidate pays for the layers after it.
 
-        engine = Engine(load_model(folder), Snapshot.load(settings, lake, spec), spec.policy)
+        engine = Engine(Scorer.load(folder, spec.policy), Snapshot.load(settings, lake, spec))
         user = user_row(store, spec, user_id, at)           # out of Feast
         candidates = engine.snapshot.candidates(items, at)  # ids → rows, units, what is unknown
         scores = engine.score(user, candidates, scene, at)
@@ -71,21 +69,18 @@ class Engine:
     Nothing changes once it is made: threads may share it. Set `torch.set_num_threads(1)`.
 
     Args:
-        model: EXIT, or one of the forms that `nets_of` knows.
+        scorer: Of a model of one of the `FORMS`; its policy governs here too.
         snapshot: The items and groups.
-        policy: Rules that govern transfer, as for the `Scorer`.
 
     Raises:
-        UsageError: The model is of another form, or cannot be governed.
-        ProfileError: A rule names what the model does not know.
+        UsageError: The model is of another form.
         ModelFileError: The model reads columns that the profile does not have.
     """
 
     @torch.inference_mode()
-    def __init__(
-        self, model: TrainedModel, snapshot: Snapshot, policy: Sequence[RuleSpec] = ()
-    ) -> None:
-        self.scorer, self.snapshot, self.spec = Scorer(model, policy), snapshot, snapshot.spec
+    def __init__(self, scorer: Scorer, snapshot: Snapshot) -> None:
+        self.scorer, self.snapshot, self.spec = scorer, snapshot, snapshot.spec
+        model = scorer.model
         self.split = Split(model, snapshot.spec)
         self.nets, self.shares = self.split.nets, self.split.shares
         self.items = self._of_table("item", _item_columns(snapshot))
@@ -98,7 +93,6 @@ class Engine:
         assert isinstance(embed, RowEmbedding)
         self.embed = embed
         # Over all inputs but the items': what rules change is computed anew.
-        self.trunk = model.spec.trunk if isinstance(model.module, Exit) else None
         self.rest = self.nets.weight.clone()
         self.rest[self.shares["item"].inputs] = 0
         every = [
@@ -177,7 +171,7 @@ class Engine:
         governed, rows = request.governed, request.governed.rows
         hidden = torch.from_numpy(governed.forbidden)
         bounds = torch.from_numpy(governed.bounds) if len(rows) else None
-        units = Units(request.index, hidden, torch.zeros_like(hidden), bounds=bounds)
+        units = Units(request.index, hidden, torch.zeros(hidden.shape), bounds=bounds)
         base = self.shares["request"](*request.encoded).add_(self.nets.bias)
         if not (self.shares["state"].inputs.numel() or self.shares["group"].inputs.numel()):
             return base, units
@@ -196,16 +190,16 @@ class Engine:
     def _seen(self, request: Request, known: list[int], units: Units) -> Units:
         """Says what the trunk sees of sources where it may not see all."""
         ruled = request.governed.rows.tolist()
-        every = range(len(request.units))
-        asked = {"gated": [*known, *ruled], "open": ruled, "closed": every}.get(self.trunk, [])
-        if self.trunk in (None, "open") and not len(asked):
+        module = self.scorer.model.module
+        if not isinstance(module, Exit) or (module.spec.trunk == "open" and not ruled):
             return units
+        every = list(range(len(request.units)))
+        asked = {"gated": [*known, *ruled], "open": ruled, "closed": every}[module.spec.trunk]
         rows, shape = np.array(asked, np.int64), (*units.hidden.shape, self.nets.widths[0])
         spread = torch.zeros(shape)
         if len(rows):
             numbers = self._numbers(request, rows)
-            shown = torch.from_numpy(numbers[:, self.scorer.model.module.counts] > 0)
-            units.shown[rows] = shown & ~units.hidden[rows]
+            units.known[rows] = module.known(torch.from_numpy(numbers))
             spread[rows] = self.split.spread(numbers).masked_fill_(units.hidden[rows][..., None], 0)
         return replace(units, spread=spread)
 

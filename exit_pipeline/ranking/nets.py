@@ -16,6 +16,7 @@ from exit_pipeline.model.single import Features
 from exit_pipeline.model.ssn import ConstantSelector, SceneSelector
 from exit_pipeline.model.towers import Towers
 
+FORMS = (Exit, Features, Towers)
 Layer = tuple[Tensor, Tensor]  # weight float[m, in, out], bias float[m, out]
 
 
@@ -73,7 +74,7 @@ class Nets:
 @torch.inference_mode()
 def nets_of(module: nn.Module, encoder: Encoder) -> Nets | None:
     """Takes a model apart; None where its form is not known here."""
-    if not isinstance(module, Exit | Features | Towers):
+    if not isinstance(module, FORMS):
         return None
     rows: RowEmbedding = module.rows
     every = torch.arange(sum(rows.widths))

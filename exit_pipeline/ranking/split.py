@@ -31,7 +31,7 @@ class Units:
     Args:
         index: int64[u], as the model encodes them.
         hidden: bool[u, K], sources of which nothing is carried.
-        shown: bool[u, K], whether interest was shown there.
+        known: float[u, K], see `Exit.known`; 0 where the trunk sees all.
         spread: float[u, K, W], what the trunk's first layer sees of each source more than of a
             hidden one; None where the trunk sees all of all.
         bounds: float[u, K, 2], of a batch (see `Batch`).
@@ -39,7 +39,7 @@ class Units:
 
     index: Tensor
     hidden: Tensor
-    shown: Tensor
+    known: Tensor
     spread: Tensor | None = None
     bounds: Tensor | None = None
 
@@ -106,8 +106,8 @@ class Split:
         if isinstance(module, Exit):
             bounds = None if units.bounds is None else units.bounds[slot]
             transfer = held(transfer, bounds)
-            share = module.share(units.shown[slot], transfer.sigmoid(), bounds)
-            if share is not None:
+            share = module.share(units.known[slot], transfer.sigmoid(), bounds)
+            if share is not None and units.spread is not None:
                 _lessen(trunk, share, slot, units.spread)
         members, order = target(trunk.relu_())
         combine = module.combine
@@ -123,12 +123,12 @@ class Split:
                 h = h + share(*share.encoded(read))
         scorer, slot = Scorer(self.model), torch.arange(rows.num_rows)
         free = scorer.policy.free(rows.num_rows)
-        index = self.units(rows[self.model.encoder.unit].to_pylist())
-        units = Units(index, torch.from_numpy(free.forbidden), torch.from_numpy(free.forbidden))
+        index, hidden = self.units(rows[self.model.encoder.unit].to_pylist()), free.forbidden
+        units = Units(index, torch.from_numpy(hidden), torch.zeros(hidden.shape))
         if isinstance(self.model.module, Exit):
-            _, numbers = self.model.encoder.encode(rows)
-            shown = torch.from_numpy(numbers[:, self.model.module.counts] > 0)
-            units = replace(units, shown=shown, spread=self.spread(numbers))
+            numbers = self.model.encoder.encode(rows)[1]
+            known = self.model.module.known(torch.from_numpy(numbers))
+            units = replace(units, known=known, spread=self.spread(numbers))
         return scorer.scores(self.outputs(h, slot, units), free.rule)
 
 

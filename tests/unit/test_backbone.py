@@ -134,6 +134,29 @@ def test_the_trunk_sees_interest_in_the_unit_as_far_as_it_transfers():
     assert torch.equal(own(40.0, 1.0, trunk="closed"), hidden)
 
 
+def test_what_rests_on_no_history_is_not_denied():
+    sources = {s: (*columns, f"support_{s}") for s, columns in SPEC.source_numeric.items()}
+    spec = replace(SPEC, source_numeric=sources)
+    encoder = Encoder(spec, WORDS, {name: [0.0, 1.0, 3.0] for name in spec.numbers}, "unit")
+
+    def share(support):
+        torch.manual_seed(0)
+        model = MODELS["exit"](encoder, MODEL).eval()
+        model.taste.data.fill_(-200.0)
+        seen = []
+        model.rows.to_share = lambda row, share: seen.append(share) or row
+        rows = Batch(torch.ones(1, len(WORDS)).long(), torch.ones(1, len(spec.numbers)),
+                     torch.zeros(1, K) > 0, {})  # fmt: skip
+        rows.numeric[:, model.supports] = support
+        p_transfer = model(rows).transfer.sigmoid()
+        return (1 - seen[0]) / (1 - p_transfer)
+
+    torch.testing.assert_close(share(0.0), torch.zeros(1, K))
+    torch.testing.assert_close(share(torch.nan), torch.zeros(1, K))
+    torch.testing.assert_close(share(15.0), torch.full((1, K), 0.5))
+    torch.testing.assert_close(share(45.0), torch.full((1, K), 0.75))
+
+
 def test_no_gradient_goes_back_through_the_gate():
     model = made("exit")
     model(batch()).own.sum().backward()

@@ -48,7 +48,7 @@ def compare(spec, trained, rules, seed, who=None, scene=SCENE) -> Scores:
     rng = np.random.default_rng(seed)
     items = [f"i{n}" for n in rng.permutation(ITEMS + 10)[: 1 + seed * 17]]
     expected = Scorer(trained, rules).score(held.rows(who, items, scene, NOW)[0])
-    engine = Engine(trained, held, rules)
+    engine = Engine(Scorer(trained, rules), held)
     found = engine.score(who, held.candidates(items, NOW), scene, NOW)
     for field in fields(Scores):
         one, other = (getattr(scores, field.name) for scores in (found, expected))
@@ -86,9 +86,8 @@ def test_many_candidates_are_scored_a_part_at_a_time(monkeypatch):
 
 def test_nothing_of_a_forbidden_source_reaches_a_score():
     """What the user did there may be anything: the scores are the same to the bit."""
-    engine = Engine(
-        model(SPEC), snapshot(SPEC, 2), [RuleSpec(source="search", forbid=True, reason="-")]
-    )
+    rules = [RuleSpec(source="search", forbid=True, reason="-")]
+    engine = Engine(Scorer(model(SPEC), rules), snapshot(SPEC, 2))
     candidates = engine.snapshot.candidates([f"i{n}" for n in range(ITEMS)], NOW)
     one, other = user(SPEC, 2).values, user(SPEC, 5).values
     changed = one | {
@@ -117,7 +116,7 @@ def wrong(nets):
 
 def test_other_forms_and_other_profiles_are_refused():
     with pytest.raises(UsageError, match="'mmoe' is not taken apart"):
-        Engine(model(SPEC, "mmoe"), snapshot(SPEC))
+        Engine(Scorer(model(SPEC, "mmoe")), snapshot(SPEC))
     fewer = SPEC.model_copy(update={"users": {}})
     with pytest.raises(ModelFileError, match="segment, age_band"):
-        Engine(model(SPEC), snapshot(fewer))
+        Engine(Scorer(model(SPEC)), snapshot(fewer))
