@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -15,15 +15,11 @@ import pyarrow.parquet as pq
 
 from exit_pipeline.evaluation.metrics import logloss_rows, summary
 from exit_pipeline.experiments.bootstrap import auc_draws, draw_users, mean_draws
+from exit_pipeline.experiments.slices import slices_of
 from exit_pipeline.experiments.specs import HeldOut
 from exit_pipeline.experiments.worlds import World
-from exit_pipeline.lake import connect, render
-from exit_pipeline.lake.duck import quoted
 
 DRAWS = 1000
-SCENE_POSITIVES = 500
-# Planted transferability up to, and from, which interest is said not to transfer, or to.
-NOTHING, MUCH = 0.05, 0.5
 
 
 @dataclass(frozen=True)
@@ -76,14 +72,7 @@ def rows_of(
     table = world.evaluation
     shown = np.stack([np.asarray(table[f"ys_{s}"]) > 0 for s in world.inputs.sources], axis=1)
     truth, chance = _truth(world, table) if world.spec.simulated else (None, None)
-    slices: dict[str, np.ndarray] = {
-        "all": np.ones(table.num_rows, bool),
-        "source interest": np.asarray(shown.any(1)),
-        **(_of_truth(world, table, shown, truth) if truth is not None else {}),
-        **({"held out": _held(table, held_out)} if held_out else {}),
-        **dict(_cold(world, table, training, least)),
-        **dict(_scenes(table)),
-    }
+    slices = slices_of(world, training, least, shown, truth, held_out)
     user = table["user_id"].combine_chunks().dictionary_encode().indices
     y = np.asarray(table["y"]).astype(float)
     return Rows(y, np.asarray(user).astype(np.int64), shown, slices, truth, chance,
@@ -169,42 +158,3 @@ def _truth(world: World, table: pa.Table) -> tuple[np.ndarray, np.ndarray]:
     at = pc.index_in(table["event_id"].combine_chunks(), truth["event_id"].combine_chunks())
     transfer = np.stack([np.asarray(truth[column].take(at)) for column in columns], axis=1)
     return transfer, np.asarray(truth["p_click"].take(at))
-
-
-def _held(table: pa.Table, held_out: HeldOut) -> np.ndarray:
-    return np.asarray(pc.fill_null(pc.equal(table[held_out.column], held_out.value), False))
-
-
-def _of_truth(
-    world: World, table: pa.Table, shown: np.ndarray, truth: np.ndarray
-) -> dict[str, np.ndarray]:
-    planted = pq.read_table(world.log / "truth" / "transferability.parquet")
-    most = planted.group_by("category").aggregate([("transfer", "max")])
-    never = most.filter(pc.equal(most["transfer_max"], 0))["category"].combine_chunks()
-    best = np.where(shown, truth, -1.0).max(1)
-    interest = shown.any(1)
-    return {
-        "units that never transfer": np.asarray(pc.is_in(table["unit"], never)),
-        "nothing transfers": interest & (best <= NOTHING),
-        "much transfers": interest & (best >= MUCH),
-    }
-
-
-def _cold(
-    world: World, table: pa.Table, training: Sequence[str], least: int
-) -> Iterator[tuple[str, np.ndarray]]:
-    with connect(world.settings, world.home) as connection:
-        rows = render("_files", files=training, partitions=())
-        connection.execute(f"create temp view rows as {rows}")
-        for name, column in (("cold users", "user_id"), ("cold items", "item_id")):
-            query = render("model_vocabulary", column=quoted(column))
-            known = connection.execute(query, {"least": least}).fetchall()
-            values = pa.array([value for (value,) in known], pa.string())
-            yield name, ~np.asarray(pc.is_in(table[column], values))
-
-
-def _scenes(table: pa.Table) -> Iterator[tuple[str, np.ndarray]]:
-    positive = pc.equal(table["y"], 1)
-    counts = pc.value_counts(table["scene"].filter(positive)).to_pylist()
-    for scene in sorted(c["values"] for c in counts if c["counts"] >= SCENE_POSITIVES):
-        yield f"scene {scene}", np.asarray(pc.equal(table["scene"], scene))

@@ -43,6 +43,12 @@ class Governed:
         return self.limit == 0
 
     @property
+    def effect(self) -> np.ndarray:
+        """str[n, K]: `forbidden`, `fixed`, `capped`, or nothing where the source is free."""
+        cases = [self.rule == FREE, self.forbidden, self.fixed]
+        return np.select(cases, ["", "forbidden", "fixed"], "capped")
+
+    @property
     def bounds(self) -> np.ndarray:
         """float32[n, K, 2]: `limit` as the least and the most z_tr, NaN where free."""
         least = np.where(self.fixed, self.limit, self.limit * 0)

@@ -84,7 +84,8 @@ def train(
         lineage = describe(recipe, lake, profile, split, table, hashes)
         params = {**spec.model.model_dump(), **spec.training.model_dump()}
         folders = {role: scratch / role for role in described}
-        version = Registry(lake.home, profile.name).register(folders, params, lineage)
+        registry = Registry(lake.home, profile.name)
+        version = registry.register(folders, params, lineage, spec.policy)
     shutil.rmtree(checkpoints, ignore_errors=True)
     register_version_service(settings, lake.home, profile, version)
     return Trained(version, lineage, {role: d["history"] for role, d in described.items()})

@@ -4,19 +4,24 @@ from __future__ import annotations
 
 import json
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import mlflow
 from mlflow.entities import Metric, Param, RunTag
+from mlflow.models import ModelSignature
+from mlflow.types import ParamSchema, ParamSpec
 
 from exit_pipeline.errors import GateRefusal, RegistryError, UsageError
 from exit_pipeline.evaluation.gates import Decision
+from exit_pipeline.profile.policy import RuleSpec
 from exit_pipeline.registry.reading import RegistryReader, reaching
 from exit_pipeline.registry.tags import champion_stack, cut, new_entry, shortened
 from exit_pipeline.registry.version import Version
 
+# MLflow passes on only the parameters that a signature names.
+SIGNATURE = ModelSignature(params=ParamSchema([ParamSpec("governed", "boolean", True)]))
 CHAMPION, CHALLENGER = "champion", "challenger"
 PROMOTED, REFUSED = "promoted", "refused"
 ROLLED_BACK, WITHDRAWN = "rolled back to", "rolled back from"
@@ -31,6 +36,7 @@ class Registry(RegistryReader):
         models: Mapping[str, Path],
         params: Mapping[str, Any],
         lineage: Mapping[str, Any],
+        policy: Sequence[RuleSpec] = (),
     ) -> int:
         """Registers a trained model as a new version and names it challenger.
 
@@ -38,6 +44,7 @@ class Registry(RegistryReader):
             models: Folders that `save_model` wrote: `model`, and the baseline it is gated against.
             params: Settings, by name.
             lineage: What it was made from; kept with the version.
+            policy: What governs transfer where MLflow loads the version, away from the profile.
 
         Returns:
             The version's number.
@@ -53,12 +60,15 @@ class Registry(RegistryReader):
             tags=[RunTag(*one) for one in cut("lineage", text).items()],
         )
         with tempfile.TemporaryDirectory() as folder:
-            target = Path(folder) / "model"
+            target, rules = Path(folder) / "model", Path(folder) / "policy.json"
+            kept = [rule.model_dump(mode="json", exclude_defaults=True) for rule in policy]
+            rules.write_text(json.dumps(kept), "utf-8")
             mlflow.pyfunc.save_model(
                 target,
                 python_model=str(Path(__file__).with_name("pyfunc.py")),
-                artifacts={name: str(place) for name, place in models.items()},
+                artifacts={name: str(place) for name, place in {**models, "policy": rules}.items()},
                 pip_requirements=["exit-pipeline"],
+                signature=SIGNATURE,
             )
             client.log_artifacts(run_id, str(target), "model")
         client.set_terminated(run_id)

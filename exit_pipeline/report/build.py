@@ -9,11 +9,12 @@ from typing import Any
 
 import pyarrow.dataset as ds
 
-from exit_pipeline.evaluation import Decision, Evaluation
+from exit_pipeline.evaluation import Decision, Evaluation, PolicyCost, policy_cost
 from exit_pipeline.lake import Lake
 from exit_pipeline.lake.duck import open_duckdb
 from exit_pipeline.model.inputs import InputSpec
 from exit_pipeline.profile import Profile, ProfileSpec
+from exit_pipeline.ranking.policy import Policy
 from exit_pipeline.ranking.scorer import Scorer
 from exit_pipeline.registry import CHAMPION, Registry
 from exit_pipeline.registry.life import evaluation_files, judge
@@ -36,6 +37,7 @@ class Report:
         champion: The one that it was measured against; None for the first.
         scored: Evaluations by role: `model`, `baseline` and, where that is fair, `champion`.
         maps: What transfers where, by source.
+        cost: What the profile's policy does to the evaluation part; None without a policy.
         comparisons: Against each rival.
         history: Epochs by role.
         inputs: The columns that the model reads.
@@ -47,6 +49,7 @@ class Report:
     champion: Version | None
     scored: dict[str, Evaluation]
     maps: list[TransferMap]
+    cost: PolicyCost | None
     comparisons: list[Comparison]
     history: dict[str, list[dict[str, Any]]]
     inputs: InputSpec
@@ -61,8 +64,8 @@ def build_report(
 ) -> Report:
     """Scores a version's evaluation part again, and gathers what there is to say.
 
-    The same version, champion and rows give the same report: a decision that was taken is measured
-    against the champion of that moment.
+    The same version, champion, policy and rows give the same report: a decision that was taken
+    is measured against the champion of that moment.
 
     Args:
         settings: Memory limit.
@@ -73,17 +76,21 @@ def build_report(
 
     Raises:
         RegistryError: There is no such version, or the lake holds other rows than it was made from.
+        ProfileError: A rule of the policy names what the model does not know.
+        UsageError: The model cannot be governed.
     """
     registry = Registry(lake.home, profile.name)
     version = registry.get(which)
     champion, at = _measured_against(registry, version)
     decision, scored = judge(lake, profile, version, champion, at, failed_checks)
+    files, rules = evaluation_files(lake, version), profile.spec.policy
     scorers = {n: Scorer.load(registry.folder(version.version, n)) for n in ("model", "baseline")}
     # One thread: a mean is then the same sum each time.
     with open_duckdb(settings.memory_limit, 1, lake.home.spill) as connection:
-        rows = ds.dataset(evaluation_files(lake, version)).to_table()
+        rows = ds.dataset(files).to_table()
         rows = rows.sort_by([("event_timestamp", "ascending"), ("event_id", "ascending")])
-        maps = transfer_maps(connection, rows, scorers["model"])
+        model = scorers["model"].model
+        maps = transfer_maps(connection, rows, scorers["model"], Policy(rules, model))
     gates, seed = profile.spec.gates, profile.spec.training.seed
     rivals = [role for role in ("baseline", "champion") if role in scored]
     return Report(
@@ -93,11 +100,12 @@ def build_report(
         champion=champion,
         scored=scored,
         maps=maps,
+        cost=policy_cost(model, rules, files) if rules else None,
         comparisons=[
             compare(scored["model"], scored[r], ROLES[r], gates, seed) for r in rivals
         ],
         history={ROLES[role]: scorer.model.history for role, scorer in scorers.items()},
-        inputs=scorers["model"].model.encoder.spec,
+        inputs=model.encoder.spec,
     )  # fmt: skip
 
 

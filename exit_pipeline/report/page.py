@@ -10,7 +10,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from exit_pipeline.files import write_text
 from exit_pipeline.lake import Lake
 from exit_pipeline.registry import Registry
-from exit_pipeline.report import charts, compare, words
+from exit_pipeline.report import charts, compare, heat_map, words
 from exit_pipeline.report.build import ROLES, Report
 from exit_pipeline.report.transfer import MIN_ROWS
 from exit_pipeline.training.split import PARTS
@@ -23,6 +23,8 @@ METRICS = {
     "ece": "ECE (calibration error)",
     "predicted_to_actual": "predicted ÷ happened",
 }
+# What a policy is asked for; the model expects, nobody has tried.
+COSTS = {"expected": "outcomes expected per exposure", **METRICS}
 
 
 def write_report(lake: Lake, report: Report) -> Path:
@@ -43,7 +45,7 @@ def render_page(report: Report) -> str:
     """The page as text; the same report gives the same bytes."""
     return _templates().get_template("page.html.jinja").render(
         report=report, spec=report.spec, version=report.version, lineage=report.version.lineage,
-        metrics=METRICS, roles=ROLES, curves=_curves(report),
+        metrics=METRICS, costs=COSTS, roles=ROLES, curves=_curves(report),
         min_rows=MIN_ROWS,
         group=" × ".join(report.spec.group) or "everywhere", parts=PARTS,
     )  # fmt: skip
@@ -52,7 +54,8 @@ def render_page(report: Report) -> str:
 def preview(report: Report) -> str:
     """The summary and the interest units that carry most, for Dagster's metadata."""
     word, why = words.decided(report)
-    lines = [f"**{words.headline(report)}.**", "", words.how_well(report), f"{word} {why}", ""]
+    lines = [f"**{words.headline(report)}.**", "", words.how_well(report), words.governed(report),
+             f"{word} {why}", ""]  # fmt: skip
     lines += ["| source | unit | rows | learned | label | 95 % |", "|---|---|---|---|---|---|"]
     for found in report.maps:
         for cell in found.margin("units")[:5]:
@@ -77,7 +80,7 @@ def _templates() -> Environment:
         lstrip_blocks=True,
         keep_trailing_newline=True,
     )
-    environment.globals |= {"charts": charts, "words": words}
+    environment.globals |= {"charts": charts, "heat": heat_map, "words": words}
     environment.filters |= {
         "dotted": lambda name: name.replace("|", " · "),
         "figure": words.figure,

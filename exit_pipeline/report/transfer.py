@@ -11,6 +11,7 @@ import numpy as np
 import pyarrow as pa
 
 from exit_pipeline.lake import render
+from exit_pipeline.ranking.policy import Governed, Policy
 from exit_pipeline.ranking.scorer import Scorer
 
 Z95 = 1.959964
@@ -18,6 +19,7 @@ Z95 = 1.959964
 MIN_ROWS = 12
 MAX_UNITS, MAX_PLACES = 24, 12
 ALL = ""
+PARTLY = "governed in part"
 
 
 @dataclass(frozen=True)
@@ -32,6 +34,9 @@ class Cell:
         label: Mean a.
         low: Lower end of the label's 95 % interval.
         high: Upper end.
+        governed: Of those rows, how many a rule of the policy acts on.
+        effects: What the rules do there: `capped`, `fixed`, `forbidden`.
+        rules: Which they are, by their place in the policy.
     """
 
     unit: str
@@ -41,6 +46,17 @@ class Cell:
     label: float
     low: float
     high: float
+    governed: int = 0
+    effects: Sequence[str] = ()
+    rules: Sequence[int] = ()
+
+    @property
+    def ruled(self) -> str:
+        """What the policy does to these rows, in a word; empty where it does nothing."""
+        if not self.governed:
+            return ""
+        alike = self.governed == self.rows and len(self.effects) == 1
+        return self.effects[0] if alike else PARTLY
 
     @property
     def supported(self) -> bool:
@@ -107,38 +123,45 @@ def wilson(mean: float, n: int) -> tuple[float, float]:
 
 
 def transfer_maps(
-    connection: duckdb.DuckDBPyConnection, rows: pa.Table, scorer: Scorer
+    connection: duckdb.DuckDBPyConnection, rows: pa.Table, scorer: Scorer, policy: Policy
 ) -> list[TransferMap]:
-    """Scores rows and says, for each source, what transfers where.
+    """Scores rows and says, for each source, what transfers where, and where it is governed.
 
     Args:
         connection: A DuckDB of one thread, so that means do not depend on who adds first.
         rows: n evaluation rows of the training set.
-        scorer: The model.
+        scorer: The model, without a policy: what it learned is what is shown.
+        policy: Only says where rules act.
     """
     learned = scorer.score(rows).p_transfer
     # A model that lets nothing transfer explicitly has no columns here.
-    return maps_of(connection, rows, learned, scorer.sources) if learned.shape[1] else []
+    if not learned.shape[1]:
+        return []
+    return maps_of(connection, rows, learned, policy(rows), scorer.sources)
 
 
 def maps_of(
     connection: duckdb.DuckDBPyConnection,
     rows: pa.Table,
     learned: np.ndarray,
+    governed: Governed,
     sources: Sequence[str],
 ) -> list[TransferMap]:
-    """Like `transfer_maps`, of p_transfer float64[n, K] that is there already."""
+    """Like `transfer_maps`, of p_transfer float64[n, K] and what rules say, there already."""
     names = ["unit", "cell", *(f"{part}_{s}" for part in ("ys", "consistent") for s in sources)]
     scored = rows.select(names)
     for k, source in enumerate(sources):
-        scored = scored.append_column(f"learned_{source}", pa.array(learned[:, k]))
+        parts = {"learned": learned, "effect": governed.effect, "rule": governed.rule}
+        for part, values in parts.items():
+            scored = scored.append_column(f"{part}_{source}", pa.array(values[:, k]))
     connection.register("scored", scored)
-    found = connection.sql(render("transfer_cells", sources=sources)).to_arrow_table()
+    query = render("transfer_cells", sources=sources)
+    columns = connection.sql(query).to_arrow_table().to_pydict().values()
     connection.unregister("scored")
     by_source: dict[str, dict[tuple[str, str], Cell]] = {source: {} for source in sources}
     # A few hundred figures, no longer rows of data.
-    for source, unit, place, n, mean, label in zip(*found.to_pydict().values(), strict=True):
-        cell = Cell(unit or ALL, place or ALL, n, mean, label, *wilson(label, n))
+    for source, unit, place, n, mean, label, *acts in zip(*columns, strict=True):
+        cell = Cell(unit or ALL, place or ALL, n, mean, label, *wilson(label, n), *acts)
         by_source[source][cell.unit, cell.place] = cell
     return [_ordered(source, cells) for source, cells in by_source.items()]
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 
 from exit_pipeline.evaluation.bootstrap import Difference
+from exit_pipeline.profile.policy import RuleSpec
 from exit_pipeline.report.build import Report
 from exit_pipeline.report.transfer import Cell, TransferMap, gap
 
@@ -58,6 +59,27 @@ def how_well(report: Report) -> str:
         told = f"Learned transfer is {distance:.2f} from its label on average ({over}). "
     auc = f"AUC is {figure(ours['auc'])} (target-only {figure(rival['auc'])})"
     return f"{told}{auc}, the difference in logloss {difference(report.comparisons[0].whole)}."
+
+
+def governed(report: Report) -> str:
+    """On how many exposures the policy acts, and what the model then expects of all of them."""
+    cost = report.cost
+    if cost is None:
+        return "Transfer is free: the profile has no policy."
+    rules = f"{len(cost.rules)} rules act" if len(cost.rules) > 1 else "One rule acts"
+    free, ruled = (f["expected"] * cost.rows for f in (cost.without, cost.under))
+    return (
+        f"{rules} on {cost.governed:,} of {cost.rows:,} exposures. The model expects {ruled:,.1f} "
+        f"outcomes of all of them, {free:,.1f} without the policy."
+    )
+
+
+def about(rule: RuleSpec) -> str:
+    """Which cells a rule is about."""
+    told = f"from {rule.source or 'every source'} to {rule.unit or 'every unit'}"
+    scene = "".join(f", in {name} {value}" for name, value in rule.scene.items())
+    segment = "".join(f", for users of {name} {value}" for name, value in rule.segment.items())
+    return told + (scene or ", in every scene") + (segment or ", for all users")
 
 
 def decided(report: Report) -> tuple[str, str]:

@@ -16,7 +16,7 @@ def model_answer(service: Service) -> dict[str, Any]:
     Raises:
         RegistryError: There is no champion.
     """
-    loaded = service.champion.get()
+    loaded, other = service.champion.get(), service.challenger and service.challenger.loaded
     version = loaded.version
     names = ("version", "aliases", "metrics", "decision", "reason", "created")
     return {
@@ -25,6 +25,7 @@ def model_answer(service: Service) -> dict[str, Any]:
         "days": version.lineage.get("split", {}),
         "sources": list(service.spec.sources),
         "scene": {name: list(values) for name, values in scene_values(service.spec).items()},
+        "challenger": other and other.version.version,
         "loaded_since": loaded.since,
         "items": len(loaded.items.catalogue),
         "features_as_of": loaded.items.as_of,

@@ -15,6 +15,7 @@ from exit_pipeline import __version__
 from exit_pipeline.errors import ExitPipelineError, UsageError
 from exit_pipeline.serving import schema
 from exit_pipeline.serving.about import model_answer, ready_answer, shadow_answer
+from exit_pipeline.serving.front import add_front
 from exit_pipeline.serving.guard import Guard
 from exit_pipeline.serving.reference import reference_page
 from exit_pipeline.serving.replies import refusal, refusal_of, reply
@@ -37,6 +38,7 @@ def make_app(service: Service) -> FastAPI:
     )  # fmt: skip
     _questions(app, service)
     _state(app, service)
+    add_front(app, service)
     _errors(app)
     posts = {path for path, methods in app.openapi()["paths"].items() if "post" in methods}
     app.add_middleware(

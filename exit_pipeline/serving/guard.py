@@ -15,13 +15,15 @@ from starlette.requests import ClientDisconnect
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from exit_pipeline.serving.front import FILES
 from exit_pipeline.serving.metrics import Metrics
 from exit_pipeline.serving.replies import refusal
 from exit_pipeline.settings import Settings
 
 BODY_BYTES = 256 * 1024
 GONE = 499  # who asked went away before any answer
-OPEN = ("/healthz", "/readyz")  # what a supervisor asks, who has no key
+# What a supervisor asks, who has no key, and the page, which asks for one.
+OPEN = ("/healthz", "/readyz", *FILES)
 REQUEST_ID = re.compile(r"[A-Za-z0-9._:-]{1,64}")
 HEADERS = {
     "Cache-Control": "no-store",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import signal
+from dataclasses import replace
 
 import uvicorn
 
@@ -30,12 +31,14 @@ def serve(settings: Settings, profile: Profile, options: Options, host: str, por
     import torch
 
     torch.set_num_threads(1)  # requests run beside each other; one of them is small
+    private = host in LOOPBACK or bool(settings.api_key)
+    options = replace(options, examples=private)
     config = uvicorn.Config(
         make_app(Service(settings, profile, options)), host=host, port=port,
         log_config=log_config(), access_log=False, server_header=False,
         timeout_graceful_shutdown=round(settings.serve_timeout + 3),
     )  # fmt: skip
-    if host not in LOOPBACK and not settings.api_key:
+    if not private:
         log.warning("listens beyond this machine without a key: set EXIT_API_KEY")
     for one in (signal.SIGTERM, signal.SIGINT):  # uvicorn raises it once more when it is done
         signal.signal(one, lambda *_: None)

@@ -25,6 +25,9 @@ class Ask(BaseModel):
     user_id: Id = Field(description="Who asks; an unknown user gets what training learned for it.")
     scene: Scene = Field(description="Context and bands of time by name, as the profile declares.")
     request_id: RequestId | None = Field(None, description="Comes back, and stands in the log.")
+    served_by: Role | None = Field(
+        None, description="Who is to answer; by default the champion, or as the canary chooses."
+    )
 
 
 class RankAsk(Ask):
@@ -96,10 +99,17 @@ class ModelAnswer(BaseModel):
     days: dict[str, list[str]] = Field(description="Days of each part of its training set.")
     sources: list[str]
     scene: dict[str, list[str]] = Field(description="Values that each column of a scene may have.")
+    challenger: int | None = Field(description="The version beside it, if one is in memory.")
     loaded_since: datetime
     items: int = Field(description="Size of the catalogue.")
     features_as_of: datetime = Field(description="Moment of the newest features of items.")
     clock: Clock
+
+
+class UsersAnswer(BaseModel):
+    """A few users to try."""
+
+    users: list[str]
 
 
 class ShadowAnswer(BaseModel):

@@ -32,11 +32,13 @@ class Options:
             the profile's log goes on, and the newest features where it has an end.
         shadow: An alias or number to score beside the champion; None for none.
         canary: Share of users who are answered by the challenger: `shadow`, or else that alias.
+        examples: Whether the page may name a few users to whoever reaches the service.
     """
 
     clock: Clock | None = None
     shadow: str | None = None
     canary: float = 0.0
+    examples: bool = False
 
 
 class Service:
@@ -50,6 +52,7 @@ class Service:
 
     def __init__(self, settings: Settings, profile: Profile, options: Options) -> None:
         self.settings, self.profile, self.spec = settings, profile, profile.spec
+        self.examples = options.examples
         self.clock: Clock = options.clock or ("newest" if profile.spec.end else "now")
         lake = Lake(settings.home_of(profile.name))
         self.metrics = Metrics()
@@ -87,7 +90,7 @@ class Service:
             RegistryError: There is no champion.
             UsageError: The scene names what the profile does not declare.
         """
-        loaded, role, flags = self._serving(ask.user_id)
+        loaded, role, flags = self._serving(ask)
         candidates = ask.candidates and list(dict.fromkeys(ask.candidates))
         question = await self._question(loaded, ask, candidates, ask.k)
         ranked = await self._score(loaded.rank, question)
@@ -101,7 +104,7 @@ class Service:
 
     async def explain(self, ask: ExplainAsk, request_id: str) -> dict[str, Any]:
         """Answers `POST /v1/explain`; raises as `rank` does."""
-        loaded, role, flags = self._serving(ask.user_id)
+        loaded, role, flags = self._serving(ask)
         question = await self._question(loaded, ask, [ask.item_id], 1)
         told = await self._score(loaded.explain, question, ask.item_id)
         flags = [*flags, *told.pop("flags")]
@@ -125,14 +128,19 @@ class Service:
             found.append(f"the newest features are of {loaded.items.as_of.isoformat()}")
         return found if self.users.reachable else [*found, UNREACHABLE]
 
-    def _serving(self, user_id: str) -> tuple[Loaded, Role, list[str]]:
-        """The version that answers this user: one, from the start of a request to its end."""
+    def _serving(self, ask: Ask) -> tuple[Loaded, Role, list[str]]:
+        """The version that answers: one, from the start of a request to its end."""
         champion = self.champion.get()
-        if not self.challenger or not chosen(user_id, self.canary, self.settings.serve_canary_salt):
+        other = self.challenger.loaded if self.challenger else None
+        share, salt = self.canary, self.settings.serve_canary_salt
+        wanted = ask.served_by == "challenger"
+        if ask.served_by is None and self.challenger:
+            wanted = chosen(ask.user_id, share, salt)
+        if not wanted:
             return champion, "champion", []
-        if self.challenger.loaded is None:
+        if other is None:
             return champion, "champion", ["the challenger is not loaded: the champion answers"]
-        return self.challenger.loaded, "challenger", []
+        return other, "challenger", []
 
     async def _question(
         self, loaded: Loaded, ask: Ask, candidates: list[str] | None, k: int

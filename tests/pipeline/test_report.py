@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from dagster import AssetKey
 
 from assets.instance import open_instance
-from exit_pipeline.errors import RegistryError
+from exit_pipeline.errors import ProfileError, RegistryError
+from exit_pipeline.profile.policy import RuleSpec
 from exit_pipeline.registry import Registry
 from exit_pipeline.report import build_report, write_report
 from exit_pipeline.settings import load_settings
@@ -53,6 +55,27 @@ def test_the_same_version_gives_the_same_bytes_and_figures_of_its_evaluation_day
         ratio, whole = report.scored["model"].transfer[found.source], found.whole
         assert (whole.label == 0) == (ratio is None)
         assert ratio is None or whole.learned == pytest.approx(ratio * whole.label, rel=1e-3)
+
+
+def test_a_policy_changes_what_is_said_of_rules_and_nothing_that_was_learned(small_home, simulated):
+    lake, settings = small_home.lake, load_settings(home=small_home.root)
+
+    def build(*rules):
+        spec = simulated.spec.model_copy(update={"policy": rules})
+        return build_report(settings, lake, replace(simulated, spec=spec), 1)
+
+    free, ruled = build(), build(RuleSpec(source="search", cap=0.1, reason="a test"))
+    assert free.cost is None
+    assert ruled.cost.governed == ruled.cost.rows == ruled.cost.rules[0].rows
+    assert ruled.cost.under["expected"] != ruled.cost.without["expected"]
+    for found, before in zip(ruled.maps, free.maps, strict=True):
+        effects = {cell.ruled for cell in found.cells.values()}
+        assert effects == ({"capped"} if found.source == "search" else {""})
+        none = {"governed": 0, "effects": (), "rules": ()}
+        plain = {key: replace(cell, **none) for key, cell in found.cells.items()}
+        assert plain == {key: replace(cell, **none) for key, cell in before.cells.items()}
+    with pytest.raises(ProfileError, match="did you mean 'novels'"):
+        build(RuleSpec(unit="novel", forbid=True, reason="a test"))
 
 
 def test_a_version_that_is_not_there_is_named(small_home):

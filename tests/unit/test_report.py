@@ -11,18 +11,21 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from exit_pipeline.evaluation import Decision, Evaluation, GateResult
+from exit_pipeline.evaluation import Decision, Evaluation, GateResult, PolicyCost
+from exit_pipeline.evaluation.governed import RuleCost
 from exit_pipeline.evaluation.metrics import logloss_rows, summary
 from exit_pipeline.model import InputSpec
 from exit_pipeline.profile.learning import GatesSpec
+from exit_pipeline.profile.policy import RuleSpec
+from exit_pipeline.ranking.policy import FREE, Governed
 from exit_pipeline.registry.version import Version
 from exit_pipeline.report.build import Report, _measured_against
-from exit_pipeline.report.charts import letters, shortened
 from exit_pipeline.report.compare import compare, reliability
+from exit_pipeline.report.heat_map import SIGNS, draw, letters, ruled_by, shortened, told_of
 from exit_pipeline.report.page import preview, render_page
 from exit_pipeline.report.svg import tag, ticks
 from exit_pipeline.report.transfer import ALL, MIN_ROWS, gap, maps_of, wilson
-from exit_pipeline.report.words import decided, headline, of_source, signed
+from exit_pipeline.report.words import about, decided, governed, headline, of_source, signed
 
 # Unit, cell, y_s, a, learned; how often. The last two rows have no support, or no interest.
 ROWS = [
@@ -35,9 +38,12 @@ ROWS = [
 ]
 
 
-@pytest.fixture
-def maps():
-    """Maps of those rows for `search`; nobody shows interest in `shop`."""
+def maps_under(*rules):
+    """Maps of those rows for `search`; nobody shows interest in `shop`.
+
+    Args:
+        *rules: Of each entry of `ROWS`, which rule acts on `search`, and the limit it names.
+    """
     times = [row[-1] for row in ROWS]
     unit, cell, shown, a, learned = (
         [value for row, n in zip(ROWS, times, strict=True) for value in [row[k]] * n]
@@ -47,8 +53,22 @@ def maps():
     rows = pa.table({"unit": unit, "cell": cell, "ys_search": shown, "consistent_search": a,
                      "ys_shop": none, "consistent_shop": none})  # fmt: skip
     scores = np.array([learned, none], float).T
+    rule, limit = np.full(scores.shape, FREE), np.full(scores.shape, np.nan)
+    if rules:
+        rule[:, 0], limit[:, 0] = np.repeat(rules, times, axis=0).T
     with duckdb.connect() as connection:
-        return maps_of(connection, rows, scores, ("search", "shop"))
+        governed = Governed(limit, rule == FIXED, rule)
+        return maps_of(connection, rows, scores, governed, ("search", "shop"))
+
+
+@pytest.fixture
+def maps():
+    return maps_under()
+
+
+# Rule 0 forbids, rule 1 caps, rule 2 fixes; rows 1 and 4 are free.
+FIXED = 2
+RULES = [(0, 0.0), (FREE, np.nan), (1, 0.3), (FIXED, 0.5), (FREE, np.nan), (0, 0.0)]
 
 
 def test_wilson_by_hand():
@@ -72,6 +92,45 @@ def test_a_cell_is_the_mean_of_its_rows_with_source_interest(maps):
     # 12 of 12 rows have a = 0, whose interval ends at .24: .6 is outside of it.
     assert cells["<b>pills", "home"].apart
     assert not home.apart
+
+
+def test_a_cell_says_what_the_policy_does_there():
+    """Of rows with y_s = 1 alone: the 50 forbidden ones without interest count nowhere."""
+    found = maps_under(*RULES)[0]
+    cells = found.cells
+    ruled = {(c.unit, c.place): (c.ruled, c.governed, list(c.rules)) for c in cells.values()}
+    partly = "governed in part"
+    assert ruled == {
+        (ALL, ALL): (partly, 15 + 20 + 12, [0, 1, 2]),
+        (ALL, "home"): (partly, 15 + 12, [0, 2]),
+        (ALL, "work"): (partly, 20, [1]),
+        ("tea", ALL): (partly, 35, [0, 1]),
+        ("tea", "home"): (partly, 15, [0]),
+        ("tea", "work"): ("capped", 20, [1]),
+        ("<b>pills", ALL): ("fixed", 12, [2]),
+        ("<b>pills", "home"): ("fixed", 12, [2]),
+        ("unknown", ALL): ("", 0, []),
+        ("unknown", "work"): ("", 0, []),
+    }
+    forbidden = maps_under(*[(0, 0.0)] * len(ROWS))[0].whole
+    assert ruled_by(forbidden) == "forbidden by policy.0"
+    assert ruled_by(cells["tea", "home"]) == "governed in part by policy.0, 15 of 20 rows"
+    assert told_of(cells["tea", "work"]).endswith("20 rows; capped by policy.1")
+    # Two rules on all of the rows, one way each: neither word would be true of the cell.
+    both = maps_under(*[(0, 0.0)] * 2, *[(1, 0.3)] * 4)[0].whole
+    assert (both.governed, both.ruled) == (both.rows, partly)
+
+
+def test_the_map_has_a_sign_on_governed_cells_alone():
+    def signs(found):
+        return {kind: draw(found).count(f">{sign}</text>") for kind, sign in SIGNS.items()}
+
+    assert sum(signs(maps_under()[0]).values()) == 0
+    # All units, `tea` and `<b>pills`, each everywhere, at home and at work; thin cells too.
+    assert signs(maps_under(*RULES)[0]) == {
+        "forbidden": 0, "capped": 1, "fixed": 2, "governed in part": 5,
+    }  # fmt: skip
+    assert signs(maps_under(*[(0, 0.0)] * len(ROWS))[0])["forbidden"] == 8
 
 
 def test_what_carries_most_comes_first_and_what_has_too_few_rows_is_left_out(maps):
@@ -192,6 +251,7 @@ def report(maps, simulated):
         champion=replace(version, version=1),
         scored=scored,
         maps=maps,
+        cost=None,
         comparisons=[compare(scored["model"], scored[r], r, gates, 1) for r in ("baseline", "champion")],
         history={"this version": [{**epoch, "transfer": 0.9}], "target-only": [{**epoch, "transfer": None}]},
         inputs=InputSpec(("user_id", "item_id"), ("price",), {"search": ("search_count",), "shop": ()}),
@@ -209,11 +269,62 @@ def test_the_page_is_whole_by_itself_and_says_what_was_decided(report):
     assert "<b>pills" not in text  # a unit's name is text, wherever it stands
     assert "<i>ECE" not in text
     assert "champion (version 1)" in page.text
-    for section in ("What transfers where", "Calibration", "Slices", "Gates", "Learning curves",
+    for section in ("What transfers where", "Policy", "Calibration", "Slices", "Gates", "Learning curves",
                     "What the model reads", "What it was made from", "Words"):  # fmt: skip
         assert f">{section}</h" in text
     assert text.count('role="img" aria-label="failed"') == 1
     assert render_page(report) == text
+
+
+@pytest.fixture
+def ruled(report):
+    """The report of a profile with two rules."""
+    rules = (
+        RuleSpec(unit="tea", forbid=True, reason="<i>nobody's</i> business"),
+        RuleSpec(source="search", unit="<b>pills", scene={"place": "home", "day_kind": "weekend"},
+                 segment={"age_band": "18-24"}, cap=0.3, reason="agreed"),
+    )  # fmt: skip
+    free, under = (report.scored[role].metrics for role in ("baseline", "champion"))
+    costs = [
+        RuleCost("policy.0", rules[0].effect, rules[0].reason, 1200, 130.25, 118.0),
+        RuleCost("policy.1", rules[1].effect, rules[1].reason, 7, 1.0, 1.25),
+    ]
+    cost = PolicyCost(4000, 1207, {"expected": 0.3, **free}, {"expected": 0.297, **under}, costs)
+    spec = report.spec.model_copy(update={"policy": rules})
+    return replace(report, spec=spec, cost=cost, maps=maps_under(*RULES))
+
+
+def test_the_page_says_what_each_rule_is_about_and_what_it_does(ruled):
+    text = render_page(ruled)
+    page = Page(text)
+    assert page.stack == page.outside == []
+    assert "<i>nobody" not in text
+    for told in (
+        "policy.0: forbidden", "from every source to tea, in every scene, for all users",
+        "«<i>nobody's</i> business»", "policy.1: capped at 0.3",
+        "from search to <b>pills, in place home, in day_kind weekend, for users of age_band 18-24",
+        "1,200130.2 → 118.0−12.2", "71.0 → 1.2+0.2", "outcomes expected per exposure0.30000.2970",
+        "capped by policy.1", "governed in part by policy.0, 15 of 20 rows",
+    ):  # fmt: skip
+        assert told in page.text, told
+    for kind, sign in SIGNS.items():
+        assert f"<b>{sign}</b><span>{kind}</span>" in text
+    assert governed(ruled) == (
+        "2 rules act on 1,207 of 4,000 exposures. The model expects 1,188.0 outcomes of all of "
+        "them, 1,200.0 without the policy."
+    )
+    assert governed(ruled) in preview(ruled)
+
+
+def test_without_a_policy_it_says_that_transfer_is_free(report):
+    text = render_page(report)
+    assert governed(report) == "Transfer is free: the profile has no policy."
+    assert governed(report) in Page(text).text
+    assert "policy.0" not in text
+    assert 'class="sign' not in text
+    assert about(RuleSpec(forbid=True, reason="a test")).startswith(
+        "from every source to every unit"
+    )
 
 
 def test_words(report):
