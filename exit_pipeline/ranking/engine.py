@@ -191,17 +191,18 @@ class Engine:
         """Says what the trunk sees of sources where it may not see all."""
         ruled = request.governed.rows.tolist()
         module = self.scorer.model.module
-        if not isinstance(module, Exit) or (module.spec.trunk == "open" and not ruled):
+        if not isinstance(module, Exit):
             return units
         every = list(range(len(request.units)))
         asked = {"gated": [*known, *ruled], "open": ruled, "closed": every}[module.spec.trunk]
-        rows, shape = np.array(asked, np.int64), (*units.hidden.shape, self.nets.widths[0])
-        spread = torch.zeros(shape)
-        if len(rows):
-            numbers = self._numbers(request, rows)
-            units.known[rows] = module.known(torch.from_numpy(numbers))
-            spread[rows] = self.split.spread(numbers).masked_fill_(units.hidden[rows][..., None], 0)
-        return replace(units, spread=spread)
+        if not asked:
+            return units
+        rows, place = np.array(asked, np.int64), torch.zeros(len(request.units), dtype=torch.int64)
+        numbers = self._numbers(request, rows)
+        units.known[rows] = module.known(torch.from_numpy(numbers))
+        spread = self.split.spread(numbers).masked_fill_(units.hidden[rows][..., None], 0)
+        place[rows] = torch.arange(len(rows))
+        return replace(units, spread=spread, place=place)
 
     def _numbers(self, request: Request, rows: np.ndarray) -> np.ndarray:
         """float32[g, M]: the numbers that the model reads of some units; none of the items'."""

@@ -32,8 +32,9 @@ class Units:
         index: int64[u], as the model encodes them.
         hidden: bool[u, K], sources of which nothing is carried.
         known: float[u, K], see `Exit.known`; 0 where the trunk sees all.
-        spread: float[u, K, W], what the trunk's first layer sees of each source more than of a
-            hidden one; None where the trunk sees all of all.
+        spread: float[g, K, W], what the trunk's first layer sees of each source more than of a
+            hidden one, for units where that matters; None where it does for none.
+        place: int64[u], where among those a unit stands; any of them where it sees all.
         bounds: float[u, K, 2], of a batch (see `Batch`).
     """
 
@@ -41,6 +42,7 @@ class Units:
     hidden: Tensor
     known: Tensor
     spread: Tensor | None = None
+    place: Tensor | None = None
     bounds: Tensor | None = None
 
 
@@ -107,8 +109,8 @@ class Split:
             bounds = None if units.bounds is None else units.bounds[slot]
             transfer = held(transfer, bounds)
             share = module.share(units.known[slot], transfer.sigmoid(), bounds)
-            if share is not None and units.spread is not None:
-                _lessen(trunk, share, slot, units.spread)
+            if share is not None and units.spread is not None and units.place is not None:
+                _lessen(trunk, share, units.place[slot], units.spread)
         members, order = target(trunk.relu_())
         combine = module.combine
         return arrays(combine(members[None], order, source, transfer, units.index[slot], hidden))  # type: ignore[operator]
@@ -128,16 +130,16 @@ class Split:
         if isinstance(self.model.module, Exit):
             numbers = self.model.encoder.encode(rows)[1]
             known = self.model.module.known(torch.from_numpy(numbers))
-            units = replace(units, known=known, spread=self.spread(numbers))
+            units = replace(units, known=known, spread=self.spread(numbers), place=slot)
         return scorer.scores(self.outputs(h, slot, units), free.rule)
 
 
-def _lessen(trunk: Tensor, share: Tensor, slot: Tensor, spread: Tensor) -> None:
-    """Lets the trunk see sources to a share only, in place; most rows see all of all."""
-    for k, of_source in enumerate(share.T):
-        rows = (of_source != 1).nonzero()[:, 0]
-        less = spread[:, k].index_select(0, slot[rows])
-        trunk.index_add_(0, rows, less.mul_((of_source[rows] - 1)[:, None]))
+def _lessen(trunk: Tensor, share: Tensor, place: Tensor, spread: Tensor) -> None:
+    """Lets the trunk see sources to a share only, in place: one product for all rows."""
+    n, units, sources = len(share), *spread.shape[:2]
+    less = torch.zeros(n, units, sources)
+    less[torch.arange(n), place] = share - 1
+    trunk.addmm_(less.flatten(1), spread.flatten(0, 1))
 
 
 def largest_gap(model: TrainedModel, spec: ProfileSpec, rows: pa.Table) -> float:
