@@ -11,6 +11,8 @@ from exit_pipeline.evaluation.evaluate import Evaluation
 from exit_pipeline.profile.learning import GatesSpec
 from exit_pipeline.training.memorized import Memorized
 
+SERVING_GAP = 1e-5
+
 
 @dataclass(frozen=True)
 class GateResult:
@@ -50,6 +52,7 @@ def decide(
     failed_checks: Sequence[str] = (),
     withdrawn: str = "",
     seen_by_champion: str = "",
+    serving_gap: float = 0.0,
     seed: int = 0,
 ) -> Decision:
     """Decides whether a challenger becomes champion.
@@ -65,6 +68,7 @@ def decide(
         withdrawn: Why the challenger was rolled back from earlier; empty where it was not.
         seen_by_champion: Which of the rows the champion was fitted on, so that no comparison is
             fair; empty where none. Such a champion is not given.
+        serving_gap: By how much a score of the engine that serves it differs at most.
         seed: Of the bootstrap's draws.
 
     Returns:
@@ -72,7 +76,7 @@ def decide(
     """
     against_base = _compare(challenger, target_only, spec, seed)
     gates = [*_of_itself(challenger, spec, failed_checks), _not_withdrawn(withdrawn)]
-    gates.append(_fair(seen_by_champion))
+    gates += [_fair(seen_by_champion), _served_as_trained(serving_gap)]
     gates.append(_not_worse("not worse than target-only", against_base, spec))
     rival, against = target_only, against_base
     if champion is not None:
@@ -128,6 +132,11 @@ def _not_withdrawn(reason: str) -> GateResult:
 def _fair(seen: str) -> GateResult:
     limit = "evaluation days that the champion was not fitted on"
     return GateResult("fair comparison", not seen, seen or "unseen rows", limit)
+
+
+def _served_as_trained(gap: float) -> GateResult:
+    measured = f"scores differ by at most {gap:.1e}"
+    return GateResult("served as trained", gap <= SERVING_GAP, measured, f"≤ {SERVING_GAP}")
 
 
 def _compare(ours: Evaluation, theirs: Evaluation, spec: GatesSpec, seed: int) -> Difference:

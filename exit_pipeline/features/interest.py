@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -59,13 +62,55 @@ def interest_features(
     out = {name: np.zeros(n) for name in INTEREST_FEATURES}
     out["recency_hours"][:] = np.nan
     at = row[same]
-    out["decayed"][at] = decayed[same] * decay[at]
     age = now_us[at] - last[same]
-    out["count"][at] = np.where(age <= window_us, counts[same], 0.0)
-    out["recency_hours"][at] = age / HOUR_US
+    for name, values in _of_units(age, counts[same], decayed[same], decay[at], window_us).items():
+        out[name][at] = values
     if n:
         out["activity"][:] = np.bincount(row, weights=decayed, minlength=n) * decay
     return out
+
+
+def user_interest(
+    state: Mapping[str, Any], domain: str, now_us: int, *, half_life_us: int, window_us: int,
+    hold_us: int,
+) -> tuple[dict[str | None, int], np.ndarray, float]:  # fmt: skip
+    """Turns one user's interest state into features of every unit: the same as those of rows.
+
+    Args:
+        state: Columns of `user_interest` by name; None or absent where nothing is known.
+        domain: As above.
+        now_us: The request's time, in µs since the epoch.
+        half_life_us: As above.
+        window_us: As above.
+        hold_us: As above.
+
+    Returns:
+        Of each unit in the state its row, float64[u + 1, 3] with `decayed`, `count` and
+        `recency_hours` (the last row is of a unit without interest), and `activity`.
+    """
+    since = state.get(f"{domain}_state_us")
+    if since is None or since < now_us - hold_us:
+        return {}, np.array([[0.0, 0.0, np.nan]]), 0.0
+    units = state.get(f"{domain}_units") or []
+    parts = ("last_us", "counts", "weights")
+    last, counts, weights = (np.array(state.get(f"{domain}_{p}") or [], float) for p in parts)
+    decay = np.exp2(-(now_us - since) / half_life_us)
+    found = np.zeros((len(units) + 1, 3))
+    found[-1, 2] = np.nan
+    features = _of_units(now_us - last, counts, weights, decay, window_us)
+    found[:-1] = np.stack(list(features.values()), axis=1)
+    rows: dict[str | None, int] = {unit: row for row, unit in enumerate(units)}
+    return rows, found, float(sum(weights.tolist()) * decay)
+
+
+def _of_units(
+    age_us: np.ndarray, counts: np.ndarray, weights: np.ndarray, decay: Any, window_us: int
+) -> dict[str, np.ndarray]:
+    return {
+        "decayed": weights * decay,
+        "count": np.where(age_us <= window_us, counts, 0.0),
+        "recency_hours": age_us / HOUR_US,
+    }
 
 
 def _column(state: pa.Table | pa.RecordBatch, name: str) -> pa.Array:

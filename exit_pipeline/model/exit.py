@@ -7,7 +7,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from exit_pipeline.model.base import Model
-from exit_pipeline.model.embeddings import Row, source_columns
+from exit_pipeline.model.embeddings import source_columns
 from exit_pipeline.model.encoders import Encoder
 from exit_pipeline.model.inputs import Batch, Outputs
 from exit_pipeline.model.ipn import SourceInterest, TargetInterest
@@ -61,16 +61,70 @@ class Exit(Model):
         row = self.rows(batch, hidden)
         source = self.source(row.joined(gradient))
         transfer = self.ssn(self.rows.of_scene(row, batch, hidden).joined(gradient))
-        if batch.bounds is not None:  # fmin and fmax pass over NaN: what is free stays as it is
-            transfer = transfer.fmin(batch.bounds[..., 1]).fmax(batch.bounds[..., 0])
-        p_transfer = transfer.sigmoid()
-        members, order = self.target(self._seen(row, batch, p_transfer.detach()))
-        carried = source.sigmoid() * p_transfer * ~hidden
+        transfer = held(transfer, batch.bounds)
+        known, p_transfer = self.known(batch.numeric), transfer.sigmoid().detach()
+        share = self.share(known, p_transfer, batch.bounds)
+        members, order = self.target(row if share is None else self.rows.to_share(row, share))
+        units = batch.categorical[:, self.unit]
+        return self.combine(members, order, source, transfer, units, hidden)
+
+    def combine(
+        self, members: Tensor, order: Tensor, source: Tensor, transfer: Tensor, units: Tensor,
+        hidden: Tensor,
+    ) -> Outputs:  # fmt: skip
+        """Puts together what the nets say of n rows.
+
+        Args:
+            members: float[m, n], z_t by member.
+            order: float[n], of an order given the outcome.
+            source: float[n, K], z_s.
+            transfer: float[n, K], z_tr.
+            units: int64[n], encoded interest units.
+            hidden: bool[n, K], sources of which nothing is carried.
+        """
+        carried = source.sigmoid() * transfer.sigmoid() * ~hidden
         own = members.mean(0)
         if self.spec.combination == "sum":
             return _summed(own, members, order, source, transfer, carried)
-        carry = F.softplus(self.strength(batch.categorical[:, self.unit])) * carried
+        carry = F.softplus(self.strength(units)) * carried
         return Outputs(own + carry.sum(1), own, carry, own, source, transfer, order, members)
+
+    def known(self, numbers: Tensor) -> Tensor:
+        """How far p_tr,k rests on the group's history, where interest in the unit was shown.
+
+        Args:
+            numbers: float[n, M], of a batch.
+
+        Returns:
+            float[n, K] in [0, 1]; 0 where none was, and 1 where that history is no input.
+        """
+        if self.spec.trunk != "gated":
+            return numbers.new_zeros(len(numbers), self.sources)
+        shown = numbers[:, self.counts] > 0
+        if not self.supports:
+            return shown.to(numbers.dtype)
+        support = numbers[:, self.supports].nan_to_num()
+        return shown * support / (support + SUPPORT)
+
+    def share(self, known: Tensor, p_transfer: Tensor, bounds: Tensor | None) -> Tensor | None:
+        """To which share the trunk sees each source; of governed ones no more than may be carried.
+
+        Args:
+            known: float[n, K], see above.
+            p_transfer: float[n, K], held within the bounds.
+            bounds: float[n, K, 2], of a batch (see `Batch`).
+
+        Returns:
+            float[n, K]; None where everything is seen.
+        """
+        share = torch.full_like(p_transfer, self.spec.trunk != "closed")
+        if self.spec.trunk == "gated":
+            share = 1 - known * (1 - p_transfer) * (1 - self.taste.sigmoid())
+        elif self.spec.trunk == "open" and bounds is None:
+            return None
+        if bounds is None:
+            return share
+        return torch.where(bounds[..., 1].isnan(), share, torch.minimum(share, p_transfer))
 
     def _hidden(self, batch: Batch) -> Tensor:
         """bool[n, K]: what is hidden already, and in training a share more."""
@@ -79,27 +133,12 @@ class Exit(Model):
         draw = torch.rand(batch.hidden.shape, device=batch.hidden.device)
         return batch.hidden | (draw < self.spec.source_dropout)
 
-    def _seen(self, row: Row, batch: Batch, p_transfer: Tensor) -> Row:
-        """The rows as the trunk sees them; of governed sources no more than may be carried."""
-        share = torch.ones_like(p_transfer)
-        if self.spec.trunk == "closed":
-            share = torch.zeros_like(p_transfer)
-        elif self.spec.trunk == "gated":
-            denied = self._known(batch) * (1 - p_transfer) * (1 - self.taste.sigmoid())
-            share = torch.where(batch.numeric[:, self.counts] > 0, 1 - denied, share)
-        elif batch.bounds is None:
-            return row
-        if batch.bounds is not None:
-            free = batch.bounds[..., 1].isnan()
-            share = torch.where(free, share, torch.minimum(share, p_transfer))
-        return self.rows.to_share(row, share)
 
-    def _known(self, batch: Batch) -> Tensor | float:
-        """How far p_tr,k rests on the group's history; wholly where that is no input."""
-        if not self.supports:
-            return 1.0
-        support = batch.numeric[:, self.supports].nan_to_num()
-        return support / (support + SUPPORT)
+def held(transfer: Tensor, bounds: Tensor | None) -> Tensor:
+    """Returns z_tr, float[n, K], within the bounds of a batch."""
+    if bounds is None:
+        return transfer
+    return transfer.fmin(bounds[..., 1]).fmax(bounds[..., 0])  # which pass over NaN: what is free
 
 
 def _summed(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from torch import nn
+from torch import Tensor, nn
 from torch.nn import functional as F
 
 from exit_pipeline.model.backbone import tower
@@ -42,6 +42,15 @@ class Towers(Model):
         x = row.joined() if self.numeric else row.words
         own, order = self.target(x).unbind(1)
         source, transfer = self.source(x), self.ssn(x)
-        carried = source.sigmoid() * transfer.sigmoid() * ~batch.hidden
-        carry = F.softplus(self.strength(batch.categorical[:, self.unit])) * carried
-        return Outputs(own + carry.sum(1), own, carry, own, source, transfer, order, own[None])
+        units = batch.categorical[:, self.unit]
+        return self.combine(own[None], order, source, transfer, units, batch.hidden)
+
+    def combine(
+        self, members: Tensor, order: Tensor, source: Tensor, transfer: Tensor, units: Tensor,
+        hidden: Tensor,
+    ) -> Outputs:  # fmt: skip
+        """Puts together what the nets say of n rows; see `Exit.combine`."""
+        own = members.mean(0)
+        carried = source.sigmoid() * transfer.sigmoid() * ~hidden
+        carry = F.softplus(self.strength(units)) * carried
+        return Outputs(own + carry.sum(1), own, carry, own, source, transfer, order, members)

@@ -100,8 +100,7 @@ class Policy:
         Raises:
             ModelFileError: The rows lack a column that a rule names.
         """
-        shape = rows.num_rows, len(self.sources)
-        found = Governed(np.full(shape, np.nan), np.zeros(shape, bool), np.full(shape, FREE))
+        found = self.free(rows.num_rows)
         strictest = sorted(enumerate(self.rules), key=lambda r: (r[1].limit, r[1].fix is not None))
         for number, rule in strictest:
             holds = self._holds(rule, rows)[:, None] & self._concerns(rule)
@@ -109,6 +108,11 @@ class Policy:
             found.limit[new], found.rule[new] = rule.limit, number
             found.fixed[new] = rule.fix is not None
         return found
+
+    def free(self, n: int) -> Governed:
+        """Returns n rows that no rule acts on."""
+        shape = n, len(self.sources)
+        return Governed(np.full(shape, np.nan), np.zeros(shape, bool), np.full(shape, FREE))
 
     def rulings(self, rule: np.ndarray) -> list[Ruling]:
         """Names the rules that acted on one row, int64[K], in the order of sources."""

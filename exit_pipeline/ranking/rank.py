@@ -131,7 +131,7 @@ class Ranker:
         return replace(
             found,
             features_as_of=_iso(rows.column("state_us")[0].as_py()),
-            items=best_items(self.scorer, rows, scores, k),
+            items=best_items(self.scorer, items, rows.column("unit").to_pylist(), scores, k),
             flags=[*scene_flags(self.spec, complete), *flags],
         )
 
@@ -142,20 +142,23 @@ class Ranker:
         return online_rows(self.store, self.spec, user_id, items, scene, at)
 
 
-def best_items(scorer: Scorer, rows: pa.RecordBatch, scores: Scores, k: int) -> list[RankedItem]:
-    """Returns the k best of the rows that were scored; of equal ones the smaller id comes first."""
-    ids = rows.column("item_id").to_numpy(zero_copy_only=False)
-    best = np.lexsort((ids.astype(str), -scores.logit, -scores.score))[:k]
-    return [_item(scorer, rank, i, rows, scores) for rank, i in enumerate(best.tolist(), 1)]
+def best_items(
+    scorer: Scorer, items: Sequence[str], units: Sequence[str | None], scores: Scores, k: int
+) -> list[RankedItem]:
+    """Returns the k best of n items that were scored; of equal ones the smaller id comes first."""
+    best = np.lexsort((np.array(items), -scores.logit, -scores.score))[:k].tolist()
+    return [_item(scorer, rank, i, items[i], units[i], scores) for rank, i in enumerate(best, 1)]
 
 
-def _item(scorer: Scorer, rank: int, i: int, rows: pa.RecordBatch, scores: Scores) -> RankedItem:
+def _item(
+    scorer: Scorer, rank: int, i: int, item: str, unit: str | None, scores: Scores
+) -> RankedItem:
     def by_source(values: np.ndarray) -> dict[str, float]:
         return dict(zip(scorer.sources, values[i].tolist(), strict=True))
 
     return RankedItem(
         rank=rank,
-        item_id=rows.column("item_id")[i].as_py(),
+        item_id=item,
         score=float(scores.score[i]),
         p_target=float(scores.p_target[i]),
         own=float(scores.own[i]),
@@ -163,7 +166,7 @@ def _item(scorer: Scorer, rank: int, i: int, rows: pa.RecordBatch, scores: Score
         carry=by_source(scores.carry),
         p_source=by_source(scores.p_source),
         p_transfer=by_source(scores.p_transfer),
-        unit=rows.column("unit")[i].as_py(),
+        unit=unit,
         policy=scorer.policy.rulings(scores.rule[i]),
     )
 

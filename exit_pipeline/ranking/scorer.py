@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,7 +10,7 @@ import numpy as np
 import pyarrow as pa
 import torch
 
-from exit_pipeline.model.inputs import Batch
+from exit_pipeline.model.inputs import Batch, Outputs
 from exit_pipeline.profile.policy import RuleSpec
 from exit_pipeline.ranking.policy import Governed, Policy
 from exit_pipeline.training.artifact import TrainedModel, load_model
@@ -95,7 +95,7 @@ class Scorer:
             for name, values in self._outputs(batch, governed.take(at)).items():
                 parts.setdefault(name, []).append(values)
         out = {name: np.concatenate(values) for name, values in parts.items()}
-        return self._scores(out, governed.rule)
+        return self.scores(out, governed.rule)
 
     def _outputs(self, batch: Batch, governed: Governed) -> dict[str, np.ndarray]:
         """A pass over all rows, and one more over those that a rule acts on."""
@@ -116,11 +116,10 @@ class Scorer:
         return found
 
     def _pass(self, batch: Batch) -> dict[str, np.ndarray]:
-        out = self.model.module(batch)
-        names = ("own", "carry", "target", "source", "transfer", "order")
-        return {name: getattr(out, name).double().numpy() for name in names}
+        return arrays(self.model.module(batch))
 
-    def _scores(self, out: dict[str, np.ndarray], rule: np.ndarray) -> Scores:
+    def scores(self, out: Mapping[str, np.ndarray], rule: np.ndarray) -> Scores:
+        """Calibrates what the network said of n rows (see `arrays`)."""
         calibration = self.model.calibration
         # Summed here in 64 bits, so that the parts add up to what is calibrated.
         logit = out["own"] + out["carry"].sum(1)
@@ -138,6 +137,12 @@ class Scorer:
             bias=calibrated - slope * logit,
             rule=rule,
         )
+
+
+def arrays(out: Outputs) -> dict[str, np.ndarray]:
+    """Returns what of a network's outputs makes scores, as float64."""
+    names = ("own", "carry", "target", "source", "transfer", "order")
+    return {name: getattr(out, name).double().numpy() for name in names}
 
 
 def _sigmoid(z: np.ndarray) -> np.ndarray:

@@ -6,6 +6,7 @@ import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 from exit_pipeline.evaluation import (
@@ -16,9 +17,11 @@ from exit_pipeline.evaluation import (
     evaluate,
     policy_cost,
 )
+from exit_pipeline.evaluation.evaluate import read_rows
 from exit_pipeline.lake import Lake
 from exit_pipeline.profile import Profile
 from exit_pipeline.ranking.scorer import Scorer
+from exit_pipeline.ranking.split import largest_gap
 from exit_pipeline.registry.lineage import (
     FITTED,
     TABLE,
@@ -36,6 +39,8 @@ from exit_pipeline.registry.version import Version
 from exit_pipeline.settings import Settings
 from exit_pipeline.training import load_model, split_days
 from exit_pipeline.training.loop import Progress
+
+SAMPLE = 2000  # rows that the engine must score as the model does
 
 
 @dataclass(frozen=True)
@@ -150,9 +155,15 @@ def judge(
     decision = decide(
         scored["model"], scored["baseline"], scored.get("champion"), profile.spec.gates,
         champion_age_days=age, failed_checks=failed_checks, withdrawn=found.withdrawn,
-        seen_by_champion=seen, seed=profile.spec.training.seed,
+        seen_by_champion=seen, serving_gap=_serving_gap(folders["model"], profile, files),
+        seed=profile.spec.training.seed,
     )  # fmt: skip
     return decision, scored
+
+
+def _serving_gap(folder: Path, profile: Profile, files: Sequence[str]) -> float:
+    """By how much the engine's scores of some evaluation rows differ from the model's."""
+    return largest_gap(load_model(folder), profile.spec, read_rows(files)[:SAMPLE])
 
 
 def cost_of_policy(lake: Lake, profile: Profile, which: int | str) -> PolicyCost | None:

@@ -13,11 +13,13 @@ import pyarrow as pa
 
 from exit_pipeline.lake import Lake
 from exit_pipeline.profile import Profile, ProfileSpec
+from exit_pipeline.ranking.engine import Engine
+from exit_pipeline.ranking.nets import FORMS
 from exit_pipeline.ranking.rank import RankedItem, best_items, scene_flags
-from exit_pipeline.ranking.rows import UserRow
-from exit_pipeline.ranking.scorer import Scorer, Scores
+from exit_pipeline.ranking.rows import UserRow, item_flags
+from exit_pipeline.ranking.scorer import Scorer
+from exit_pipeline.ranking.snapshot import Candidates, Snapshot
 from exit_pipeline.registry import Registry, Version
-from exit_pipeline.serving.items import Items
 from exit_pipeline.settings import Settings
 
 
@@ -42,26 +44,26 @@ class Question:
 
 @dataclass(frozen=True)
 class Ranked:
-    """An answer: the best items, with the score of every candidate and the seconds it took.
-
-    `rows` are the inputs of every candidate; None where there was none.
-    """
+    """An answer: the best items, with the score of every candidate and the seconds it took."""
 
     items: list[RankedItem]
     flags: list[str]
     candidates: Sequence[str]
     scores: np.ndarray
     seconds: float
-    rows: pa.RecordBatch | None = None
 
 
 @dataclass(frozen=True)
 class Loaded:
-    """One version with the item side it scores on; nothing of it changes once it is made."""
+    """One version with the item side it scores on; nothing of it changes once it is made.
+
+    The engine ranks; a version of a form that it does not know is ranked by the scorer.
+    """
 
     version: Version
     scorer: Scorer
-    items: Items
+    engine: Engine | None
+    items: Snapshot
     spec: ProfileSpec
     since: datetime
 
@@ -78,8 +80,10 @@ class Loaded:
         """
         registry = Registry(lake.home, profile.name)
         scorer = Scorer.load(registry.folder(number), profile.spec.policy)
-        items = Items(settings, lake, profile.spec)
-        return cls(registry.get(number), scorer, items, profile.spec, datetime.now(UTC))
+        items = Snapshot.load(settings, lake, profile.spec)
+        known = isinstance(scorer.model.module, FORMS)
+        engine = Engine(scorer, items) if known else None
+        return cls(registry.get(number), scorer, engine, items, profile.spec, datetime.now(UTC))
 
     def rank(self, question: Question) -> Ranked:
         """Ranks the candidates; none, and a flag, where there is nothing to rank."""
@@ -87,32 +91,39 @@ class Loaded:
         if not given:
             return Ranked([], ["there is no item to rank"], [], np.zeros(0), 0.0)
         started = time.perf_counter()
-        rows, scores, flags = self._score(question, given)
-        best = best_items(self.scorer, rows, scores, question.k)
-        return Ranked(best, flags, given, scores.score, time.perf_counter() - started, rows)
+        found = self.items.candidates(given, question.at)
+        if self.engine:
+            scores = self.engine.score(question.user, found, question.scene, question.at)
+        else:
+            scores = self.scorer.score(self.rows(question, given))
+        flags = self._flags(question, found)
+        best = best_items(self.scorer, given, found.units, scores, question.k)
+        return Ranked(best, flags, given, scores.score, time.perf_counter() - started)
 
     def explain(self, question: Question, item_id: str) -> dict[str, Any]:
         """Takes one item apart: its parts, and every input that the model read."""
-        rows, scores, flags = self._score(question, [item_id])
+        found, rows = self.items.candidates([item_id], question.at), self.rows(question, [item_id])
+        scores = self.scorer.score(rows)
         spec, row = self.scorer.model.encoder.spec, rows.to_pylist()[0]
 
         def values(names: Sequence[str]) -> dict[str, Any]:
             return {name: row[name] for name in names}
 
         return {
-            "item": best_items(self.scorer, rows, scores, 1)[0],
+            "item": best_items(self.scorer, [item_id], found.units, scores, 1)[0],
             "logit": float(scores.own[0] + scores.carry[0].sum() + scores.bias[0]),
             "inputs": {
                 "categorical": values(spec.categorical),
                 "numeric": values(spec.numeric),
                 "sources": {s: values(names) for s, names in spec.source_numeric.items()},
             },
-            "flags": flags,
+            "flags": self._flags(question, found),
         }
 
-    def _score(
-        self, question: Question, items: Sequence[str]
-    ) -> tuple[pa.RecordBatch, Scores, list[str]]:
-        rows, flags = self.items.rows(question.user, items, question.scene, question.at)
-        flags = [*scene_flags(self.spec, question.scene), *flags]
-        return rows, self.scorer.score(rows), flags
+    def rows(self, question: Question, items: Sequence[str]) -> pa.RecordBatch:
+        """The scorer's inputs of some items."""
+        return self.items.rows(question.user, items, question.scene, question.at)[0]
+
+    def _flags(self, question: Question, found: Candidates) -> list[str]:
+        of_items = item_flags(self.spec, found.unknown, found.old)
+        return [*scene_flags(self.spec, question.scene), *question.user.flags, *of_items]

@@ -7,7 +7,6 @@ from pathlib import Path
 from uuid import uuid4
 
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from exit_pipeline.features.inputs import input_spec, sample_columns
 from exit_pipeline.profile import ProfileSpec
@@ -49,18 +48,18 @@ def impressions(
 
 
 def sample(
-    spec: ProfileSpec, question: Question, rows: pa.RecordBatch, loaded: Loaded, request_id: str
+    spec: ProfileSpec, question: Question, items: list[str], loaded: Loaded, request_id: str
 ) -> pa.Table:
     """Returns the scorer's inputs of some items, with the request they were read for.
 
     Args:
         spec: The profile.
         question: What was asked.
-        rows: n rows that were scored.
+        items: n items that were scored.
         loaded: The version that answered.
         request_id: The request's.
     """
-    inputs = input_spec(spec)
+    inputs, rows = input_spec(spec), loaded.rows(question, items)
     columns = {
         name: rows.column(name).cast(pa.string() if name in inputs.categorical else pa.float64())
         for name in sample_columns(spec)
@@ -104,17 +103,11 @@ class Kept:
         if self.rankings:
             self.rankings.put(partial(impressions, *told, ranked.items, request_id))
         if self.samples and chosen(request_id, self.share, "skew"):
-            self.samples.put(partial(sample, *told, _first_rows(ranked), loaded, request_id))
+            first = [item.item_id for item in ranked.items[:ITEMS_A_SAMPLE]]
+            self.samples.put(partial(sample, *told, first, loaded, request_id))
 
     def close(self) -> None:
         """Writes what waits."""
         for one in (self.rankings, self.samples):
             if one:
                 one.close()
-
-
-def _first_rows(ranked: Ranked) -> pa.RecordBatch:
-    """The inputs of the first items shown; those of all candidates are too large to wait."""
-    assert ranked.rows is not None
-    shown = pa.array([item.item_id for item in ranked.items[:ITEMS_A_SAMPLE]])
-    return ranked.rows.take(pc.index_in(shown, ranked.rows.column("item_id")))

@@ -124,6 +124,7 @@ DECISIONS = {
     "too few rows to call them so": (evaluation(-0.01, memorized=Memorized(0.2, 199)), evaluation(), {}, True, "every"),
     "withdrawn": (evaluation(-0.01), evaluation(), {"withdrawn": "it hurt"}, False, "it hurt"),
     "seen by the champion": (evaluation(-0.01), None, {"seen_by_champion": "fitted on them"}, False, "fair comparison: fitted on them"),
+    "served otherwise than trained": (evaluation(-0.01), evaluation(), {"serving_gap": 2e-5}, False, "served as trained: scores differ by at most 2.0e-05"),
     "a failed check": (evaluation(-0.01), evaluation(), {"failed_checks": ["events:gx"]}, False, "events:gx"),
 }  # fmt: skip
 

@@ -1,0 +1,122 @@
+"""The engine's scores are the scorer's, whatever is known of user, items, groups and scene."""
+
+from __future__ import annotations
+
+from dataclasses import fields
+
+import numpy as np
+import pyarrow as pa
+import pytest
+import torch
+
+from exit_pipeline.errors import ModelFileError, UsageError
+from exit_pipeline.profile import load_profile
+from exit_pipeline.profile.policy import RuleSpec
+from exit_pipeline.ranking import split
+from exit_pipeline.ranking.engine import Engine
+from exit_pipeline.ranking.nets import nets_of
+from exit_pipeline.ranking.rows import UserRow
+from exit_pipeline.ranking.scorer import Scorer, Scores
+from exit_pipeline.ranking.split import largest_gap
+from tests.unit.serving import ITEMS, NOW, SCENE, model, snapshot, user
+
+SPEC = load_profile("simulated").spec
+BY_ITEM = SPEC.model_copy(update={"interest_unit": "item_id"})
+RULES = [
+    RuleSpec(unit="c1", source="search", forbid=True, reason="a test"),
+    RuleSpec(scene={"place": "home"}, source="channel", cap=0.3, reason="a test"),
+    RuleSpec(unit="c3", fix=0.4, reason="a test"),
+    RuleSpec(segment={"segment": "segment1"}, source="search", cap=0.2, reason="a test"),
+]
+FORMS = [
+    ("exit", {}),
+    ("exit", {"id_dropout": 0.1}),
+    ("exit", {"combination": "sum"}),
+    ("exit", {"trunk": "open"}),
+    ("exit", {"trunk": "closed"}),
+    ("exit", {"ssn": "constant"}),
+    ("exit", {"members": 1, "hidden": (16,)}),
+    ("target_only", {}),
+    ("features", {}),
+    ("towers", {"id_dropout": 0.0}),
+]
+
+
+def compare(spec, trained, rules, seed, who=None, scene=SCENE) -> Scores:
+    held = snapshot(spec, seed)
+    who = who or user(spec, seed)
+    rng = np.random.default_rng(seed)
+    items = [f"i{n}" for n in rng.permutation(ITEMS + 10)[: 1 + seed * 17]]
+    expected = Scorer(trained, rules).score(held.rows(who, items, scene, NOW)[0])
+    engine = Engine(Scorer(trained, rules), held)
+    found = engine.score(who, held.candidates(items, NOW), scene, NOW)
+    for field in fields(Scores):
+        one, other = (getattr(scores, field.name) for scores in (found, expected))
+        np.testing.assert_allclose(one, other, rtol=1e-5, atol=1e-5, err_msg=field.name)
+    return found
+
+
+@pytest.mark.parametrize("spec", [SPEC, BY_ITEM], ids=["by category", "by item"])
+@pytest.mark.parametrize(("name", "form"), FORMS)
+@pytest.mark.parametrize("seed", range(4))
+def test_scores_are_the_scorers(spec, name, form, seed):
+    found = compare(spec, model(spec, name, seed, **form), [], seed)
+    assert seed == 0 or np.ptp(found.score) > 0.02
+
+
+@pytest.mark.parametrize("form", [{}, {"combination": "sum"}, {"trunk": "open"},
+                                  {"trunk": "closed"}])  # fmt: skip
+@pytest.mark.parametrize("seed", range(1, 5))
+def test_and_under_a_policy(form, seed):
+    found = compare(SPEC, model(SPEC, **form), RULES, seed)
+    assert set(np.unique(found.rule)) >= {-1, 1}
+
+
+def test_and_of_nobody_in_a_scene_that_says_nothing():
+    compare(SPEC, model(SPEC), [], 3, UserRow.unknown(SPEC, "nobody", "-"), {})
+    compare(SPEC, model(SPEC), RULES, 3, UserRow.unknown(SPEC, "nobody", "-"), {})
+    somebody = user(SPEC, 3).values | {"segment": "segment1"}
+    assert 3 in compare(SPEC, model(SPEC), RULES, 3, UserRow("u3", somebody)).rule
+
+
+def test_many_candidates_are_scored_a_part_at_a_time(monkeypatch):
+    monkeypatch.setattr("exit_pipeline.ranking.engine.ROWS", 7)
+    compare(SPEC, model(SPEC), RULES, 3)
+
+
+def test_nothing_of_a_forbidden_source_reaches_a_score():
+    """What the user did there may be anything: the scores are the same to the bit."""
+    rules = [RuleSpec(source="search", forbid=True, reason="-")]
+    engine = Engine(Scorer(model(SPEC), rules), snapshot(SPEC, 2))
+    candidates = engine.snapshot.candidates([f"i{n}" for n in range(ITEMS)], NOW)
+    one, other = user(SPEC, 2).values, user(SPEC, 5).values
+    changed = one | {
+        n: v for n, v in other.items() if n.startswith("search_") or n == "user_search"
+    }
+    before, after = (engine.score(UserRow("u1", u), candidates, SCENE, NOW) for u in (one, changed))
+    assert one != changed
+    for field in fields(Scores):
+        assert getattr(before, field.name).tobytes() == getattr(after, field.name).tobytes()
+
+
+def test_a_net_that_was_taken_apart_wrongly_shows(monkeypatch):
+    trained, held = model(SPEC), snapshot(SPEC, 3)
+    rows = pa.table(held.rows(user(SPEC, 3), held.items["item_id"].to_pylist(), SCENE, NOW)[0])
+    assert largest_gap(trained, SPEC, rows) < 1e-6
+    monkeypatch.setattr(split, "nets_of", lambda *given: wrong(nets_of(*given)))
+    assert largest_gap(trained, SPEC, rows) > 1e-5
+
+
+def wrong(nets):
+    """A member's head is a little off."""
+    with torch.inference_mode():
+        nets.nets[0].head[0, 0] += 0.01
+    return nets
+
+
+def test_other_forms_and_other_profiles_are_refused():
+    with pytest.raises(UsageError, match="'mmoe' is not taken apart"):
+        Engine(Scorer(model(SPEC, "mmoe")), snapshot(SPEC))
+    fewer = SPEC.model_copy(update={"users": {}})
+    with pytest.raises(ModelFileError, match="segment, age_band"):
+        Engine(Scorer(model(SPEC)), snapshot(fewer))
