@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import AsyncIterator, Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -108,7 +108,7 @@ class Service:
         if self.kept:
             self.kept.keep(loaded, question, ranked, request_id)
         if self.shadow and role == "champion":
-            self.shadow.beside(loaded, question, replace(ranked, rows=None))  # they are large
+            self.shadow.beside(loaded, question, ranked)
         flags = [*flags, *ranked.flags]
         return {
             **self._made_from(loaded, role, question, flags, request_id),
