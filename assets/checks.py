@@ -60,6 +60,27 @@ def _check(table: str) -> AssetChecksDefinition:
     return great_expectations
 
 
+@asset_check(
+    asset="online_store",
+    description="What the service read for a sample of rankings is what training would have read.",
+)
+def serving_skew(pipeline: ResourceParam[Pipeline]) -> AssetCheckResult:
+    """Compares the service's samples with the point-in-time join; any difference fails."""
+    from exit_pipeline.validation.skew import check_skew
+
+    report = check_skew(pipeline.settings, pipeline.lake("skew"), pipeline.profile)
+    return AssetCheckResult(
+        passed=report.passed,
+        severity=AssetCheckSeverity.ERROR,
+        metadata={
+            "rows": report.rows,
+            "differing": report.differing,
+            **({"features": report.features, "differences": MetadataValue.md(report.markdown())}
+               if report.differences else {}),
+        },
+    )  # fmt: skip
+
+
 def _days(context: AssetCheckExecutionContext) -> tuple[date, date] | None:
     """The days of this run; a check that is run by itself looks at the whole table."""
     tags = context.run.tags
@@ -68,4 +89,4 @@ def _days(context: AssetCheckExecutionContext) -> tuple[date, date] | None:
     return (date.fromisoformat(first), date.fromisoformat(last)) if first and last else None
 
 
-CHECKS = [_check(table) for table in SUITES]
+CHECKS = [*(_check(table) for table in SUITES), serving_skew]

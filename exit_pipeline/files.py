@@ -11,3 +11,12 @@ def write_text(file: Path, text: str) -> None:
     partial = file.with_name(f".{file.name}.{os.getpid()}.partial")
     partial.write_text(text, "utf-8")
     os.replace(partial, file)
+
+
+def to_disk(path: Path) -> None:
+    """Returns when the disk has a file's content, or the names in a folder."""
+    opened = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(opened)
+    finally:
+        os.close(opened)

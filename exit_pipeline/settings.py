@@ -51,6 +51,9 @@ class Settings(BaseSettings):
     serve_canary_salt: str = Field(
         "canary", description="What decides, with a user's id, who is asked of the canary."
     )
+    serve_skew_share: float = Field(
+        0.01, ge=0, le=1, description="Share of rankings whose inputs are kept for the skew check."
+    )
 
     def home_of(self, profile_name: str) -> Home:
         """Returns the folders that hold the state of one profile."""
@@ -70,6 +73,8 @@ class Home:
         self.reports = root / "reports"
         self.spill = root / "spill"
         self.models = root / "models"
+        self.pushed = root / "pushed"
+        self.sampled = root / "sampled"
 
     @contextmanager
     def scratch(self) -> Iterator[Path]:

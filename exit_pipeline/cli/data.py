@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import date, datetime
+from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Annotated
 
@@ -18,6 +18,7 @@ def register(app: typer.Typer) -> None:
     app.command()(simulate)
     app.command()(run)
     app.command()(labels)
+    app.command()(land)
     app.add_typer(profile, name="profile")
 
 
@@ -109,6 +110,26 @@ def materialize(
 
         run_graph(first, last, select, on_stage, full_refresh=full_refresh)
     return titles
+
+
+def land(
+    log: Annotated[Path, typer.Argument(help="Folder that `serve --log-rankings` writes to.")],
+    profile: ProfileOption = "simulated",
+    json: Json = False,
+) -> None:
+    """Lands what a service showed: the days that have ended, in the form of the log contract."""
+    from exit_pipeline.cli.models import open_profile
+    from exit_pipeline.ingest.shown import land_shown
+
+    settings, lake, found = open_profile(profile)
+    rows = land_shown(settings, lake.home, found, log, datetime.now(UTC))
+    if json:
+        emit({"days": {day.isoformat(): count for day, count in rows.items()}})
+        return
+    for day, count in rows.items():
+        console.print(f"{day}: {count:,} impressions landed")
+    if not rows:
+        console.print("no day of this log has ended")
 
 
 def labels(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated, Literal
 
 import typer
@@ -35,10 +36,14 @@ def serve(
             min=0, max=1, help="Share of users answered by the challenger, or what --shadow names."
         ),
     ] = 0.0,
+    log_rankings: Annotated[
+        Path | None,
+        typer.Option(help="Folder for a log of what is shown; `land` makes a day of it."),
+    ] = None,
 ) -> None:
     """Ranks over HTTP with the champion, and follows it; SIGTERM ends it."""
     from exit_pipeline.serving.run import serve as run
     from exit_pipeline.serving.service import Options
 
     settings, _, found = open_profile(profile)
-    run(settings, found, Options(at, shadow, canary), host, port)
+    run(settings, found, Options(at, shadow, canary, log_rankings), host, port)

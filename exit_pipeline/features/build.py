@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import date, timedelta
+from typing import Any
 
 import duckdb
 
@@ -43,6 +44,17 @@ def build_features(
     spec = profile.spec
     for name, filters in _inputs(spec, table, first, last).items():
         lake.view(connection, name, filters)
+    bound, context = feature_parameters(spec, first, last)
+    if table == "user_interest":
+        create_table(connection, "interest_events", "interest_events", bound, **context)
+    create_table(connection, "built", table, bound, **context)
+    return lake.replace(connection, table, "built", days_between(first, last))
+
+
+def feature_parameters(
+    spec: ProfileSpec, first: date, last: date
+) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Returns what the feature SQL of the days `first`…`last` takes: values, and checked names."""
     bound = {
         **values(spec, first, last),
         "window_days": spec.features.window_days,
@@ -52,11 +64,8 @@ def build_features(
         "half_life_us": round(spec.features.half_life_hours * HOUR_US),
         "recent_units": spec.features.recent_units,
     }
-    context = names(spec, domains=(spec.target, *spec.sources), items=spec.items, users=spec.users)
-    if table == "user_interest":
-        create_table(connection, "interest_events", "interest_events", bound, **context)
-    create_table(connection, "built", table, bound, **context)
-    return lake.replace(connection, table, "built", days_between(first, last))
+    domains = (spec.target, *spec.sources)
+    return bound, names(spec, domains=domains, items=spec.items, users=spec.users)
 
 
 def _inputs(spec: ProfileSpec, table: str, first: date, last: date) -> dict[str, Sequence[Filter]]:

@@ -90,3 +90,8 @@ def input_spec(spec: ProfileSpec) -> InputSpec:
             for s in spec.sources
         },
     )
+
+
+def sample_columns(spec: ProfileSpec) -> list[str]:
+    """Returns the inputs that the views and the request tell: all but the position."""
+    return [name for name in input_spec(spec).columns if name != "position"]

@@ -15,6 +15,7 @@ from exit_pipeline import __version__
 from exit_pipeline.errors import ExitPipelineError, UsageError
 from exit_pipeline.serving import schema
 from exit_pipeline.serving.about import model_answer, ready_answer, shadow_answer
+from exit_pipeline.serving.events import EventsAnswer, events_model
 from exit_pipeline.serving.front import add_front
 from exit_pipeline.serving.guard import Guard
 from exit_pipeline.serving.reference import reference_page
@@ -37,6 +38,7 @@ def make_app(service: Service) -> FastAPI:
         redoc_url=None, description="Rankings whose scores are taken apart.",
     )  # fmt: skip
     _questions(app, service)
+    _events(app, service)
     _state(app, service)
     add_front(app, service)
     _errors(app)
@@ -57,6 +59,15 @@ def _questions(app: FastAPI, service: Service) -> None:
     async def explain(ask: schema.ExplainAsk, request: Request) -> Response:
         """Takes one item apart in full: its parts, and every input that the model read."""
         return _told(request, await service.explain(ask, _named(request, ask)))
+
+
+def _events(app: FastAPI, service: Service) -> None:
+    async def events(ask: Any) -> Response:
+        """Takes in what users did; their interest reaches rankings when training would see it."""
+        return reply(await service.push(ask.events))
+
+    events.__annotations__["ask"] = events_model(service.spec)  # the profile's own
+    app.post("/v1/events", response_model=EventsAnswer, responses=POST)(events)
 
 
 def _state(app: FastAPI, service: Service) -> None:

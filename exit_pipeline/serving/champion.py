@@ -95,14 +95,14 @@ class Loaded:
         if self.engine:
             scores = self.engine.score(question.user, found, question.scene, question.at)
         else:
-            scores = self.scorer.score(self._rows(question, given))
+            scores = self.scorer.score(self.rows(question, given))
         flags = self._flags(question, found)
         best = best_items(self.scorer, given, found.units, scores, question.k)
         return Ranked(best, flags, given, scores.score, time.perf_counter() - started)
 
     def explain(self, question: Question, item_id: str) -> dict[str, Any]:
         """Takes one item apart: its parts, and every input that the model read."""
-        found, rows = self.items.candidates([item_id], question.at), self._rows(question, [item_id])
+        found, rows = self.items.candidates([item_id], question.at), self.rows(question, [item_id])
         scores = self.scorer.score(rows)
         spec, row = self.scorer.model.encoder.spec, rows.to_pylist()[0]
 
@@ -120,7 +120,8 @@ class Loaded:
             "flags": self._flags(question, found),
         }
 
-    def _rows(self, question: Question, items: Sequence[str]) -> pa.RecordBatch:
+    def rows(self, question: Question, items: Sequence[str]) -> pa.RecordBatch:
+        """The scorer's inputs of some items."""
         return self.items.rows(question.user, items, question.scene, question.at)[0]
 
     def _flags(self, question: Question, found: Candidates) -> list[str]:

@@ -45,7 +45,17 @@ class Metrics:
         self.load_failures = Counter(
             "exit_model_load_failures", "Versions that could not be loaded.", ["role"], registry=one
         )
-
+        self.events = Counter(
+            "exit_events", "Events pushed, by outcome.", ["outcome"], registry=one
+        )
+        self.push_failures = Counter(
+            "exit_push_failures", "Ticks that brought nothing online that was due.", registry=one
+        )
+        self.kept = Counter("exit_kept", "Rows written to a log.", ["log"], registry=one)
+        self.dropped = Counter(
+            "exit_dropped", "Rankings that a log had no room for, or could not write.", ["log"],
+            registry=one,
+        )  # fmt: skip
         self.shadow_overlap = Summary(
             "exit_shadow_overlap", "Share of the items shown that the shadow shows.", registry=one
         )

@@ -6,8 +6,9 @@ import asyncio
 from collections.abc import AsyncIterator, Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 from exit_pipeline.lake import Lake
@@ -15,7 +16,9 @@ from exit_pipeline.profile import Profile
 from exit_pipeline.ranking.rank import scene_of
 from exit_pipeline.registry import CHALLENGER, CHAMPION
 from exit_pipeline.serving.champion import Loaded, Question
+from exit_pipeline.serving.kept import Kept
 from exit_pipeline.serving.metrics import Metrics
+from exit_pipeline.serving.pushes import Pushes
 from exit_pipeline.serving.schema import Ask, Clock, ExplainAsk, RankAsk, Role
 from exit_pipeline.serving.shadow import Shadow, chosen
 from exit_pipeline.serving.slot import Slot
@@ -31,6 +34,7 @@ class Options:
         clock: The time of a request: now, or the moment of the newest features; None for now where
             the profile's log goes on, and the newest features where it has an end.
         shadow: An alias or number to score beside the champion; None for none.
+        log_rankings: Folder to which what is shown is written; None for nowhere.
         canary: Share of users who are answered by the challenger: `shadow`, or else that alias.
         examples: Whether the page may name a few users to whoever reaches the service.
     """
@@ -38,6 +42,7 @@ class Options:
     clock: Clock | None = None
     shadow: str | None = None
     canary: float = 0.0
+    log_rankings: Path | None = None
     examples: bool = False
 
 
@@ -54,9 +59,11 @@ class Service:
         self.settings, self.profile, self.spec = settings, profile, profile.spec
         self.examples = options.examples
         self.clock: Clock = options.clock or ("newest" if profile.spec.end else "now")
-        lake = Lake(settings.home_of(profile.name))
-        self.metrics = Metrics()
+        lake, self.log_rankings = Lake(settings.home_of(profile.name)), options.log_rankings
+        self.home, self.metrics = lake.home, Metrics()
+        self.kept: Kept | None = None  # while the service runs
         self.users = Users(settings, lake.home, profile.spec, self.metrics)
+        self.pushes = Pushes(settings, lake, profile, self.metrics)
         self.champion = Slot(settings, lake, profile, CHAMPION, "champion", self.metrics)
         self.canary = options.canary
         self.challenger: Slot | None = None
@@ -72,16 +79,20 @@ class Service:
     async def running(self) -> AsyncIterator[None]:
         """Looks for the champion at once and from then on; lets go of threads at the end."""
         await asyncio.gather(self._look(), self.users.look())
-        tasks = [asyncio.create_task(one) for one in (self._watch(), self.users.watch())]
+        self.kept = Kept(self.settings, self.spec, self.home, self.log_rankings, self.metrics)
+        watching = (self._watch(), self.users.watch(), self.pushes.watch(self._now))
+        tasks = [asyncio.create_task(one) for one in watching]
         try:
             yield
         finally:
             for task in tasks:
                 task.cancel()
             self.users.close()
+            self.pushes.close()
             if self.shadow:
                 self.shadow.close()
             self.threads.shutdown(wait=False, cancel_futures=True)
+            await asyncio.to_thread(self.kept.close)
 
     async def rank(self, ask: RankAsk, request_id: str) -> dict[str, Any]:
         """Answers `POST /v1/rank`.
@@ -94,8 +105,10 @@ class Service:
         candidates = ask.candidates and list(dict.fromkeys(ask.candidates))
         question = await self._question(loaded, ask, candidates, ask.k)
         ranked = await self._score(loaded.rank, question)
+        if self.kept:
+            self.kept.keep(loaded, question, ranked, request_id)
         if self.shadow and role == "champion":
-            self.shadow.beside(loaded, question, ranked)
+            self.shadow.beside(loaded, question, replace(ranked, rows=None))  # they are large
         flags = [*flags, *ranked.flags]
         return {
             **self._made_from(loaded, role, question, flags, request_id),
@@ -110,6 +123,16 @@ class Service:
         flags = [*flags, *told.pop("flags")]
         made_from = self._made_from(loaded, role, question, flags, request_id)
         return {**made_from, **told}
+
+    async def push(self, events: list[Any]) -> dict[str, Any]:
+        """Answers `POST /v1/events`.
+
+        Raises:
+            LakeError: Nothing has landed yet.
+            RegistryError: The clock is that of the newest features, and there is no champion.
+        """
+        at = self._now() or self.at(self.champion.get())
+        return await self.pushes.push(events, at)
 
     def at(self, loaded: Loaded) -> datetime:
         """Returns the time of a request that comes now."""
@@ -127,6 +150,12 @@ class Service:
         if loaded and self.stale(loaded):
             found.append(f"the newest features are of {loaded.items.as_of.isoformat()}")
         return found if self.users.reachable else [*found, UNREACHABLE]
+
+    def _now(self) -> datetime | None:
+        """The time of the service's clock; None before anything says what it is."""
+        if self.clock == "now":
+            return datetime.now(UTC)
+        return self.at(self.champion.loaded) if self.champion.loaded else None
 
     def _serving(self, ask: Ask) -> tuple[Loaded, Role, list[str]]:
         """The version that answers: one, from the start of a request to its end."""

@@ -1,6 +1,6 @@
 -- Grain: one row per event that shows interest, in a source or (a response) in the target.
 -- Inputs: events, items (the unit is the one valid at that moment).
-select e.user_id, e.domain, e.ts, e.ds, e.known_on,
+select e.event_id, e.user_id, e.domain, e.ts, e.ds, e.known_on,
        {{ "e.item_id" if unit == "item_id" else "i." ~ unit }} as unit
 from events e
 {% if unit != "item_id" %}

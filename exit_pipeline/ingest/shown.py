@@ -1,0 +1,70 @@
+"""Lands what the service logged as shown."""
+
+from __future__ import annotations
+
+import os
+from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
+
+import pyarrow.parquet as pq
+
+from exit_pipeline.errors import UsageError
+from exit_pipeline.files import to_disk
+from exit_pipeline.ingest.landing import day_of, landing_root
+from exit_pipeline.lake import connect, render
+from exit_pipeline.profile import Profile
+from exit_pipeline.settings import Home, Settings
+
+SETTLED = timedelta(minutes=1)  # by then the service has written what it showed before midnight
+NAME = "shown.parquet"
+
+
+def land_shown(
+    settings: Settings, home: Home, profile: Profile, log: Path, now: datetime
+) -> dict[date, int]:
+    """Writes the days of a log that have ended to the landing place, a file a day.
+
+    A day that is landed again is the same file, with what its log holds now.
+
+    Args:
+        settings: Threads and memory.
+        home: The default landing place.
+        profile: Its raw events lie by day, in the form of the log contract.
+        log: Folder that the service writes to.
+        now: Days that ended a minute before are landed.
+
+    Returns:
+        Impressions by day.
+
+    Raises:
+        UsageError: The profile's landing files do not lie by day.
+        LandingError: The package that the profile names is not installed.
+    """
+    pattern = profile.spec.landing.tables.get("events", "")
+    if "ds=" not in Path(pattern).parent.name:
+        raise UsageError(
+            "the landing files of this profile do not lie under `ds=` folders",
+            where=f"landing.tables of {profile.name!r}",
+            mend="land what was shown by hand, or give `events` a pattern with `ds=*`",
+        )
+    place = (landing_root(profile, home) / pattern).parent
+    today, landed = (now.astimezone(UTC) - SETTLED).date(), {}
+    for folder in sorted(log.glob("ds=*")):
+        day = day_of(Path(folder.name))
+        files = sorted(folder.glob("*.parquet"))
+        if day is not None and day < today and files:
+            landed[day] = _land(settings, home, profile, files, place.with_name(folder.name))
+    return landed
+
+
+def _land(settings: Settings, home: Home, profile: Profile, files: list[Path], folder: Path) -> int:
+    columns = ["event_id", "ts", "user_id", "item_id", "domain", "event_type", "request_id",
+               "value", "position", *profile.spec.context]  # fmt: skip
+    folder.mkdir(parents=True, exist_ok=True)
+    partial = folder / f".{NAME}.{os.getpid()}.partial"
+    read = render("_files", files=[str(file) for file in files], partitions=[])
+    with connect(settings, home) as connection:
+        connection.sql(render("shown", columns=columns, files=read)).write_parquet(str(partial))
+    to_disk(partial)
+    os.replace(partial, folder / NAME)
+    return pq.read_metadata(folder / NAME).num_rows

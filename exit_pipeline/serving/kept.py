@@ -1,0 +1,113 @@
+"""What is kept of a ranking: what was shown, in the contract's form, and what was read for it."""
+
+from __future__ import annotations
+
+from functools import partial
+from pathlib import Path
+from uuid import uuid4
+
+import pyarrow as pa
+
+from exit_pipeline.features.inputs import input_spec, sample_columns
+from exit_pipeline.profile import ProfileSpec
+from exit_pipeline.ranking.rank import RankedItem
+from exit_pipeline.serving.champion import Loaded, Question, Ranked
+from exit_pipeline.serving.events import event_schema
+from exit_pipeline.serving.metrics import Metrics
+from exit_pipeline.serving.parts import Parts
+from exit_pipeline.serving.shadow import chosen
+from exit_pipeline.settings import Home, Settings
+
+SAMPLES_A_DAY, DAYS_OF_SAMPLES = 20_000, 14
+ITEMS_A_SAMPLE = 5
+
+
+def impressions(
+    spec: ProfileSpec, question: Question, items: list[RankedItem], request_id: str
+) -> pa.Table:
+    """Returns a ranking as impressions in the target; position 0 is the first place.
+
+    An `event_id` is drawn at random, as a request's id is what a client chose.
+    """
+    n, drawn = len(items), uuid4().hex
+    same = {
+        "ts": question.at, "user_id": question.user.user_id, "domain": spec.target,
+        "event_type": "impression", "request_id": request_id,
+        **{name: question.scene.get(name) for name in spec.context},
+    }  # fmt: skip
+    columns = {
+        "event_id": [f"{drawn}-{i}" for i in range(n)],
+        "item_id": [item.item_id for item in items],
+        "position": list(range(n)),
+        "value": [None] * n,
+    }
+    schema = event_schema(spec)
+    return pa.table(
+        {name: columns.get(name) or [same[name]] * n for name in schema.names}, schema=schema
+    )
+
+
+def sample(
+    spec: ProfileSpec, question: Question, items: list[str], loaded: Loaded, request_id: str
+) -> pa.Table:
+    """Returns the scorer's inputs of some items, with the request they were read for.
+
+    Args:
+        spec: The profile.
+        question: What was asked.
+        items: n items that were scored.
+        loaded: The version that answered.
+        request_id: The request's.
+    """
+    inputs, rows = input_spec(spec), loaded.rows(question, items)
+    columns = {
+        name: rows.column(name).cast(pa.string() if name in inputs.categorical else pa.float64())
+        for name in sample_columns(spec)
+    }
+    n = rows.num_rows
+    return pa.table({
+        "request_id": pa.array([request_id] * n),
+        "ts": pa.array([question.at] * n, pa.timestamp("us", "UTC")),
+        "model_version": pa.array([loaded.version.version] * n),
+        "items_as_of": pa.array([loaded.items.as_of] * n, pa.timestamp("us", "UTC")),
+        **columns,
+    })  # fmt: skip
+
+
+class Kept:
+    """The logs of one service.
+
+    Args:
+        settings: The share of rankings whose inputs are kept.
+        spec: The profile.
+        home: Where they are kept.
+        rankings: Folder of the log of what was shown; None for none.
+        metrics: Where rows are counted.
+    """
+
+    def __init__(
+        self, settings: Settings, spec: ProfileSpec, home: Home, rankings: Path | None,
+        metrics: Metrics,
+    ) -> None:  # fmt: skip
+        self.share, self.spec = settings.serve_skew_share, spec
+        self.rankings = rankings and Parts(rankings, "rankings", metrics)
+        self.samples = self.share and Parts(
+            home.sampled, "samples", metrics, most=SAMPLES_A_DAY, days=DAYS_OF_SAMPLES
+        )
+
+    def keep(self, loaded: Loaded, question: Question, ranked: Ranked, request_id: str) -> None:
+        """Leaves an answer to be written; returns at once."""
+        if not ranked.items:
+            return
+        told = self.spec, question
+        if self.rankings:
+            self.rankings.put(partial(impressions, *told, ranked.items, request_id))
+        if self.samples and chosen(request_id, self.share, "skew"):
+            first = [item.item_id for item in ranked.items[:ITEMS_A_SAMPLE]]
+            self.samples.put(partial(sample, *told, first, loaded, request_id))
+
+    def close(self) -> None:
+        """Writes what waits."""
+        for one in (self.rankings, self.samples):
+            if one:
+                one.close()
