@@ -111,11 +111,11 @@ class Shadow:
             champion_seconds=ranked.seconds,
             shadow_seconds=again.seconds,
         )
-        self.compared.append(one)
         self.metrics.shadow_overlap.observe(one.overlap)
         self.metrics.shadow_correlation.observe(one.correlation)
         self.metrics.shadow_seconds.labels("champion").observe(one.champion_seconds)
         self.metrics.shadow_seconds.labels("challenger").observe(one.shadow_seconds)
+        self.compared.append(one)
 
     def _done(self, future: Future[None]) -> None:
         self.waiting -= 1

@@ -62,8 +62,8 @@ class Slot:
             key = number, self._online()
             if key != self._key:
                 loaded = Loaded.load(self.settings, self.lake, self.profile, number)
+                self._moved(loaded)  # counted first, so that who sees it finds it counted
                 self.loaded, self._key = loaded, key
-                self._moved(loaded)
             self.problem = None
         except Exception as error:  # noqa: BLE001 — whatever it is, the old version goes on
             self._failed(number, error)
