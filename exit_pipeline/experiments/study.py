@@ -6,6 +6,7 @@ import hashlib
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from difflib import get_close_matches
 from pathlib import Path
 from shlex import quote
 from typing import Any
@@ -20,7 +21,7 @@ from exit_pipeline.experiments.runs import Entry, Run
 from exit_pipeline.settings import Settings
 
 # Letters of a folder's name that say which part is in it; more are cut off for a hash of them all.
-SLUG = 100
+SLUG = 48
 Progress = Callable[[int, int, str], None]
 
 
@@ -67,8 +68,11 @@ class Part:
         """Returns the entries that belong to it.
 
         Raises:
-            UsageError: None does.
+            UsageError: None does, or a name is of nobody.
         """
+        _check_named("world", self.worlds, {entry.world.name for entry in entries})
+        _check_named("at", self.places, {entry.x for entry in entries})
+        _check_named("only", self.labels, {entry.label for entry in entries})
         found = [entry for entry in entries if self._has(entry)]
         if not found:
             places = sorted({f"{entry.world.name} {entry.x}".strip() for entry in entries})
@@ -97,6 +101,17 @@ class Part:
             and (not self.places or entry.x in self.places)
             and (not self.labels or entry.label in self.labels)
         )
+
+
+def _check_named(option: str, names: Sequence[str], known: set[str]) -> None:
+    for name in names:
+        if name not in known:
+            near = get_close_matches(name, known, n=1)
+            hint = f"did you mean {near[0]!r}? " if near else ""
+            raise UsageError(
+                "the study has no such part", where=f"--{option} {name}",
+                mend=f"{hint}one of {', '.join(sorted(known))}",
+            )  # fmt: skip
 
 
 def run_study(

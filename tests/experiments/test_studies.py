@@ -108,7 +108,22 @@ def test_the_name_of_a_part_can_be_read_and_fits_a_file_system():
     assert Part(1, ("A",), ("8 %",)).slug == "-seeds-1-world-a-at-8"
     long = [Part(labels=(*"abcdefghij" * 5, last)).slug for last in "xy"]
     assert long[0] != long[1]
-    assert max(map(len, long)) < 120
+    assert max(map(len, long)) < 60
+
+
+@pytest.mark.parametrize(
+    ("part", "where", "hint"),
+    [
+        (Part(labels=("exit", "mmoee")), "--only mmoee", "did you mean 'mmoe'?"),
+        (Part(worlds=("C",)), "--world C", "one of A"),
+        (Part(places=("8%",)), "--at 8%", "one of "),
+    ],
+)
+def test_a_part_that_there_is_not_is_refused(arena, part, where, hint):
+    with pytest.raises(UsageError, match="no such part") as error:
+        run_study("abtest", STUDIES["abtest"], arena, quick=True, part=part)
+    assert error.value.where == where
+    assert error.value.mend.startswith(hint)
 
 
 def test_a_part_that_nobody_can_be_compared_in_is_refused_before_anything_is_fitted(arena):
