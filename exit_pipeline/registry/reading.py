@@ -20,6 +20,7 @@ from mlflow.tracking import MlflowClient
 from sqlalchemy.exc import SQLAlchemyError
 
 from exit_pipeline.errors import RegistryError
+from exit_pipeline.registry.store import STORE, make_store
 from exit_pipeline.registry.tags import entries, joined
 from exit_pipeline.registry.version import Version
 from exit_pipeline.settings import Home
@@ -60,7 +61,11 @@ class RegistryReader:
     @property
     def uri(self) -> str:
         """The store's address."""
-        return os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{self.home.mlflow}/mlflow.db"
+        return os.environ.get("MLFLOW_TRACKING_URI") or self._local
+
+    @property
+    def _local(self) -> str:
+        return f"sqlite:///{self.home.mlflow / STORE}"
 
     @cached_property
     def client(self) -> MlflowClient:
@@ -69,11 +74,12 @@ class RegistryReader:
         Raises:
             RegistryError: The store cannot be reached.
         """
-        self.home.mlflow.mkdir(parents=True, exist_ok=True)
         with self._reaching():
+            if self.uri == self._local:
+                make_store(self.home.mlflow / STORE)
             client = MlflowClient(tracking_uri=self.uri, registry_uri=self.uri)
             if client.get_experiment_by_name(self.name) is None:
-                local = not os.environ.get("MLFLOW_TRACKING_URI")
+                local = self.uri == self._local
                 place = (self.home.mlflow / "artifacts").as_uri() if local else None
                 client.create_experiment(self.name, artifact_location=place)
             if not client.search_registered_models(f"name = '{self.name}'"):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 from mlflow.exceptions import MlflowException
 from mlflow.protos.databricks_pb2 import TEMPORARILY_UNAVAILABLE
+from mlflow.tracking import MlflowClient
 
 from exit_pipeline.errors import (
     GateRefusal,
@@ -15,6 +16,7 @@ from exit_pipeline.errors import (
 )
 from exit_pipeline.evaluation.gates import Decision, GateResult
 from exit_pipeline.registry import Registry
+from exit_pipeline.registry.store import make_store
 from exit_pipeline.settings import load_settings
 
 YES = Decision(True, "every gate passed", [GateResult("calibrated", True, "0.01", "0.02")])
@@ -168,3 +170,22 @@ def test_a_suite_passes_good_data_and_names_bad_rows(tmp_path):
                 )
             ],
         )
+
+
+def test_a_store_that_was_being_made_when_its_process_died_is_made_anew(tmp_path, monkeypatch):
+    file = tmp_path / "mlflow" / "mlflow.db"
+
+    def dies(self, **kwargs):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched:
+        patched.setattr(MlflowClient, "search_experiments", dies)
+        with pytest.raises(KeyboardInterrupt):
+            make_store(file)
+    assert not file.exists()
+    make_store(file)
+    held = file.read_bytes()
+    make_store(file)
+    assert file.read_bytes() == held
+    assert MlflowClient(tracking_uri=f"sqlite:///{file}").search_experiments()
+    assert [found.name for found in file.parent.iterdir()] == ["mlflow.db"]
