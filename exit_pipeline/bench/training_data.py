@@ -29,8 +29,9 @@ def towers_encoder(sources: int = 1) -> Encoder:
 def exit_encoder(sources: int = 2) -> Encoder:
     """Vocabularies of the default model on the simulated profile's columns, ids as many."""
     own = input_spec(load_profile("simulated").spec)
-    each = len(next(iter(own.source_numeric.values())))
-    of_sources = {f"s{k}": tuple(f"s{k}_{i}" for i in range(each)) for k in range(sources)}
+    first, columns = next(iter(own.source_numeric.items()))
+    names = [f"s{k}" for k in range(sources)]
+    of_sources = {name: tuple(c.replace(first, name) for c in columns) for name in names}
     target = tuple(f"t{i}" for i in range(len(own.numeric)))
     spec = InputSpec(own.categorical, target, of_sources)
     sizes = dict.fromkeys(own.categorical, 100) | dict(zip(NAMES, SIZES[:2], strict=False))

@@ -6,6 +6,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from exit_pipeline.errors import TrainingError
 from exit_pipeline.model.base import Model
 from exit_pipeline.model.embeddings import source_columns
 from exit_pipeline.model.encoders import Encoder
@@ -49,6 +50,12 @@ class Exit(Model):
         self.ssn = selector(sum(self.rows.scene_widths), sources, spec)
         self.unit = encoder.spec.categorical.index(encoder.unit)
         self.counts = source_columns(encoder.spec, "{}_count")
+        if spec.trunk == "gated" and not self.counts:
+            raise TrainingError(
+                "the trunk's gate reads each source's count of interest in the unit",
+                where="SOURCE_count is no input of some source",
+                mend="bring the column back, or set model.trunk to open",
+            )
         self.supports = source_columns(encoder.spec, "support_{}")
         self.strength = nn.Embedding(encoder.sizes()[self.unit], sources)
         nn.init.constant_(self.strength.weight, FIRST_STRENGTH)

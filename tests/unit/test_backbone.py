@@ -9,6 +9,7 @@ import pytest
 import tabm
 import torch
 
+from exit_pipeline.errors import TrainingError
 from exit_pipeline.model import MODELS, Batch, Encoder
 from exit_pipeline.model.backbone import FoldedLayer, TabM
 from exit_pipeline.model.embeddings import NumericEncoding
@@ -155,6 +156,15 @@ def test_what_rests_on_no_history_is_not_denied():
     torch.testing.assert_close(share(torch.nan), torch.zeros(1, K))
     torch.testing.assert_close(share(15.0), torch.full((1, K), 0.5))
     torch.testing.assert_close(share(45.0), torch.full((1, K), 0.75))
+
+
+def test_a_gate_without_counts_is_refused():
+    lifts = {s: (f"lift_{s}",) for s in SOURCES}
+    spec = replace(SPEC, source_numeric=lifts)
+    encoder = Encoder(spec, WORDS, {name: [0.0, 1.0, 3.0] for name in spec.numbers}, "unit")
+    with pytest.raises(TrainingError, match="count of interest in the unit"):
+        MODELS["exit"](encoder, MODEL)
+    MODELS["exit"](encoder, MODEL.model_copy(update={"trunk": "open"}))
 
 
 def test_no_gradient_goes_back_through_the_gate():
