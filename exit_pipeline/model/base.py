@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from torch import nn
 
 from exit_pipeline.model.embeddings import RowEmbedding
 from exit_pipeline.model.encoders import Encoder
+from exit_pipeline.model.inputs import Batch
 from exit_pipeline.profile.learning import ModelSpec
 
 
@@ -25,3 +28,6 @@ class Model(nn.Module):
         super().__init__()
         self.rows = RowEmbedding(encoder, spec)
         self.sources = len(encoder.spec.sources)
+
+    def survey(self, batches: Iterable[Batch]) -> None:
+        """Notes what a model must know of its training rows before the first step: nothing."""

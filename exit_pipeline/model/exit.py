@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -32,15 +34,19 @@ class Exit(Model):
     `sum`: P_whole = p_t + max_k p_s,k · p_tr,k, truncated to [0, 2] less a margin.
 
     What a source says of a unit that interest was shown in reaches the target's trunk less what is
-    known not to transfer, to the share 1 − n / (n + 15) · (1 − p_tr,k) · (1 − τ_k) (`trunk: gated`,
-    ours): n is the support of the group's history, and τ_k, learned, one per source, what tells of
-    taste that both domains share. To that share the encoded inputs are mixed with those of a
-    hidden source. No gradient goes back to p_tr,k, which stays what the ICL says.
+    known not to transfer, to the share 1 − n / (n + 15) · M / (M + N) · (1 − p_tr,k) · (1 − τ_k)
+    (`trunk: gated`, ours): n is the support of the group's history, N the training rows with such
+    interest in the unit, from which the trunk can learn for itself (M is `gate_rows`), and τ_k,
+    learned, one per source, what tells of taste that both domains share. To that share the encoded
+    inputs are mixed with those of a hidden source. No gradient goes back to p_tr,k, which stays
+    what the ICL says.
 
     `source_dropout` hides a source from everything in training, and nothing of it is carried: that
     teaches what a forbidden cell scores. A batch's `bounds` (ours) hold the z_tr of sources that a
     policy governs, and of those the trunk sees no more than that.
     """
+
+    met: Tensor
 
     def __init__(self, encoder: Encoder, spec: ModelSpec) -> None:
         super().__init__(encoder, spec)
@@ -61,6 +67,7 @@ class Exit(Model):
         nn.init.constant_(self.strength.weight, FIRST_STRENGTH)
         if spec.trunk == "gated":
             self.taste = nn.Parameter(torch.full((sources,), FIRST_TASTE))
+            self.register_buffer("met", torch.zeros(encoder.sizes()[self.unit], sources))
 
     def forward(self, batch: Batch) -> Outputs:
         """Encoded rows → everything the model says of them."""
@@ -69,10 +76,10 @@ class Exit(Model):
         source = self.source(row.joined(gradient))
         transfer = self.ssn(self.rows.of_scene(row, batch, hidden).joined(gradient))
         transfer = held(transfer, batch.bounds)
-        known, p_transfer = self.known(batch.numeric), transfer.sigmoid().detach()
+        units = batch.categorical[:, self.unit]
+        known, p_transfer = self.known(batch.numeric, units), transfer.sigmoid().detach()
         share = self.share(known, p_transfer, batch.bounds)
         members, order = self.target(row if share is None else self.rows.to_share(row, share))
-        units = batch.categorical[:, self.unit]
         return self.combine(members, order, source, transfer, units, hidden)
 
     def combine(
@@ -96,22 +103,36 @@ class Exit(Model):
         carry = F.softplus(self.strength(units)) * carried
         return Outputs(own + carry.sum(1), own, carry, own, source, transfer, order, members)
 
-    def known(self, numbers: Tensor) -> Tensor:
-        """How far p_tr,k rests on the group's history, where interest in the unit was shown.
+    def survey(self, batches: Iterable[Batch]) -> None:
+        """Counts the training rows with interest in a unit, by unit and source: N of the gate."""
+        if self.spec.trunk != "gated":
+            return
+        self.met.zero_()
+        for batch in batches:
+            shown = (batch.numeric[:, self.counts] > 0).to(self.met)
+            self.met.index_add_(0, batch.categorical[:, self.unit].to(self.met.device), shown)
+
+    def known(self, numbers: Tensor, units: Tensor) -> Tensor:
+        """How far the trunk is to follow p_tr,k where interest in the unit was shown.
+
+        The more, the more history of the group p_tr,k rests on, and the fewer such rows of the unit
+        the trunk itself has learned from.
 
         Args:
             numbers: float[n, M], of a batch.
+            units: int64[n], encoded interest units.
 
         Returns:
-            float[n, K] in [0, 1]; 0 where none was, and 1 where that history is no input.
+            float[n, K] in [0, 1]; 0 where none was shown.
         """
         if self.spec.trunk != "gated":
             return numbers.new_zeros(len(numbers), self.sources)
         shown = numbers[:, self.counts] > 0
+        known = shown * self.spec.gate_rows / (self.spec.gate_rows + self.met[units])
         if not self.supports:
-            return shown.to(numbers.dtype)
+            return known
         support = numbers[:, self.supports].nan_to_num()
-        return shown * support / (support + SUPPORT)
+        return known * support / (support + SUPPORT)
 
     def share(self, known: Tensor, p_transfer: Tensor, bounds: Tensor | None) -> Tensor | None:
         """To which share the trunk sees each source; of governed ones no more than may be carried.

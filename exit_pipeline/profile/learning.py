@@ -47,15 +47,20 @@ class ModelSpec(Strict):
     min_id_count: int = Field(5, ge=1, description="Rarer ids share the unknown id's row.")
     dropout: float = Field(0.0, ge=0, lt=1, description="Share of units dropped.")
     source_dropout: float = Field(
-        0.1, ge=0, lt=1, description="Share of rows whose source is hidden from everything."
+        0.02, ge=0, lt=1, description="Share of rows whose source is hidden from everything."
     )
     trunk: Literal["gated", "open", "closed"] = Field(
         "gated",
         description="What the target's trunk sees of a source that interest in the unit was shown "
         "in: all but what is known not to transfer; all; or nothing of any source.",
     )
+    gate_rows: float = Field(
+        500.0,
+        gt=0,
+        description="Training rows with interest in a unit after which the gate is half open.",
+    )
     side_gradient: float = Field(
-        0.3, ge=0, le=1, description="How much of source heads' and SSN's gradient embeddings get."
+        0.0, ge=0, le=1, description="How much of source heads' and SSN's gradient embeddings get."
     )
     ssn: Literal["scene", "constant"] = Field(
         "scene", description="`constant` has no SSN: one transfer per source, in every scene."

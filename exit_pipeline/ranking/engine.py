@@ -199,7 +199,7 @@ class Engine:
             return units
         rows, place = np.array(asked, np.int64), torch.zeros(len(request.units), dtype=torch.int64)
         numbers = self._numbers(request, rows)
-        units.known[rows] = module.known(torch.from_numpy(numbers))
+        units.known[rows] = module.known(torch.from_numpy(numbers), units.index[rows])
         spread = self.split.spread(numbers).masked_fill_(units.hidden[rows][..., None], 0)
         place[rows] = torch.arange(len(rows))
         return replace(units, spread=spread, place=place)

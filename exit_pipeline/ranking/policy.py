@@ -171,5 +171,5 @@ def _check_governable(model: TrainedModel) -> None:
         raise UsageError(
             "the model never learned what to say of a row whose source is hidden",
             where="model.source_dropout: 0",
-            mend="train with a source_dropout above 0 (default 0.1)",
+            mend="train with a source_dropout above 0 (default 0.02)",
         )

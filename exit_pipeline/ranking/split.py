@@ -129,7 +129,7 @@ class Split:
         units = Units(index, torch.from_numpy(hidden), torch.zeros(hidden.shape))
         if isinstance(self.model.module, Exit):
             numbers = self.model.encoder.encode(rows)[1]
-            known = self.model.module.known(torch.from_numpy(numbers))
+            known = self.model.module.known(torch.from_numpy(numbers), index)
             units = replace(units, known=known, spread=self.spread(numbers), place=slot)
         return scorer.scores(self.outputs(h, slot, units), free.rule)
 

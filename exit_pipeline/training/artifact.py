@@ -19,7 +19,7 @@ from exit_pipeline.profile.learning import ModelSpec
 from exit_pipeline.training.calibrate import Calibration
 from exit_pipeline.training.memorized import Memorized
 
-FORMAT = 5
+FORMAT = 6
 WEIGHTS, DESCRIPTION = "model.safetensors", "description.json"
 
 

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from exit_pipeline.errors import TrainingError
+from exit_pipeline.model.base import Model
 from exit_pipeline.profile.learning import ModelSpec, TrainingSpec
 from exit_pipeline.training.calibrate import calibrate
 from exit_pipeline.training.checkpoint import Checkpoint
@@ -24,7 +25,7 @@ SCORE_ROWS = 8192
 
 
 def fit(
-    model: nn.Module,
+    model: Model,
     train: EncodedRows,
     validation: EncodedRows,
     model_spec: ModelSpec,
@@ -55,6 +56,7 @@ def fit(
         TrainingError: The loss is not finite or rises past its bound; names the step.
     """
     model.to(device)
+    model.survey(train.batches(SCORE_ROWS))
     stepper = Stepper(model, model_spec, spec, device)
     resumed = checkpoint.load(stepper) if checkpoint else None
     epochs, weights = resumed or ([], copy.deepcopy(model.state_dict()))

@@ -158,6 +158,21 @@ def test_what_rests_on_no_history_is_not_denied():
     torch.testing.assert_close(share(45.0), torch.full((1, K), 0.75))
 
 
+def test_the_gate_opens_as_the_trunk_meets_more_rows_with_interest_in_the_unit():
+    model, rows = made("exit", gate_rows=4), batch()
+    rows.numeric[:, model.counts] = torch.tensor([1.0, 0.0, torch.nan])
+    rows.categorical[:, model.unit] = 1
+    rows.categorical[:2, model.unit] = 2
+    model.survey([rows, rows])
+    others = 2.0 * (len(rows.numeric) - 2)
+    assert model.met[1:3].tolist() == [[others, 0, 0], [4, 0, 0]]
+    assert model.met[0].tolist() == [0, 0, 0]
+    known = model.known(rows.numeric, torch.full((len(rows.numeric),), 2))
+    assert known.tolist() == [[0.5, 0, 0]] * len(rows.numeric)
+    model.survey([rows])  # anew
+    assert model.met[2].tolist() == [2, 0, 0]
+
+
 def test_a_gate_without_counts_is_refused():
     lifts = {s: (f"lift_{s}",) for s in SOURCES}
     spec = replace(SPEC, source_numeric=lifts)

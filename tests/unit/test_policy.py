@@ -244,7 +244,10 @@ def own_by_hand(trained, rows, held, k):
     categorical, numeric = map(torch.from_numpy, encoder.encode(rows))
     batch = Batch(categorical.long(), numeric, torch.zeros(len(numeric), len(SOURCES)) > 0, {})
     p = torch.from_numpy(held.p_transfer).float()
-    share = torch.where(numeric[:, module.counts] > 0, p + (1 - p) * module.taste.sigmoid(), 1.0)
+    met = module.met[categorical[:, module.unit].long()]
+    denied = 500 / (500 + met) * (1 - p) * (1 - module.taste.sigmoid())
+    assert (met > 0).any()
+    share = torch.where(numeric[:, module.counts] > 0, 1 - denied, 1.0)
     share[:, k] = torch.minimum(share[:, k], p[:, k])
     with torch.inference_mode():
         seen = module.rows.to_share(module.rows(batch, batch.hidden), share)
