@@ -34,7 +34,7 @@ class Exit(Model):
     `sum`: P_whole = p_t + max_k p_s,k · p_tr,k, truncated to [0, 2] less a margin.
 
     What a source says of a unit that interest was shown in reaches the target's trunk less what is
-    known not to transfer, to the share 1 − n / (n + 15) · M / (M + N) · (1 − p_tr,k) · (1 − τ_k)
+    known not to transfer, to the share 1 − n / (n + 15) · M² / (M² + N²) · (1 − p_tr,k) · (1 − τ_k)
     (`trunk: gated`, ours): n is the support of the group's history, N the training rows with such
     interest in the unit, from which the trunk can learn for itself (M is `gate_rows`), and τ_k,
     learned, one per source, what tells of taste that both domains share. To that share the encoded
@@ -128,7 +128,7 @@ class Exit(Model):
         if self.spec.trunk != "gated":
             return numbers.new_zeros(len(numbers), self.sources)
         shown = numbers[:, self.counts] > 0
-        known = shown * self.spec.gate_rows / (self.spec.gate_rows + self.met[units])
+        known = shown / (1 + (self.met[units] / self.spec.gate_rows).square())
         if not self.supports:
             return known
         support = numbers[:, self.supports].nan_to_num()

@@ -55,7 +55,7 @@ class ModelSpec(Strict):
         "in: all but what is known not to transfer; all; or nothing of any source.",
     )
     gate_rows: float = Field(
-        500.0,
+        1000.0,
         gt=0,
         description="Training rows with interest in a unit after which the gate is half open.",
     )

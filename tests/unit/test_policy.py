@@ -245,7 +245,7 @@ def own_by_hand(trained, rows, held, k):
     batch = Batch(categorical.long(), numeric, torch.zeros(len(numeric), len(SOURCES)) > 0, {})
     p = torch.from_numpy(held.p_transfer).float()
     met = module.met[categorical[:, module.unit].long()]
-    denied = 500 / (500 + met) * (1 - p) * (1 - module.taste.sigmoid())
+    denied = (1 - p) / (1 + (met / 1000) ** 2) * (1 - module.taste.sigmoid())
     assert (met > 0).any()
     share = torch.where(numeric[:, module.counts] > 0, 1 - denied, 1.0)
     share[:, k] = torch.minimum(share[:, k], p[:, k])
