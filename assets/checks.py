@@ -12,11 +12,11 @@ from dagster import (
     asset_check,
 )
 
+from assets.partitions import RANGE
 from assets.resources import Pipeline
 from exit_pipeline.validation import EXPECTATIONS, SUITES
 
 LANDED_TABLES = ("events", "quarantine")
-RANGE = ("dagster/asset_partition_range_start", "dagster/asset_partition_range_end")
 
 
 def _check(table: str) -> AssetChecksDefinition:

@@ -20,6 +20,7 @@ from dagster import (
 from assets import checks, features, ingestion, labels, online, training
 from assets.jobs import JOBS, SCHEDULES
 from assets.resources import PIPELINE
+from assets.sensors import SENSORS
 from exit_pipeline import __version__
 
 OWNER = "team:recommendations"
@@ -76,12 +77,13 @@ defs = Definitions(
     jobs=JOBS,
     schedules=SCHEDULES,
     sensors=[
+        *SENSORS,
         AutomationConditionSensorDefinition(
             "automation",
             target=AssetSelection.all(),
             default_status=DefaultSensorStatus.RUNNING,
             description="Asks for what follows new content.",
-        )
+        ),
     ],
     resources={"pipeline": PIPELINE},
     executor=(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import date, timedelta
 
 from dagster import AssetDep, DailyPartitionsDefinition, TimeWindowPartitionMapping
 
@@ -11,6 +11,12 @@ from assets.resources import PIPELINE
 _SPEC = PIPELINE.profile.spec
 _LABELS = _SPEC.labels
 _MOVED = _SPEC.landing.lateness_days + _LABELS.horizon_days
+RANGE = ("dagster/asset_partition_range_start", "dagster/asset_partition_range_end")
+
+
+def range_tags(first: date, last: date) -> dict[str, str]:
+    """The tags of a run that materializes some days that follow each other."""
+    return {RANGE[0]: first.isoformat(), RANGE[1]: last.isoformat()}
 
 
 def _days_of_the_log(after: int = 0, first: int = 0) -> DailyPartitionsDefinition:

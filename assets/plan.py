@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import date, timedelta
-from itertools import pairwise
 
 from assets.definitions import defs
 from assets.resources import PIPELINE
 from exit_pipeline.ingest import landed_days
 from exit_pipeline.labels import last_landed, last_mature, last_morning
+from exit_pipeline.lake.table import ranges_of
 
 DAY = timedelta(days=1)
 LANDED = ("events", "quarantine", "items", "users")
@@ -55,16 +55,11 @@ def stages(first: date, last: date) -> Iterator[Stage]:
     yield Stage(_undated())
 
 
-def _without_gaps(first: date, last: date) -> Iterator[tuple[date, date]]:
-    """Yields ranges of landing days; a day that is missing holds up what it would mature."""
+def _without_gaps(first: date, last: date) -> list[tuple[date, date]]:
+    """Returns ranges of landing days; a day that is missing holds up what it would mature."""
     landed = [day for day in landed_days(PIPELINE.profile, PIPELINE.home) if first <= day <= last]
-    if not landed:
-        yield first, last  # the log does not lie by day, or reading it says what is wrong
-    begin = landed[0] if landed else first
-    for day, following in pairwise([*landed, date.max]):
-        if following != day + DAY:
-            yield begin, day
-            begin = following
+    # Where none is: the log does not lie by day, or reading it says what is wrong.
+    return ranges_of(landed) or [(first, last)]
 
 
 def _reopened(first: date, last: date, again: date | None) -> date:

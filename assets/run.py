@@ -17,6 +17,7 @@ from dagster._core.errors import DagsterInvalidSubsetError
 from assets.checks import CHECKS
 from assets.definitions import ASSETS, defs
 from assets.instance import BY_COMMAND, close_dead_runs, has_ui, only_run, open_instance
+from assets.partitions import range_tags
 from assets.plan import Stage, stages
 from assets.resources import PIPELINE
 from exit_pipeline.errors import ExitPipelineError, UsageError
@@ -74,10 +75,7 @@ def run_graph(
 def _materialize(stage: Stage, instance: DagsterInstance) -> ExecuteInProcessResult:
     tags = dict(BY_COMMAND)
     if stage.first and stage.last:
-        tags |= {
-            "dagster/asset_partition_range_start": stage.first.isoformat(),
-            "dagster/asset_partition_range_end": stage.last.isoformat(),
-        }
+        tags |= range_tags(stage.first, stage.last)
     result = materialize(
         [*ASSETS, *CHECKS],
         selection=AssetSelection.assets(*stage.assets),

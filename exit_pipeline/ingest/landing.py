@@ -35,7 +35,7 @@ def landing_root(profile: Profile, home: Home) -> Path:
 
 def lands_by_day(profile: Profile) -> bool:
     """Says whether raw events lie under `ds=` folders, so that a day's files can be told apart."""
-    return any("ds=" in pattern for pattern in _raw_tables(profile, "events").values())
+    return any("ds=" in pattern for pattern in raw_tables(profile, "events").values())
 
 
 def landed_days(profile: Profile, home: Home) -> list[date]:
@@ -68,7 +68,7 @@ def make_adapter_view(
         ContractError: The adapter's SQL does not run on these files.
     """
     root = landing_root(profile, home)
-    for name, pattern in _raw_tables(profile, table).items():
+    for name, pattern in raw_tables(profile, table).items():
         sql = _raw_sql(root, _files(root, name, pattern, day))
         connection.execute(f"create or replace temp view {quoted(f'raw_{name}')} as {sql}")
     try:
@@ -102,7 +102,7 @@ def reading(what: str) -> Iterator[None]:
         ) from error
 
 
-def _raw_tables(profile: Profile, table: str) -> Mapping[str, str]:
+def raw_tables(profile: Profile, table: str) -> Mapping[str, str]:
     """Returns the raw tables that an adapter reads, with the patterns of their files."""
     adapter = profile.adapter_sql(table)
     tables = profile.spec.landing.tables.items()

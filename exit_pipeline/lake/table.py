@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from datetime import date, timedelta
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -44,6 +45,13 @@ Filter = tuple[str, str, date]
 def days_between(first: date, last: date) -> list[date]:
     """Returns the days from `first` to `last`, both included."""
     return [first + timedelta(days=n) for n in range((last - first).days + 1)]
+
+
+def ranges_of(days: Sequence[date]) -> list[tuple[date, date]]:
+    """Returns first and last of each range of days that follow each other, of days that rise."""
+    gaps = [n for n, (a, b) in enumerate(pairwise(days), 1) if (b - a).days != 1]
+    edges = [0, *gaps, len(days)]
+    return [(days[a], days[b - 1]) for a, b in pairwise(edges) if a < b]
 
 
 @dataclass(frozen=True)

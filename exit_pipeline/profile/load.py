@@ -42,9 +42,10 @@ class Profile:
     def hash(self) -> str:
         """SHA-256 over the settings and the adapters: what a model's lineage records.
 
-        The policy is left out: it acts when scoring, and makes neither a table nor a model stale.
+        Policy and monitoring are left out: they make neither a table nor a model stale.
         """
-        digest = hashlib.sha256(self.spec.model_dump_json(exclude={"policy"}).encode())
+        left_out = {"policy", "monitoring"}
+        digest = hashlib.sha256(self.spec.model_dump_json(exclude=left_out).encode())
         for table in sorted(self.spec.adapter):
             digest.update(self.adapter_sql(table).encode())
         return digest.hexdigest()

@@ -10,6 +10,7 @@ from pydantic import Field, StringConstraints, model_validator
 
 from exit_pipeline.profile.labels import FeatureSpec, LabelSpec
 from exit_pipeline.profile.learning import GatesSpec, ModelSpec, SplitSpec, Strict, TrainingSpec
+from exit_pipeline.profile.monitoring import MonitoringSpec
 from exit_pipeline.profile.names import name_problems
 from exit_pipeline.profile.policy import RuleSpec, policy_problems
 
@@ -147,6 +148,7 @@ class ProfileSpec(Strict):
     policy: tuple[RuleSpec, ...] = Field(
         (), description="Rules that govern transfer when scoring; training does not read them."
     )
+    monitoring: MonitoringSpec = MonitoringSpec()
     schedule: ScheduleSpec = ScheduleSpec()
 
     @property

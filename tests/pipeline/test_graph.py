@@ -98,8 +98,9 @@ def test_what_follows_new_content_and_what_waits_for_a_schedule():
     graph = defs.resolve_asset_graph()
     follows = {name(k) for k in graph.get_all_asset_keys() if graph.get(k).automation_condition}
     assert follows == set(DEPENDENCIES) - GROUPS["ingest"] - GROUPS["model"]
-    (sensor,) = defs.get_repository_def().sensor_defs
-    assert sensor.default_status.value == "RUNNING"
+    repository = defs.get_repository_def()
+    assert {s.name for s in repository.sensor_defs} == {"automation", "landing_sensor"}
+    assert all(s.default_status.value == "RUNNING" for s in repository.sensor_defs)
     assert all(s.default_status.value == "RUNNING" for s in defs.get_repository_def().schedule_defs)
 
 
