@@ -19,12 +19,12 @@ from dagster import (
 
 from assets import checks, features, ingestion, labels, online, training
 from assets.jobs import JOBS, SCHEDULES
+from assets.partitions import SETTLING_DAYS
 from assets.resources import PIPELINE
 from assets.sensors import SENSORS
 from exit_pipeline import __version__
 
 OWNER = "team:recommendations"
-_SETTLING = timedelta(days=PIPELINE.profile.spec.labels.maturity_days + 1)
 
 # A day whose content hash is what it was before sets nothing off.
 _NEW_CONTENT = AutomationCondition.any_deps_match(AutomationCondition.data_version_changed())
@@ -33,7 +33,7 @@ _CHECKED = AutomationCondition.all_deps_blocking_checks_passed()
 
 # What hangs on new data follows it, unless a blocking check said no.
 FOLLOW = (
-    AutomationCondition.in_latest_time_window(_SETTLING)
+    AutomationCondition.in_latest_time_window(timedelta(days=SETTLING_DAYS))
     & _NEW_CONTENT.since_last_handled()
     # A landing day that is missing holds up labels, which the builder says, and nothing else.
     & ~AutomationCondition.any_deps_missing().ignore(AssetSelection.assets("events"))

@@ -5,9 +5,11 @@ from datetime import date, timedelta
 from dagster import (
     AssetKey,
     AssetSelection,
+    Backoff,
     DefaultScheduleStatus,
     Field,
     OpExecutionContext,
+    RetryPolicy,
     RunRequest,
     ScheduleEvaluationContext,
     SkipReason,
@@ -52,17 +54,44 @@ def rebuild(context: OpExecutionContext) -> None:
     """Materializes every daily table, a run a stage, with the days that late rows re-open."""
     from assets.run import run_graph
 
+    first, last = _days(context, "first", "last")
+    run_graph(first, last, _DAILY, lambda stage: context.log.info(stage.title))
+
+
+@op(
+    config_schema={
+        "first": _DAY,
+        "last": _DAY,
+        "touched": Field(str, description="The first day whose events they changed."),
+    },
+    # Another run may hold the home.
+    retry_policy=RetryPolicy(max_retries=4, delay=30, backoff=Backoff.EXPONENTIAL),
+)
+def follow(context: OpExecutionContext) -> None:
+    """Builds labels and features again from the touched days on."""
+    from assets.run import catch_up
+
+    first, last, touched = _days(context, "first", "last", "touched")
+    catch_up(first, last, touched, lambda stage: context.log.info(stage.title))
+
+
+def _days(context: OpExecutionContext, *keys: str) -> list[date]:
     try:
-        first, last = (date.fromisoformat(context.op_config[key]) for key in ("first", "last"))
+        return [date.fromisoformat(context.op_config[key]) for key in keys]
     except ValueError as error:
         raise UsageError(str(error), where="the job's config", mend="write YYYY-MM-DD") from error
-    run_graph(first, last, _DAILY, lambda stage: context.log.info(stage.title))
 
 
 @job(description="Every daily table over a range of landing days, as `exit-pipeline run` does it.")
 def backfill() -> None:
     """Rebuilds a range of days."""
     rebuild()
+
+
+@job(description="What days that landed late or again re-opened: labels, features, training set.")
+def late_data() -> None:
+    """Builds touched days again, and what hangs on them."""
+    follow()
 
 
 @schedule(
@@ -98,5 +127,5 @@ def retrain_schedule(context: ScheduleEvaluationContext) -> RunRequest | SkipRea
     return RunRequest(run_key=context.scheduled_execution_time.isoformat())
 
 
-JOBS = [daily_ingest, retrain, refresh_online, backfill]
+JOBS = [daily_ingest, retrain, refresh_online, backfill, late_data]
 SCHEDULES = [daily_schedule, retrain_schedule]

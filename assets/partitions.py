@@ -11,6 +11,8 @@ from assets.resources import PIPELINE
 _SPEC = PIPELINE.profile.spec
 _LABELS = _SPEC.labels
 _MOVED = _SPEC.landing.lateness_days + _LABELS.horizon_days
+# Conditions follow new content in so many of the newest days; what is older is caught up.
+SETTLING_DAYS = _LABELS.maturity_days + 1
 RANGE = ("dagster/asset_partition_range_start", "dagster/asset_partition_range_end")
 
 

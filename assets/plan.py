@@ -9,7 +9,7 @@ from datetime import date, timedelta
 from assets.definitions import defs
 from assets.resources import PIPELINE
 from exit_pipeline.ingest import landed_days
-from exit_pipeline.labels import last_landed, last_mature, last_morning
+from exit_pipeline.labels import last_landed, last_mature, last_morning, oldest_event
 from exit_pipeline.lake.table import ranges_of
 
 DAY = timedelta(days=1)
@@ -36,23 +36,35 @@ class Stage:
 
 def stages(first: date, last: date) -> Iterator[Stage]:
     """Yields the stages in order; later ones look at what the earlier ones brought."""
-    lake, spec = PIPELINE.lake("plan"), PIPELINE.profile.spec
+    lake = PIPELINE.lake("plan")
     before = [day for day in lake.days("events") if first <= day <= last]
     for begin, end in _without_gaps(first, last):
         yield Stage(LANDED, begin, end)
+    yield from built_on(first, last, _touched(first, last, min(before, default=None)))
+    yield Stage(_undated())
+
+
+def built_on(first: date, last: date, touched: date) -> Iterator[Stage]:
+    """Yields what is built, by day, on landing days that are in the lake.
+
+    Args:
+        first: The first landing day.
+        last: The last one.
+        touched: The first day whose events they may have changed, late rows included.
+    """
+    lake, spec = PIPELINE.lake("plan"), PIPELINE.profile.spec
     # A day that lands again moves what was built on it since: all of it follows.
     last = max(last, last_landed(lake) or last)
     yield Stage(AS_LANDED, first, last)
     mature, morning = last_mature(lake, spec), last_morning(lake)
     if mature is not None and morning is not None:
-        start = _reopened(first, last, min(before, default=None))
+        start = max(touched - spec.labels.horizon_days * DAY, spec.start)
         # Nothing is known of a group before a first exposure is mature.
         known = max(first, spec.start + spec.labels.maturity_days * DAY)
         yield Stage(MATURE, start, mature)
         yield Stage(("group_consistency",), known, min(last + DAY, morning))
         yield Stage(("scene_features",), known - DAY, min(last + DAY, morning) - DAY)
         yield Stage(LABELLED, start, mature)
-    yield Stage(_undated())
 
 
 def _without_gaps(first: date, last: date) -> list[tuple[date, date]]:
@@ -62,18 +74,13 @@ def _without_gaps(first: date, last: date) -> list[tuple[date, date]]:
     return ranges_of(landed) or [(first, last)]
 
 
-def _reopened(first: date, last: date, again: date | None) -> date:
-    """The first exposure day whose labels the landing days may change, late rows included.
+def _touched(first: date, last: date, again: date | None) -> date:
+    """The first event day that the landing days may have changed.
 
     A day that lands `again` may have lost rows that it had, of any day that it could reach.
     """
-    spec = PIPELINE.profile.spec
-    horizon = spec.labels.horizon_days * DAY
-    reached = again - spec.landing.lateness_days * DAY if again else first
-    lake, connection = PIPELINE.lake("plan"), PIPELINE.connect()
-    lake.view(connection, "events", [("known_on", ">=", first), ("known_on", "<=", last)])
-    touched = connection.execute("select min(ds) from events").fetchone()[0]  # type: ignore[index]
-    return max(min(touched or first, first, reached) - horizon, spec.start)
+    reached = again - PIPELINE.profile.spec.landing.lateness_days * DAY if again else first
+    return min(reached, oldest_event(PIPELINE.lake("plan"), first, last))
 
 
 def _undated() -> tuple[str, ...]:

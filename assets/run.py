@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from datetime import date
 
 from dagster import (
@@ -18,7 +18,7 @@ from assets.checks import CHECKS
 from assets.definitions import ASSETS, defs
 from assets.instance import BY_COMMAND, close_dead_runs, has_ui, only_run, open_instance
 from assets.partitions import range_tags
-from assets.plan import Stage, stages
+from assets.plan import Stage, built_on, stages
 from assets.resources import PIPELINE
 from exit_pipeline.errors import ExitPipelineError, UsageError
 from exit_pipeline.ingest import landed_days
@@ -55,17 +55,48 @@ def run_graph(
             mend="give --full-refresh without --from, --to and --select",
         )
     first, last = _days(first, last)
-    chosen = _chosen(select)
+    return _run(stages(first, last), _chosen(select), on_stage, full_refresh=full_refresh)
+
+
+def catch_up(
+    first: date, last: date, touched: date, on_stage: Callable[[Stage], None]
+) -> list[Stage]:
+    """Builds again what landing days that are in the lake re-opened; no landing file is read.
+
+    Args:
+        first: The first landing day.
+        last: The last landing day.
+        touched: The first day whose events they changed.
+        on_stage: Called before each stage.
+
+    Returns:
+        The stages that were run.
+
+    Raises:
+        LakeError: Another such run is going on in this home.
+        ExitPipelineError: A step failed; the error is the step's own.
+    """
+    return _run(built_on(first, last, touched), _chosen(None), on_stage)
+
+
+def _run(
+    plan: Iterable[Stage],
+    chosen: set[str],
+    on_stage: Callable[[Stage], None],
+    *,
+    full_refresh: bool = False,
+) -> list[Stage]:
+    """Runs the chosen part of each stage; a plan is drawn up while it is run."""
     done = []
     with only_run(PIPELINE.home), open_instance(PIPELINE.home) as instance:
         close_dead_runs(instance, by_command=True, by_ui=not has_ui(PIPELINE.home))
         if full_refresh:
             PIPELINE.lake("refresh").forget()
-        for plan in stages(first, last):
-            assets = tuple(name for name in plan.assets if name in chosen)
-            if not assets or (plan.first and plan.last and plan.first > plan.last):
+        for planned in plan:
+            assets = tuple(name for name in planned.assets if name in chosen)
+            if not assets or (planned.first and planned.last and planned.first > planned.last):
                 continue
-            stage = Stage(assets, plan.first, plan.last)
+            stage = Stage(assets, planned.first, planned.last)
             on_stage(stage)
             _materialize(stage, instance)
             done.append(stage)

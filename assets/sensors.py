@@ -3,7 +3,8 @@
 import hashlib
 import json
 import time
-from datetime import date
+from datetime import date, timedelta
+from typing import TYPE_CHECKING
 
 from dagster import (
     AssetKey,
@@ -11,15 +12,21 @@ from dagster import (
     DagsterInstance,
     DefaultSensorStatus,
     RunRequest,
+    RunsFilter,
     SensorEvaluationContext,
     SensorResult,
     SkipReason,
     sensor,
 )
+from dagster._core.storage.dagster_run import NOT_FINISHED_STATUSES
 
-from assets.jobs import daily_ingest
-from assets.partitions import daily, range_tags
+from assets.instance import BY_COMMAND
+from assets.jobs import backfill, daily_ingest, late_data
+from assets.partitions import SETTLING_DAYS, daily, mature, range_tags
 from assets.resources import PIPELINE
+
+if TYPE_CHECKING:
+    from exit_pipeline.lake import Lake
 
 # A tick looks at so many changed days at most, the oldest first; the others wait for the next one.
 DAYS_A_TICK = 31
@@ -45,7 +52,7 @@ def landing_sensor(context: SensorEvaluationContext) -> SensorResult | SkipReaso
         day
         for day in changed
         # A home whose days were read before the sensor looked at it first.
-        if str(day) in known or not _recorded(context.instance, "events", day, landed[day].changed)
+        if str(day) in known or _recorded(context.instance, "events", day) <= landed[day].changed
     ]
     known |= {str(day): landed[day].fingerprint for day in changed}
     requests = [
@@ -59,16 +66,73 @@ def landing_sensor(context: SensorEvaluationContext) -> SensorResult | SkipReaso
     return SensorResult(requests, skip_reason=reason, cursor=json.dumps(known))
 
 
+@sensor(job=late_data, minimum_interval_seconds=30, default_status=DefaultSensorStatus.RUNNING)
+def late_data_sensor(context: SensorEvaluationContext) -> SensorResult | SkipReason:
+    """Asks for what days that landed late or again re-opened, further back than conditions follow.
+
+    Content decides: a day that was read again and came out the same re-opens nothing.
+    """
+    if _reading(context.instance):
+        return SkipReason("days are being read just now")
+    lake = PIPELINE.lake("late-data sensor")
+    known: dict[str, str] = json.loads(context.cursor or "{}")
+    stored = {day: state.hash for day, state in lake.days("events").items()}
+    changed = [d for d, content in sorted(stored.items()) if known.get(str(d)) != content]
+    changed = changed[:DAYS_A_TICK]
+    touched = {day: _touched(lake, day, again=str(day) in known) for day in changed}
+    late = [day for day in changed if _left_behind(context.instance, lake, day, touched[day])]
+    cursor = json.dumps(known | {str(day): stored[day] for day in changed})
+    if not late:
+        return SensorResult(skip_reason="nothing older was re-opened", cursor=cursor)
+    days = {"first": late[0], "last": late[-1], "touched": min(touched[day] for day in late)}
+    config = {key: str(day) for key, day in days.items()}
+    request = RunRequest(
+        run_key=_key(*((day, stored[day]) for day in late)),
+        run_config={"ops": {"follow": {"config": config}}},
+    )
+    return SensorResult([request], cursor=cursor)
+
+
+def _touched(lake: "Lake", day: date, *, again: bool) -> date:
+    """The first day whose events a landing day changed; read again, it may have lost rows, too."""
+    from exit_pipeline.labels import oldest_event
+
+    reach = timedelta(days=PIPELINE.profile.spec.landing.lateness_days if again else 0)
+    return min(day - reach, oldest_event(lake, day, day))
+
+
+def _left_behind(instance: DagsterInstance, lake: "Lake", day: date, touched: date) -> bool:
+    """Whether labels that a landing day moves are older than it, and no condition follows them."""
+    from exit_pipeline.labels import last_mature, oldest_event
+
+    spec, landed = PIPELINE.profile.spec, lake.days("events")
+    # No label is of a day before the first event.
+    oldest = oldest_event(lake, min(landed), max(landed))
+    moved = max(touched - timedelta(days=spec.labels.horizon_days), spec.start, oldest)
+    newest, followed = last_mature(lake, spec), mature.get_last_partition_key()
+    if newest is None or moved > newest or followed is None:
+        return False
+    if moved > date.fromisoformat(followed) - timedelta(days=SETTLING_DAYS):
+        return False
+    return _recorded(instance, "training_set", moved) <= _recorded(instance, "events", day)
+
+
+def _reading(instance: DagsterInstance) -> bool:
+    """Whether a run that reads landing days, or builds on them by stages, is going on."""
+    runs = instance.get_runs(RunsFilter(statuses=NOT_FINISHED_STATUSES))
+    jobs = {job.name for job in (daily_ingest, backfill, late_data)}
+    return any(run.job_name in jobs or BY_COMMAND.items() <= run.tags.items() for run in runs)
+
+
+def _recorded(instance: DagsterInstance, table: str, day: date) -> float:
+    """When a day of a table was materialized last, in seconds since the epoch; 0 for never."""
+    seen = AssetRecordsFilter(AssetKey(table), asset_partitions=[day.isoformat()])
+    records = instance.fetch_materializations(seen, limit=1).records
+    return records[0].timestamp if records else 0.0
+
+
 def _key(*parts: object) -> str:
     return hashlib.sha256(repr(parts).encode()).hexdigest()[:16]
 
 
-def _recorded(instance: DagsterInstance, table: str, day: date, since: float) -> bool:
-    """Whether a day of a table was materialized after a moment, in seconds since the epoch."""
-    seen = AssetRecordsFilter(
-        AssetKey(table), asset_partitions=[day.isoformat()], after_timestamp=since
-    )
-    return bool(instance.fetch_materializations(seen, limit=1).records)
-
-
-SENSORS = [landing_sensor]
+SENSORS = [landing_sensor, late_data_sensor]

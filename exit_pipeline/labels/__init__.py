@@ -11,6 +11,7 @@ from exit_pipeline.labels.build import (
     last_whole,
     missing_day,
     newest_day,
+    oldest_event,
 )
 
 __all__ = [
@@ -24,4 +25,5 @@ __all__ = [
     "last_whole",
     "missing_day",
     "newest_day",
+    "oldest_event",
 ]

@@ -10,7 +10,8 @@ from exit_pipeline.errors import NotMatureError
 from exit_pipeline.labels.late import make_late_versions
 from exit_pipeline.labels.names import names, values
 from exit_pipeline.lake import DayState, Lake, create_table, render
-from exit_pipeline.lake.table import days_between
+from exit_pipeline.lake.paths import hive_value
+from exit_pipeline.lake.table import Filter, days_between
 from exit_pipeline.profile import Profile, ProfileSpec
 
 States = dict[date, DayState]
@@ -56,6 +57,17 @@ def last_morning(lake: Lake) -> date | None:
 def newest_day(lake: Lake, table: str) -> date | None:
     """Returns the newest day that a table holds, or None."""
     return max(lake.days(table), default=None)
+
+
+def oldest_event(lake: Lake, first: date, last: date) -> date:
+    """Returns the first day that events belong to which landed on `first`…`last`; else `first`.
+
+    The events' own partitions say so: no row is read.
+    """
+    landed: list[Filter] = [("known_on", ">=", first), ("known_on", "<=", last)]
+    files = lake.files("events", landed) if lake.exists("events") else []
+    days = (hive_value(file, "ds") for file in files)
+    return min([first, *(date.fromisoformat(day) for day in days if day)])
 
 
 def build_impressions(

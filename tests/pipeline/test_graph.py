@@ -99,7 +99,10 @@ def test_what_follows_new_content_and_what_waits_for_a_schedule():
     follows = {name(k) for k in graph.get_all_asset_keys() if graph.get(k).automation_condition}
     assert follows == set(DEPENDENCIES) - GROUPS["ingest"] - GROUPS["model"]
     repository = defs.get_repository_def()
-    assert {s.name for s in repository.sensor_defs} == {"automation", "landing_sensor"}
+    assert {s.name for s in repository.sensor_defs} == {
+        "automation", "landing_sensor", "late_data_sensor",
+    }  # fmt: skip
+
     assert all(s.default_status.value == "RUNNING" for s in repository.sensor_defs)
     assert all(s.default_status.value == "RUNNING" for s in defs.get_repository_def().schedule_defs)
 
@@ -113,7 +116,7 @@ def test_nothing_is_retrained_on_the_same_rows(tmp_path):
 def test_jobs_and_schedules():
     repository = defs.get_repository_def()
     assert {job.name for job in repository.get_all_jobs() if not job.name.startswith("__")} == {
-        "daily_ingest", "retrain", "refresh_online", "backfill",
+        "daily_ingest", "retrain", "refresh_online", "backfill", "late_data",
     }  # fmt: skip
     assert {s.name: s.cron_schedule for s in repository.schedule_defs} == {
         "daily_schedule": "0 3 * * *",

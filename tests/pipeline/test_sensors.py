@@ -6,7 +6,15 @@ import os
 from datetime import date
 
 import pytest
-from dagster import DagsterInstance, SensorResult, build_sensor_context
+from dagster import (
+    AssetMaterialization,
+    DagsterInstance,
+    DagsterRunStatus,
+    SensorResult,
+    SkipReason,
+    build_sensor_context,
+)
+from dagster._core.test_utils import create_run_for_test
 
 from assets import sensors
 from assets.definitions import defs
@@ -89,3 +97,72 @@ def test_a_tick_looks_at_a_bounded_number_of_days(here, instance, monkeypatch):
     assert ranges(tick(sensors.landing_sensor, instance, told.cursor)) == [
         ("2026-01-08", "2026-01-08")
     ]
+
+
+def store(pipeline: Pipeline, instance: DagsterInstance, landed: str, *event_days: str):
+    """Puts a landing day's events into the lake, as ingestion would, and records it."""
+    with pipeline.connect() as duck:
+        duck.execute(
+            "create table rows as select ?::date as known_on, unnest(?)::date as ds, 1 as n",
+            [landed, list(event_days)],
+        )
+        pipeline.lake("test").replace(duck, "events", "rows", [date.fromisoformat(landed)])
+    instance.report_runless_asset_event(AssetMaterialization("events", partition=landed))
+
+
+@pytest.fixture
+def built(here, instance):
+    """A log of ten days whose training set is built; returns what the sensor knows then."""
+    for day in range(10, 20):
+        store(here, instance, f"2026-01-{day}", f"2026-01-{day}")
+    for day in range(10, 19):
+        built = AssetMaterialization("training_set", partition=f"2026-01-{day}")
+        instance.report_runless_asset_event(built)
+    told = tick(sensors.late_data_sensor, instance)
+    assert told.run_requests == []
+    return told.cursor
+
+
+def asked(told: SensorResult) -> dict[str, str]:
+    (request,) = told.run_requests
+    return request.run_config["ops"]["follow"]["config"]
+
+
+def test_late_rows_re_open_the_days_they_belong_to_once(here, instance, built):
+    store(here, instance, "2026-01-20", "2026-01-14", "2026-01-20")
+    told = tick(sensors.late_data_sensor, instance, built)
+    assert asked(told) == {"first": "2026-01-20", "last": "2026-01-20", "touched": "2026-01-14"}
+    store(here, instance, "2026-01-20", "2026-01-14", "2026-01-20")  # read again, the same
+    assert tick(sensors.late_data_sensor, instance, told.cursor).run_requests == []
+
+
+def test_days_that_land_again_are_one_run_and_reach_what_they_may_have_lost(here, instance, built):
+    store(here, instance, "2026-01-15", "2026-01-15", "2026-01-15")
+    store(here, instance, "2026-01-17", "2026-01-16", "2026-01-17")
+    told = tick(sensors.late_data_sensor, instance, built)
+    assert asked(told) == {"first": "2026-01-15", "last": "2026-01-17", "touched": "2026-01-08"}
+
+
+def test_what_was_built_since_or_is_not_mature_is_not_asked_for(here, instance, built):
+    store(here, instance, "2026-01-20", "2026-01-14", "2026-01-20")
+    rebuilt = AssetMaterialization("training_set", partition="2026-01-13")
+    instance.report_runless_asset_event(rebuilt)
+    assert tick(sensors.late_data_sensor, instance, built).run_requests == []
+
+
+def test_the_newest_days_are_left_to_the_conditions(here, instance):
+    """The log ends on 02-01: labels of 01-29 … 01-31 follow by themselves."""
+    for day in (28, 29, 30, 31):
+        store(here, instance, f"2026-01-{day}", f"2026-01-{day}")
+    cursor = tick(sensors.late_data_sensor, instance).cursor
+    store(here, instance, "2026-02-01", "2026-01-30", "2026-02-01")
+    told = tick(sensors.late_data_sensor, instance, cursor)
+    assert told.run_requests == []
+    store(here, instance, "2026-02-01", "2026-01-29", "2026-02-01")
+    assert tick(sensors.late_data_sensor, instance, cursor).run_requests
+
+
+def test_it_waits_for_runs_that_read_days(here, instance, built):
+    store(here, instance, "2026-01-20", "2026-01-14")
+    create_run_for_test(instance, job_name="daily_ingest", status=DagsterRunStatus.NOT_STARTED)
+    assert isinstance(tick(sensors.late_data_sensor, instance, built), SkipReason)
