@@ -24,6 +24,7 @@ from assets.instance import BY_COMMAND
 from assets.jobs import backfill, daily_ingest, late_data
 from assets.partitions import SETTLING_DAYS, daily, mature, range_tags
 from assets.resources import PIPELINE
+from exit_pipeline.validation import BLOCKING
 
 if TYPE_CHECKING:
     from exit_pipeline.lake import Lake
@@ -70,7 +71,8 @@ def landing_sensor(context: SensorEvaluationContext) -> SensorResult | SkipReaso
 def late_data_sensor(context: SensorEvaluationContext) -> SensorResult | SkipReason:
     """Asks for what days that landed late or again re-opened, further back than conditions follow.
 
-    Content decides: a day that was read again and came out the same re-opens nothing.
+    Content decides: a day that was read again and came out the same re-opens nothing. Of a day that
+    a blocking check refused nothing is asked; it comes up again once it was mended.
     """
     if _reading(context.instance):
         return SkipReason("days are being read just now")
@@ -80,7 +82,12 @@ def late_data_sensor(context: SensorEvaluationContext) -> SensorResult | SkipRea
     changed = [d for d, content in sorted(stored.items()) if known.get(str(d)) != content]
     changed = changed[:DAYS_A_TICK]
     touched = {day: _touched(lake, day, again=str(day) in known) for day in changed}
-    late = [day for day in changed if _left_behind(context.instance, lake, day, touched[day])]
+    refused = _refused(lake, changed)
+    late = [
+        day
+        for day in changed
+        if day not in refused and _left_behind(context.instance, lake, day, touched[day])
+    ]
     cursor = json.dumps(known | {str(day): stored[day] for day in changed})
     if not late:
         return SensorResult(skip_reason="nothing older was re-opened", cursor=cursor)
@@ -99,6 +106,14 @@ def _touched(lake: "Lake", day: date, *, again: bool) -> date:
 
     reach = timedelta(days=PIPELINE.profile.spec.landing.lateness_days if again else 0)
     return min(day - reach, oldest_event(lake, day, day))
+
+
+def _refused(lake: "Lake", days: list[date]) -> set[date]:
+    """The landing days, of some that rise, whose content a blocking check refused."""
+    from exit_pipeline.validation.verdicts import failed_days
+
+    checks = [check for table, check in BLOCKING if table == "events"] if days else []
+    return {day for one in checks for day in failed_days(lake, "events", one, days[0], days[-1])}
 
 
 def _left_behind(instance: DagsterInstance, lake: "Lake", day: date, touched: date) -> bool:

@@ -20,6 +20,8 @@ from assets import sensors
 from assets.definitions import defs
 from assets.resources import Pipeline
 from exit_pipeline.settings import load_settings
+from exit_pipeline.validation import EXPECTATIONS
+from exit_pipeline.validation.verdicts import record
 
 DAYS = [date(2026, 1, day) for day in range(5, 9)]
 
@@ -141,6 +143,19 @@ def test_days_that_land_again_are_one_run_and_reach_what_they_may_have_lost(here
     store(here, instance, "2026-01-17", "2026-01-16", "2026-01-17")
     told = tick(sensors.late_data_sensor, instance, built)
     assert asked(told) == {"first": "2026-01-15", "last": "2026-01-17", "touched": "2026-01-08"}
+
+
+def test_a_day_that_a_blocking_check_refused_is_not_built_on_until_it_is_mended(
+    here, instance, built
+):
+    store(here, instance, "2026-01-20", "2026-01-14", "2026-01-20")
+    lake = here.lake("test")
+    record(lake.home, "events", EXPECTATIONS, lake.days("events"), passed=False)
+    told = tick(sensors.late_data_sensor, instance, built)
+    assert told.run_requests == []
+    store(here, instance, "2026-01-20", "2026-01-15", "2026-01-20")
+    mended = tick(sensors.late_data_sensor, instance, told.cursor)
+    assert asked(mended)["first"] == "2026-01-20"
 
 
 def test_what_was_built_since_or_is_not_mature_is_not_asked_for(here, instance, built):
