@@ -14,6 +14,7 @@ from dagster import (
 
 from assets.partitions import RANGE
 from assets.resources import Pipeline
+from assets.watch import WATCHES
 from exit_pipeline.validation import EXPECTATIONS, SUITES
 
 LANDED_TABLES = ("events", "quarantine")
@@ -89,4 +90,4 @@ def _days(context: AssetCheckExecutionContext) -> tuple[date, date] | None:
     return (date.fromisoformat(first), date.fromisoformat(last)) if first and last else None
 
 
-CHECKS = [*(_check(table) for table in SUITES), serving_skew]
+CHECKS = [*(_check(table) for table in SUITES), serving_skew, *WATCHES]

@@ -22,6 +22,7 @@ from assets.jobs import JOBS, SCHEDULES
 from assets.partitions import SETTLING_DAYS
 from assets.resources import PIPELINE
 from assets.sensors import SENSORS
+from assets.watch import champion_sensor
 from exit_pipeline import __version__
 
 OWNER = "team:recommendations"
@@ -78,6 +79,7 @@ defs = Definitions(
     schedules=SCHEDULES,
     sensors=[
         *SENSORS,
+        champion_sensor,
         AutomationConditionSensorDefinition(
             "automation",
             target=AssetSelection.all(),

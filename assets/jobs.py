@@ -6,6 +6,7 @@ from dagster import (
     AssetKey,
     AssetSelection,
     Backoff,
+    DagsterInstance,
     DefaultScheduleStatus,
     Field,
     OpExecutionContext,
@@ -108,6 +109,44 @@ def daily_schedule(context: ScheduleEvaluationContext) -> RunRequest | SkipReaso
     return RunRequest(partition_key=day, run_key=day)
 
 
+@op(
+    config_schema={
+        "champion": Field(int, description="The version to roll back from."),
+        "to": Field(int, description="The champion before it."),
+        "reason": Field(str, description="Why; it is kept."),
+    }
+)
+def go_back(context: OpExecutionContext) -> None:
+    """Makes the champion before champion again, unless another was made champion meanwhile."""
+    from exit_pipeline.registry import CHAMPION, Registry
+
+    told = context.op_config
+    registry = Registry(PIPELINE.home, PIPELINE.profile.name)
+    if registry.number(CHAMPION) != told["champion"]:
+        context.log.info(f"version {told['champion']} is not the champion any more")
+        return
+    registry.rollback(f"by itself: {told['reason']}", told["to"])
+
+
+@job(description="The champion before comes back, as `exit-pipeline rollback` does it.")
+def roll_back() -> None:
+    """Rolls back."""
+    go_back()
+
+
+def nothing_to_train_on(instance: DagsterInstance) -> str:
+    """Why no model is to be trained: no rows, or none newer than the last one; else nothing."""
+    rows, model = (
+        instance.get_latest_materialization_event(AssetKey(name))
+        for name in ("training_set", "candidate_model")
+    )
+    if rows is None:
+        return "there are no training rows yet"
+    if model is not None and model.timestamp > rows.timestamp:
+        return "no training rows are newer than the last candidate"
+    return ""
+
+
 @schedule(
     job=retrain,
     cron_schedule=_SCHEDULE.retrain,
@@ -116,16 +155,10 @@ def daily_schedule(context: ScheduleEvaluationContext) -> RunRequest | SkipReaso
 )
 def retrain_schedule(context: ScheduleEvaluationContext) -> RunRequest | SkipReason:
     """Retrains once a day, after the day's labels, if there are new training rows."""
-    rows, model = (
-        context.instance.get_latest_materialization_event(AssetKey(name))
-        for name in ("training_set", "candidate_model")
-    )
-    if rows is None:
-        return SkipReason("there are no training rows yet")
-    if model is not None and model.timestamp > rows.timestamp:
-        return SkipReason("no training rows are newer than the last candidate")
+    if reason := nothing_to_train_on(context.instance):
+        return SkipReason(reason)
     return RunRequest(run_key=context.scheduled_execution_time.isoformat())
 
 
-JOBS = [daily_ingest, retrain, refresh_online, backfill, late_data]
+JOBS = [daily_ingest, retrain, refresh_online, backfill, late_data, roll_back]
 SCHEDULES = [daily_schedule, retrain_schedule]

@@ -19,6 +19,7 @@ from exit_pipeline.evaluation import (
 )
 from exit_pipeline.evaluation.evaluate import read_rows
 from exit_pipeline.lake import Lake
+from exit_pipeline.monitoring.drift import keep_reference
 from exit_pipeline.profile import Profile
 from exit_pipeline.ranking.scorer import Scorer
 from exit_pipeline.ranking.split import largest_gap
@@ -60,7 +61,8 @@ def train(
 ) -> Trained:
     """Trains EXIT and its target-only baseline, and registers both as one version.
 
-    What the version reads is kept as a Feast feature service of its own, `ranking_vN`. A training
+    What the version reads is kept as a Feast feature service of its own, `ranking_vN`, and how its
+    inputs were spread as a document beside it, against which new days are held. A training
     that was interrupted goes on from its last epoch, where rows, settings and code are the same.
 
     Raises:
@@ -86,6 +88,7 @@ def train(
         folders = {role: scratch / role for role in described}
         registry = Registry(lake.home, profile.name)
         version = registry.register(folders, params, lineage, spec.policy)
+    keep_reference(settings, registry, version, parts["train"])
     shutil.rmtree(checkpoints, ignore_errors=True)
     register_version_service(settings, lake.home, profile, version)
     return Trained(version, lineage, {role: d["history"] for role, d in described.items()})

@@ -137,21 +137,27 @@ class Registry(RegistryReader):
             RegistryError: There is no earlier champion.
             UsageError: The version named is champion, or never was.
         """
-        moves = [entry for entry in self.history() if entry["alias"] == CHAMPION]
-        stack = champion_stack((e["version"], e["move"] == ROLLED_BACK) for e in moves)
-        present = self.find(CHAMPION)
-        while present and stack and stack[-1] == present.version:
-            stack.pop()
-        if to is None and not stack:
+        present, target = self.find(CHAMPION), self.earlier() if to is None else to
+        if target is None:
             raise RegistryError(
                 "there is no earlier champion", where=self.name, mend="promote a version instead"
             )
-        target = stack[-1] if to is None else to
-        self._check_earlier(target, present, {entry["version"] for entry in moves})
+        self._check_earlier(target, present, {entry["version"] for entry in self._moves()})
         if present:
             self._withdraw(present.version, reason)
         self._crown(self.get(target), ROLLED_BACK, reason)
         return target
+
+    def earlier(self) -> int | None:
+        """The champion before this one, to which a rollback goes; None where there is none."""
+        moves = ((e["version"], e["move"] == ROLLED_BACK) for e in self._moves())
+        stack, present = champion_stack(moves), self.number(CHAMPION)
+        while stack and stack[-1] == present:
+            stack.pop()
+        return stack[-1] if stack else None
+
+    def _moves(self) -> list[dict[str, Any]]:
+        return [entry for entry in self.history() if entry["alias"] == CHAMPION]
 
     def _check_earlier(self, version: int, present: Version | None, champions: set[int]) -> None:
         is_champion = present is not None and present.version == version

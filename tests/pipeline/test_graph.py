@@ -100,7 +100,7 @@ def test_what_follows_new_content_and_what_waits_for_a_schedule():
     assert follows == set(DEPENDENCIES) - GROUPS["ingest"] - GROUPS["model"]
     repository = defs.get_repository_def()
     assert {s.name for s in repository.sensor_defs} == {
-        "automation", "landing_sensor", "late_data_sensor",
+        "automation", "landing_sensor", "late_data_sensor", "champion_sensor",
     }  # fmt: skip
 
     assert all(s.default_status.value == "RUNNING" for s in repository.sensor_defs)
@@ -117,6 +117,7 @@ def test_jobs_and_schedules():
     repository = defs.get_repository_def()
     assert {job.name for job in repository.get_all_jobs() if not job.name.startswith("__")} == {
         "daily_ingest", "retrain", "refresh_online", "backfill", "late_data",
+        "roll_back",
     }  # fmt: skip
     assert {s.name: s.cron_schedule for s in repository.schedule_defs} == {
         "daily_schedule": "0 3 * * *",

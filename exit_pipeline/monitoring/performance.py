@@ -1,0 +1,130 @@
+"""Whether the champion says of newly matured days what it said of the days it was promoted on."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import date
+from typing import Any
+
+from exit_pipeline.evaluation import Evaluation, evaluate
+from exit_pipeline.evaluation.bootstrap import Difference, paired
+from exit_pipeline.lake import Lake
+from exit_pipeline.lake.paths import hive_value
+from exit_pipeline.monitoring.drift import newest_files
+from exit_pipeline.profile import Profile
+from exit_pipeline.profile.monitoring import MonitoringSpec
+from exit_pipeline.ranking.scorer import Scorer
+from exit_pipeline.registry.lineage import made_from, seen_days
+from exit_pipeline.registry.models import CHAMPION, Registry
+from exit_pipeline.registry.version import Version
+
+HOLDS, RETRAIN, ROLL_BACK = "holds", "retrain", "roll back"
+
+
+@dataclass(frozen=True)
+class Standing:
+    """How the champion stands on newly matured days.
+
+    Args:
+        version: The champion.
+        verdict: `holds`, `retrain` or `roll back`.
+        reason: In a sentence.
+        now: Its figures on those days; empty where there are none.
+        then: Its figures at promotion.
+        back_to: The champion before it, where that is to come back.
+    """
+
+    version: int
+    verdict: str
+    reason: str
+    now: Mapping[str, Any]
+    then: Mapping[str, Any]
+    back_to: int | None = None
+
+
+def stand(lake: Lake, profile: Profile) -> Standing | None:
+    """Scores days that the champion was not evaluated on, and holds that against its promotion.
+
+    Returns:
+        None where there is no champion.
+
+    Raises:
+        RegistryError: The registry cannot be read.
+        ModelFileError: The champion's files cannot.
+    """
+    registry, spec = Registry(lake.home, profile.name), profile.spec.monitoring
+    champion = registry.find(CHAMPION)
+    if champion is None:
+        return None
+    told = registry.document(champion.version, "evaluation.json")
+    if told is None:
+        return Standing(champion.version, HOLDS, "it was promoted without an evaluation", {}, {})
+    then = told["model"]["all"]
+    last = date.fromisoformat(made_from(champion)["split"]["evaluation"][-1])
+    files = newest_files(lake, spec.days, after=last)
+    if not files:
+        return Standing(champion.version, HOLDS, "no day is newer than its evaluation", {}, then)
+    found = evaluate(Scorer.load(registry.folder(champion.version)), files)
+    verdict, reason = judge(found.metrics, then, spec)
+    back_to = None
+    if verdict == ROLL_BACK:
+        back_to, why = _better(registry, champion, found, files, profile)
+        verdict, reason = (ROLL_BACK if back_to else RETRAIN), f"{reason}; {why}"
+    return Standing(champion.version, verdict, reason, found.metrics, then, back_to)
+
+
+def judge(now: Mapping[str, Any], then: Mapping[str, Any], spec: MonitoringSpec) -> tuple[str, str]:
+    """Says what a champion's figures ask for, and why.
+
+    Args:
+        now: `logloss`, `predicted_to_actual` and `positives` of newly matured days.
+        then: The same at promotion.
+        spec: The limits; a second one lies `rollback_factor` times as far.
+    """
+    if now["positives"] < spec.min_positives:
+        return HOLDS, f"{now['positives']} positives are too few to say"
+    rise = now["logloss"] / then["logloss"] - 1
+    ratio = now["predicted_to_actual"] / (then["predicted_to_actual"] or 1.0)
+    shift = max(ratio, 1 / ratio) - 1
+    beyond = max(rise / spec.max_logloss_rise, shift / spec.max_calibration_shift)
+    reason = (
+        f"logloss {then['logloss']:.4f} → {now['logloss']:.4f} ({rise:+.1%}, "
+        f"limit {spec.max_logloss_rise:+.1%}), predicted/actual moved by {ratio - 1:+.1%} "
+        f"(limit {spec.max_calibration_shift:.1%} either way)"
+    )
+    if beyond > spec.rollback_factor:
+        return ROLL_BACK, reason
+    return (RETRAIN if beyond > 1 else HOLDS), reason
+
+
+def _better(
+    registry: Registry, champion: Version, found: Evaluation, files: list[str], profile: Profile
+) -> tuple[int | None, str]:
+    """The champion before, if it is surely better on rows that it was not fitted on; and why."""
+    number = registry.earlier()
+    if number is None:
+        return None, "there is no earlier champion"
+    earlier = registry.get(number)
+    if earlier.withdrawn:
+        return None, f"version {number} was itself rolled back from"
+    first, last = _days(files)
+    if seen := seen_days(earlier, (first, last)):
+        return None, seen
+    rival = evaluate(Scorer.load(registry.folder(number)), files)
+    told = _against(found, rival, profile)
+    words = f"against version {number} {told.mean:+.4f} [{told.low:+.4f}, {told.high:+.4f}]"
+    return (number if told.low > 0 else None), words
+
+
+def _against(champion: Evaluation, earlier: Evaluation, profile: Profile) -> Difference:
+    gates = profile.spec.gates
+    return paired(
+        champion.loss, earlier.loss, champion.user,
+        margin=0.0, draws=gates.bootstrap_draws, seed=profile.spec.training.seed,
+    )  # fmt: skip
+
+
+def _days(files: list[str]) -> tuple[str, str]:
+    days = sorted(str(hive_value(file, "ds")) for file in files)
+    return days[0], days[-1]

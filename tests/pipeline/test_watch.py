@@ -1,0 +1,172 @@
+"""The watch over a champion, ticked: what its checks measure, what the sensor asks for, and does."""
+
+from __future__ import annotations
+
+import shutil
+from copy import deepcopy
+from dataclasses import replace
+
+import pytest
+from dagster import (
+    AssetMaterialization,
+    AssetSelection,
+    DagsterInstance,
+    RunRequest,
+    SkipReason,
+    build_sensor_context,
+    materialize,
+)
+
+from assets import jobs, watch
+from assets.definitions import ASSETS, defs
+from assets.resources import Pipeline
+from exit_pipeline.evaluation import evaluate
+from exit_pipeline.monitoring.drift import REFERENCE, keep_reference, newest_files
+from exit_pipeline.ranking.scorer import Scorer
+from exit_pipeline.registry import Registry
+from exit_pipeline.settings import load_settings
+from exit_pipeline.training import load_model, save_model
+
+DAYS = 5
+
+
+@pytest.fixture
+def instance():
+    with DagsterInstance.ephemeral() as found:
+        yield found
+
+
+@pytest.fixture
+def here(small_home, tmp_path, monkeypatch, simulated):
+    """A copy of the small home's tables, as the sensor sees them."""
+    pipeline = Pipeline(load_settings(home=tmp_path / "home"), simulated)
+    for part in ("lake", "verdicts"):
+        shutil.copytree(small_home.lake.home.root / part, pipeline.home.root / part)
+    for module in (watch, jobs):
+        monkeypatch.setattr(module, "PIPELINE", pipeline)
+    return pipeline
+
+
+@pytest.fixture
+def registry(here, small_home, tmp_path):
+    """Versions 1 and 2 are one model, but 2 says of everything that it is more likely than it is.
+
+    Both were promoted on figures that 1 keeps; five days have matured since.
+    """
+    source, registry = (Registry(home, "simulated") for home in (small_home.lake.home, here.home))
+    model, lineage = load_model(source.folder(1)), deepcopy(source.get(1).lineage)
+    lineage["split"] = {part: ["2026-01-05", "2026-01-09"] for part in lineage["split"]}
+    files = newest_files(here.lake("test"), DAYS)
+    figures = evaluate(Scorer(model), files).to_dict()
+    for more in (0.0, 2.0):
+        folder = tmp_path / str(more) / "model"
+        calibration = replace(model.calibration, bias=model.calibration.bias + more)
+        save_model(replace(model, calibration=calibration), folder)
+        version = registry.register({"model": folder}, {}, lineage)
+        registry.record(version, {}, "evaluation.json", {"model": figures})
+        registry.force(version, "for the test")
+    return registry
+
+
+def check(pipeline: Pipeline, instance: DagsterInstance) -> dict[str, dict]:
+    """Runs the checks in a run of their own; returns their metadata."""
+    chosen = AssetSelection.checks(*watch.WATCHES)
+    result = materialize(
+        [*ASSETS, *watch.WATCHES], selection=chosen, instance=instance,
+        resources={"pipeline": pipeline},
+    )  # fmt: skip
+    assert result.success
+    return {
+        found.check_name: {n: v.value for n, v in found.metadata.items()}
+        for found in result.get_asset_check_evaluations()
+    }
+
+
+def tick(instance: DagsterInstance) -> RunRequest | SkipReason:
+    return watch.champion_sensor(build_sensor_context(instance=instance, definitions=defs))
+
+
+def with_rows(instance: DagsterInstance) -> None:
+    instance.report_runless_asset_event(
+        AssetMaterialization("training_set", partition="2026-01-14")
+    )
+
+
+def test_without_a_champion_nothing_is_asked_for(here, instance):
+    told = check(here, instance)
+    assert {one["asks_for"] for one in told.values()} == {"nothing"}
+    assert isinstance(tick(instance), SkipReason)
+
+
+def test_a_champion_that_went_wrong_is_rolled_back_with_the_reason(here, instance, registry):
+    told = check(here, instance)["champion_performance"]
+    assert (told["asks_for"], told["champion"], told["back_to"]) == ("roll back", 2, 1)
+    assert told["logloss_now"] > 1.2 * told["logloss_at_promotion"]
+    asked = tick(instance)
+    assert asked.job_name == "roll_back"
+    assert tick(instance).run_key == asked.run_key  # once for these rows
+    assert jobs.roll_back.execute_in_process(run_config=asked.run_config, instance=instance).success
+    assert registry.number("champion") == 1
+    assert registry.get(2).withdrawn.startswith("by itself: logloss")
+    # Asked again though another is champion: nothing is done.
+    assert jobs.roll_back.execute_in_process(run_config=asked.run_config, instance=instance).success
+    assert registry.number("champion") == 1
+
+    held = check(here, instance)["champion_performance"]
+    assert (held["asks_for"], held["champion"]) == ("nothing", 1)
+    assert isinstance(tick(instance), SkipReason)
+
+
+def test_without_a_better_champion_before_a_new_model_is_asked_for_once(here, instance, registry):
+    registry.rollback("it was worse")
+    bad = Registry(here.home, "simulated")
+    bad.record(
+        1, {}, "evaluation.json", {"model": {"all": {"logloss": 0.01, "predicted_to_actual": 1.0}}}
+    )
+    told = check(here, instance)["champion_performance"]
+    assert told["asks_for"] == "retrain"
+    assert "there is no earlier champion" in told["reason"]
+    assert isinstance(tick(instance), SkipReason)  # no rows were materialized here
+    with_rows(instance)
+    asked = tick(instance)
+    assert asked.job_name == "retrain"
+    assert "no earlier champion" in asked.tags["exit/reason"]
+    trained = AssetMaterialization("candidate_model", metadata={"version": 3})
+    instance.report_runless_asset_event(trained)
+    assert isinstance(tick(instance), SkipReason)  # a model of these rows is there
+
+
+def test_inputs_that_drifted_ask_for_a_model_unless_a_blocking_check_failed(
+    here, instance, registry, monkeypatch
+):
+    registry.rollback("it was worse")
+    lake = here.lake("test")
+    keep_reference(here.settings, registry, 1, newest_files(lake, DAYS))
+    with_rows(instance)
+    before = check(here, instance)["feature_drift"]
+    assert (before["asks_for"], before["drifted_days"]) == ("nothing", 0)
+    assert before["inputs_judged"] > 5
+    assert isinstance(tick(instance), SkipReason)
+
+    days = sorted(lake.days("training_set"))[-2:]
+    with here.connect() as duck:
+        lake.view(duck, "training_set", [("ds", ">=", days[0])])
+        duck.execute(
+            "create table moved as select * replace (9999 as feed_recency_hours) from training_set"
+        )
+        lake.replace(duck, "training_set", "moved", days)
+    told = check(here, instance)["feature_drift"]
+    assert (told["asks_for"], told["drifted_days"]) == ("retrain", 2)
+    assert told["reason"] == "2 of 5 days drifted from version 1: feed_recency_hours"
+    # The rows that were changed by hand were never validated.
+    refused = tick(instance)
+    assert "training_set:great_expectations" in refused.skip_message
+    monkeypatch.setattr("exit_pipeline.validation.verdicts.unfit", lambda lake, spec: [])
+    assert tick(instance).job_name == "retrain"
+
+
+def test_a_registered_version_has_its_reference_beside_it(small_home):
+    kept = Registry(small_home.lake.home, "simulated").document(1, REFERENCE)
+    assert set(kept) == {"edges", "counts", "own"}
+    assert "user_id" not in kept["counts"]
+    assert sum(kept["counts"]["place"].values()) > 0
