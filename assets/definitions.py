@@ -18,6 +18,7 @@ from dagster import (
 )
 
 from assets import checks, features, ingestion, labels, online, training
+from assets.failures import failure_sensor
 from assets.jobs import JOBS, SCHEDULES
 from assets.partitions import SETTLING_DAYS
 from assets.resources import PIPELINE
@@ -80,6 +81,7 @@ defs = Definitions(
     sensors=[
         *SENSORS,
         champion_sensor,
+        failure_sensor,
         AutomationConditionSensorDefinition(
             "automation",
             target=AssetSelection.all(),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from datetime import date
 
 from dagster import (
@@ -16,6 +16,7 @@ from dagster._core.errors import DagsterInvalidSubsetError
 
 from assets.checks import CHECKS
 from assets.definitions import ASSETS, defs
+from assets.failures import OURS, behind
 from assets.instance import BY_COMMAND, close_dead_runs, has_ui, only_run, open_instance
 from assets.partitions import range_tags
 from assets.plan import Stage, built_on, stages
@@ -124,12 +125,10 @@ def _materialize(stage: Stage, instance: DagsterInstance) -> ExecuteInProcessRes
 def _reason(stage: Stage, result: ExecuteInProcessResult) -> ExitPipelineError:
     """The error of ours behind a failed run, or one that says which step and where to look."""
     for event in result.get_step_failure_events():
-        error = event.step_failure_data.error
-        while error is not None and error.cls_name not in _OURS and error.cause is not None:
-            error = error.cause
+        error = behind(event.step_failure_data.error)
         message = error.message.split(": ", 1)[-1].strip() if error else "for no stated reason"
-        if error is not None and error.cls_name in _OURS:
-            return _OURS[error.cls_name].read(message)
+        if error is not None and error.cls_name in OURS:
+            return OURS[error.cls_name].read(message)
         return ExitPipelineError(
             f"the step {event.step_key!r} failed: {message}",
             where=stage.title,
@@ -140,15 +139,6 @@ def _reason(stage: Stage, result: ExecuteInProcessResult) -> ExitPipelineError:
         where=stage.title,
         mend="`exit-pipeline ui` shows the run with its log",
     )
-
-
-def _subclasses(kind: type[ExitPipelineError]) -> Iterator[type[ExitPipelineError]]:
-    yield kind
-    for child in kind.__subclasses__():
-        yield from _subclasses(child)
-
-
-_OURS = {kind.__name__: kind for kind in _subclasses(ExitPipelineError)}
 
 
 def _days(first: date | None, last: date | None) -> tuple[date, date]:

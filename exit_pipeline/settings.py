@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Literal
 
-from pydantic import Field, SecretStr, ValidationError
+from pydantic import Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from exit_pipeline.errors import SettingsError
@@ -28,6 +28,9 @@ class Settings(BaseSettings):
     device: Literal["auto", "cpu", "cuda", "mps"] = Field("cpu", description="Training device.")
     executor: Literal["in_process", "multiprocess"] = Field(
         "multiprocess", description="How Dagster runs the steps of a run started from the UI."
+    )
+    webhook: SecretStr | None = Field(
+        None, description="Where a failed run is told by POST, an http(s) address."
     )
     api_key: SecretStr | None = Field(
         None, description="What requests to the ranking service must bring."
@@ -55,6 +58,13 @@ class Settings(BaseSettings):
         0.01, ge=0, le=1, description="Share of rankings whose inputs are kept for the skew check."
     )
 
+    @field_validator("webhook")
+    @classmethod
+    def _is_address(cls, webhook: SecretStr | None) -> SecretStr | None:
+        if webhook and not webhook.get_secret_value().startswith(("http://", "https://")):
+            raise ValueError("it must begin with http:// or https://")
+        return webhook
+
     def home_of(self, profile_name: str) -> Home:
         """Returns the folders that hold the state of one profile."""
         return Home((self.home / profile_name).absolute())
@@ -71,6 +81,7 @@ class Home:
         self.mlflow = root / "mlflow"
         self.dagster = root / "dagster"
         self.reports = root / "reports"
+        self.failures = root / "failures.jsonl"
         self.spill = root / "spill"
         self.models = root / "models"
         self.pushed = root / "pushed"
@@ -100,6 +111,12 @@ def load_settings(**overrides: object) -> Settings:
         name = f"EXIT_{'_'.join(str(part) for part in first['loc']).upper()}"
         raise SettingsError(
             f"{name} is not usable: {first['msg']}",
-            where=f"{name}={first.get('input')!r}",
+            where=name if _is_secret(str(first["loc"][0])) else f"{name}={first.get('input')!r}",
             mend="`exit-pipeline doctor` lists every setting with its meaning",
         ) from error
+
+
+def _is_secret(field: str) -> bool:
+    return field in Settings.model_fields and "Secret" in str(
+        Settings.model_fields[field].annotation
+    )

@@ -101,6 +101,7 @@ def test_what_follows_new_content_and_what_waits_for_a_schedule():
     repository = defs.get_repository_def()
     assert {s.name for s in repository.sensor_defs} == {
         "automation", "landing_sensor", "late_data_sensor", "champion_sensor",
+        "failure_sensor",
     }  # fmt: skip
 
     assert all(s.default_status.value == "RUNNING" for s in repository.sensor_defs)
