@@ -3,6 +3,7 @@
 import hashlib
 import json
 import time
+from collections.abc import Mapping
 from datetime import date, timedelta
 from typing import TYPE_CHECKING
 
@@ -58,7 +59,7 @@ def landing_sensor(context: SensorEvaluationContext) -> SensorResult | SkipReaso
     known |= {str(day): landed[day].fingerprint for day in changed}
     requests = [
         RunRequest(
-            run_key=_key(*((d, landed[d]) for d in days_between(first, last))),
+            run_key=_key(context.instance, {d: landed[d] for d in days_between(first, last)}),
             tags=range_tags(first, last),
         )
         for first, last in ranges_of(asked)
@@ -94,7 +95,7 @@ def late_data_sensor(context: SensorEvaluationContext) -> SensorResult | SkipRea
     days = {"first": late[0], "last": late[-1], "touched": min(touched[day] for day in late)}
     config = {key: str(day) for key, day in days.items()}
     request = RunRequest(
-        run_key=_key(*((day, stored[day]) for day in late)),
+        run_key=_key(context.instance, {day: stored[day] for day in late}),
         run_config={"ops": {"follow": {"config": config}}},
     )
     return SensorResult([request], cursor=cursor)
@@ -146,7 +147,9 @@ def _recorded(instance: DagsterInstance, table: str, day: date) -> float:
     return records[0].timestamp if records else 0.0
 
 
-def _key(*parts: object) -> str:
+def _key(instance: DagsterInstance, contents: Mapping[date, object]) -> str:
+    """A key by content and, since what was there once may come again, by when it was last read."""
+    parts = [(day, told, _recorded(instance, "events", day)) for day, told in contents.items()]
     return hashlib.sha256(repr(parts).encode()).hexdigest()[:16]
 
 

@@ -77,6 +77,19 @@ def test_a_day_that_landed_is_asked_for_once_and_again_when_its_files_change(her
     ]
 
 
+def test_files_that_come_back_after_others_are_asked_for_again(here, instance):
+    """Dagster starts nothing for a key that it has seen."""
+    asked, cursor = [], None
+    for text in ("rows", "more rows", "rows"):
+        land(here, DAYS[0], text)
+        told = tick(sensors.landing_sensor, instance, cursor)
+        asked += [request.run_key for request in told.run_requests]
+        cursor = told.cursor
+        read = AssetMaterialization("events", partition=str(DAYS[0]))
+        instance.report_runless_asset_event(read)
+    assert len(set(asked)) == 3
+
+
 def test_a_day_still_being_written_and_a_day_of_another_log_wait(here, instance, monkeypatch):
     monkeypatch.setattr(sensors.time, "time", lambda: 1e9 + 30)
     land(here, DAYS[0])
