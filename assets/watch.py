@@ -21,6 +21,7 @@ from dagster import (
     asset_check,
     sensor,
 )
+from dagster._core.storage.asset_check_execution_record import AssetCheckExecutionRecordStatus
 from dagster._core.storage.dagster_run import NOT_FINISHED_STATUSES
 
 from assets.jobs import nothing_to_train_on, retrain, roll_back
@@ -122,8 +123,10 @@ def champion_sensor(context: SensorEvaluationContext) -> RunRequest | SkipReason
     """Asks for a new model, or for the champion before, where the newest checks say so.
 
     Once for the same rows and champion, and not while a blocking check of what they were made
-    from has failed: what was measured then says something of the rows.
+    from has failed: what was measured then says something of the rows. What a check said of a
+    version that is champion no more asks for nothing.
     """
+    from exit_pipeline.registry import CHAMPION, Registry
     from exit_pipeline.validation.verdicts import unfit
 
     asked = [
@@ -133,6 +136,10 @@ def champion_sensor(context: SensorEvaluationContext) -> RunRequest | SkipReason
     ]
     if not asked:
         return SkipReason("no check asks for anything")
+    champion = Registry(PIPELINE.home, PIPELINE.profile.name).number(CHAMPION)
+    asked = [told for told in asked if told["champion"] == champion]
+    if not asked:
+        return SkipReason("what asked for something is champion no more")
     if failed := unfit(PIPELINE.lake("champion sensor"), PIPELINE.profile.spec):
         return SkipReason(f"blocking checks did not pass: {'; '.join(failed)}")
     for told in asked:
@@ -154,10 +161,11 @@ def _back(told: dict[str, Any]) -> RunRequest:
 
 
 def _newest(instance: DagsterInstance, check: str) -> dict[str, Any] | None:
-    """The metadata of a check's last evaluation."""
+    """The metadata of a check's last evaluation; one that is only planned, or died, is none."""
     key = AssetCheckKey(AssetKey(WATCHED), check)
-    record = instance.get_latest_asset_check_evaluation_record(key)
-    event = record.event.dagster_event if record and record.event else None
+    done = {AssetCheckExecutionRecordStatus.SUCCEEDED, AssetCheckExecutionRecordStatus.FAILED}
+    records = instance.event_log_storage.get_asset_check_execution_history(key, 1, status=done)
+    event = records[0].event.dagster_event if records and records[0].event else None
     if event is None:
         return None
     metadata = event.asset_check_evaluation_data.metadata

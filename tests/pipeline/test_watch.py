@@ -8,6 +8,7 @@ from dataclasses import replace
 
 import pytest
 from dagster import (
+    AssetKey,
     AssetMaterialization,
     AssetSelection,
     DagsterInstance,
@@ -16,6 +17,10 @@ from dagster import (
     build_sensor_context,
     materialize,
 )
+from dagster._core.definitions.asset_checks.asset_check_evaluation import (
+    AssetCheckEvaluationPlanned,
+)
+from dagster._core.events import DagsterEvent, DagsterEventType
 
 from assets import jobs, watch
 from assets.definitions import ASSETS, defs
@@ -86,6 +91,17 @@ def tick(instance: DagsterInstance) -> RunRequest | SkipReason:
     return watch.champion_sensor(build_sensor_context(instance=instance, definitions=defs))
 
 
+def plan_checks(instance: DagsterInstance) -> None:
+    """A run that is to check the table, and has not yet; one that died leaves the same."""
+    for check in watch.WATCHES:
+        planned = AssetCheckEvaluationPlanned(
+            asset_key=AssetKey(watch.WATCHED), check_name=check.check_key.name
+        )
+        kind = DagsterEventType.ASSET_CHECK_EVALUATION_PLANNED.value
+        event = DagsterEvent(kind, "retrain", event_specific_data=planned)
+        instance.report_dagster_event(event, run_id="planned")
+
+
 def with_rows(instance: DagsterInstance) -> None:
     instance.report_runless_asset_event(
         AssetMaterialization("training_set", partition="2026-01-14")
@@ -102,6 +118,7 @@ def test_a_champion_that_went_wrong_is_rolled_back_with_the_reason(here, instanc
     told = check(here, instance)["champion_performance"]
     assert (told["asks_for"], told["champion"], told["back_to"]) == ("roll back", 2, 1)
     assert told["logloss_now"] > 1.2 * told["logloss_at_promotion"]
+    plan_checks(instance)
     asked = tick(instance)
     assert asked.job_name == "roll_back"
     assert tick(instance).run_key == asked.run_key  # once for these rows
@@ -111,6 +128,7 @@ def test_a_champion_that_went_wrong_is_rolled_back_with_the_reason(here, instanc
     # Asked again though another is champion: nothing is done.
     assert jobs.roll_back.execute_in_process(run_config=asked.run_config, instance=instance).success
     assert registry.number("champion") == 1
+    assert tick(instance).skip_message == "what asked for something is champion no more"
 
     held = check(here, instance)["champion_performance"]
     assert (held["asks_for"], held["champion"]) == ("nothing", 1)
