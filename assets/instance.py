@@ -11,8 +11,9 @@ from dagster import DagsterInstance, DagsterRunStatus, RunsFilter
 from dagster._core.storage.dagster_run import IN_PROGRESS_RUN_STATUSES
 
 from exit_pipeline.errors import LakeError
+from exit_pipeline.files import write_text
 from exit_pipeline.lock import exclusive
-from exit_pipeline.settings import Home
+from exit_pipeline.settings import Home, load_settings
 
 INSTANCE_SETTINGS = """\
 # Written by exit-pipeline; without this line it stays as you leave it.
@@ -22,6 +23,7 @@ nux: {enabled: false}
 concurrency: {pools: {default_limit: 1}}
 run_monitoring: {enabled: true, free_slots_after_run_end_seconds: 60}
 """
+ON_POSTGRES = "storage: {postgres: {postgres_url: {env: EXIT_DAGSTER_POSTGRES}}}\n"
 BY_COMMAND = {"exit/started_by": "run"}
 
 
@@ -31,9 +33,8 @@ def open_instance(home: Home) -> DagsterInstance:
     home.dagster.mkdir(parents=True, exist_ok=True)
     ours = INSTANCE_SETTINGS.splitlines()[0]
     if not settings.exists() or settings.read_text().startswith(ours):
-        partial = settings.with_suffix(".partial")
-        partial.write_text(INSTANCE_SETTINGS)
-        os.replace(partial, settings)
+        storage = ON_POSTGRES if load_settings().dagster_postgres else ""
+        write_text(settings, INSTANCE_SETTINGS + storage)
     return DagsterInstance.from_config(str(home.dagster))
 
 

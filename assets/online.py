@@ -19,7 +19,7 @@ from assets.resources import Pipeline
 @asset(
     deps=["user_features", "item_features", "scene_features", "user_interest"],
     group_name="online",
-    kinds={"feast", "sqlite"},
+    kinds={"feast"},
     retry_policy=RetryPolicy(max_retries=2, delay=5, backoff=Backoff.EXPONENTIAL),
     freshness_policy=FreshnessPolicy.time_window(
         fail_window=timedelta(hours=36), warn_window=timedelta(hours=26)

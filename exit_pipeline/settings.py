@@ -35,6 +35,13 @@ class Settings(BaseSettings):
     api_key: SecretStr | None = Field(
         None, description="What requests to the ranking service must bring."
     )
+    redis: SecretStr | None = Field(
+        None,
+        description="Redis for the features online, as host:port,db=0,password=…; else sqlite.",
+    )
+    dagster_postgres: SecretStr | None = Field(
+        None, description="URL of the Postgres of Dagster's instance; else sqlite in the home."
+    )
     serve_timeout: float = Field(2.0, gt=0, description="Seconds a request may take.")
     serve_concurrency: int = Field(
         64, ge=1, description="Requests in the ranking service at a time; more are sent away."

@@ -8,11 +8,14 @@ import re
 import shutil
 import subprocess
 import sys
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
+from typing import Any
 
 import pytest
+from pydantic import SecretStr
 from typer.testing import CliRunner
 
 from exit_pipeline.cli.main import app
@@ -20,6 +23,7 @@ from exit_pipeline.lake import Lake
 from exit_pipeline.profile import load_profile
 from exit_pipeline.settings import load_settings
 from exit_pipeline.simulator import SimulationConfig, simulate
+from tests.servers import RedisServer, redis_server
 
 
 def pytest_sessionfinish(exitstatus: int) -> None:
@@ -101,3 +105,21 @@ def small_home(tmp_path_factory: pytest.TempPathFactory) -> SmallHome:
 def simulated():
     """The built-in profile of the simulated log."""
     return load_profile("simulated")
+
+
+@pytest.fixture(scope="session")
+def redis(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisServer]:
+    """A Redis; who uses it empties it first."""
+    server = redis_server(tmp_path_factory.mktemp("redis"))
+    yield server
+    server.stop()
+
+
+@pytest.fixture(params=["sqlite", "redis"])
+def kept_in(request: pytest.FixtureRequest) -> dict[str, Any]:
+    """Settings under which features online are kept in sqlite, and in Redis."""
+    if request.param == "sqlite":
+        return {}
+    server = request.getfixturevalue("redis")
+    server.empty()
+    return {"redis": SecretStr(server.address)}

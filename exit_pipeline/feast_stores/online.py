@@ -32,6 +32,18 @@ from exit_pipeline.lake.duck import render
 
 KEYS_A_READ = 10_000  # sqlite binds at most 32,766 values
 Row = tuple[EntityKey, dict[str, Value], datetime, datetime | None]
+# Feast hands nothing through to `online_write_batch`, so the days being rebuilt stand here.
+REBUILT: ContextVar[tuple[int, int]] = ContextVar("rebuilt", default=(1, 0))
+
+
+@contextmanager
+def rebuilding(since: datetime, until: datetime) -> Iterator[None]:
+    """While this lasts, a stored row whose event time is in [since, until] yields to any."""
+    token = REBUILT.set((microseconds(since), microseconds(until)))
+    try:
+        yield
+    finally:
+        REBUILT.reset(token)
 
 
 class LatestWinsSqliteOnlineStoreConfig(SqliteOnlineStoreConfig):
@@ -46,19 +58,6 @@ class LatestWinsSqliteOnlineStore(SqliteOnlineStore):
     """A sqlite online store in which pushes and materializations may come in any order."""
 
     _file: int | None = None  # the inode that is read
-
-    # Feast hands nothing through to `online_write_batch`, so the days being rebuilt stand here.
-    _rebuilt: ContextVar[tuple[int, int]] = ContextVar("rebuilt", default=(1, 0))
-
-    @classmethod
-    @contextmanager
-    def rebuilding(cls, since: datetime, until: datetime) -> Iterator[None]:
-        """While this lasts, a stored row whose event time is in [since, until] yields to any."""
-        token = cls._rebuilt.set((_microseconds(since), _microseconds(until)))
-        try:
-            yield
-        finally:
-            cls._rebuilt.reset(token)
 
     @staticmethod
     def _get_db_path(config: RepoConfig) -> str:
@@ -116,7 +115,7 @@ class LatestWinsSqliteOnlineStore(SqliteOnlineStore):
         with connection:
             connection.executemany(
                 render("feast_online_upsert", table=name),
-                _features(data, version, self._rebuilt.get()),
+                _features(data, version, REBUILT.get()),
             )
         if progress:
             progress(len(data))
@@ -157,8 +156,8 @@ class LatestWinsSqliteOnlineStore(SqliteOnlineStore):
 def _features(data: list[Row], version: int, rebuilt: tuple[int, int]) -> Iterator[tuple]:
     for entity_key, values, timestamp, created in data:
         key = serialize_entity_key(entity_key, entity_key_serialization_version=version)
-        at = _microseconds(timestamp)
-        made = None if created is None else _microseconds(created)
+        at = microseconds(timestamp)
+        made = None if created is None else microseconds(created)
         for feature, value in values.items():
             yield key, feature, value.SerializeToString(), at, made, *rebuilt
 
@@ -167,7 +166,8 @@ def _table_name(config: RepoConfig, table: FeatureView) -> str:
     return _table_id(config.project, table, config.registry.enable_online_feature_view_versioning)
 
 
-def _microseconds(moment: datetime) -> int:
+def microseconds(moment: datetime) -> int:
+    """Returns a moment as whole microseconds since 1970 UTC."""
     return (to_naive_utc(moment) - datetime(1970, 1, 1)) // timedelta(microseconds=1)
 
 

@@ -32,7 +32,14 @@ def open_store(settings: Settings, home: Home) -> FeatureStore:
     folder = repo_folder()
     config = yaml.safe_load((folder / "feature_store.yaml").read_text("utf-8"))
     config["registry"]["path"] = str(home.feast / "registry.db")
-    config["online_store"]["path"] = str(home.feast / "online.db")
+    if settings.redis:
+        config["online_store"] = {
+            "type": "exit_pipeline.feast_stores.online_redis.LatestWinsRedisOnlineStore",
+            "connection_string": settings.redis.get_secret_value(),
+            "profile": home.root.name,
+        }
+    else:
+        config["online_store"]["path"] = str(home.feast / "online.db")
     config["offline_store"] |= {
         "memory_limit": settings.memory_limit,
         "threads": settings.threads,
@@ -40,6 +47,23 @@ def open_store(settings: Settings, home: Home) -> FeatureStore:
     }
     home.feast.mkdir(parents=True, exist_ok=True)
     return FeatureStore(config=RepoConfig(repo_path=folder, **config))
+
+
+def online_identity(settings: Settings, home: Home) -> str | None:
+    """Returns what tells the online store from one that was lost and made anew.
+
+    Returns:
+        None where there is no store.
+
+    Raises:
+        LakeError: Redis cannot be reached, or holds another profile.
+    """
+    if settings.redis:
+        from exit_pipeline.feast_stores.online_redis import identity
+
+        return identity(settings.redis.get_secret_value(), home.root.name)
+    file = home.feast / "online.db"
+    return str(file.stat().st_ino) if file.exists() else None
 
 
 def apply(settings: Settings, home: Home, profile: Profile) -> FeatureStore:
@@ -96,7 +120,7 @@ def _register(settings: Settings, home: Home, name: str, objects: list[Any]) -> 
 
     def stands() -> bool:
         same = file.exists() and file.read_text("utf-8") == wanted
-        same = same and (home.feast / "online.db").exists()  # applying makes its tables too
+        same = same and online_identity(settings, home) is not None  # applying makes its tables
         return same and {one.name for one in objects} <= _names(home)
 
     if not stands():

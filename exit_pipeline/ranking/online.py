@@ -13,8 +13,8 @@ from typing import Any
 from feast import FeatureStore
 
 from exit_pipeline.errors import LakeError
-from exit_pipeline.feast_stores.online import LatestWinsSqliteOnlineStore
-from exit_pipeline.feast_stores.repo import apply, writing_registry
+from exit_pipeline.feast_stores.online import rebuilding
+from exit_pipeline.feast_stores.repo import apply, online_identity, writing_registry
 from exit_pipeline.lake import Lake, connect, render
 from exit_pipeline.profile import Profile
 from exit_pipeline.profile.labels import FeatureSpec
@@ -40,7 +40,7 @@ def materialize_online(settings: Settings, lake: Lake, profile: Profile) -> dict
     if missing:
         raise LakeError(f"{', '.join(missing)} not built yet", mend="run the features group first")
     told = lake.home.feast / "online_days.json"
-    stored = told.exists() and (lake.home.feast / "online.db").exists()
+    stored = told.exists() and online_identity(settings, lake.home) is not None
     online: dict[str, dict[str, str]] = json.loads(told.read_text("utf-8")) if stored else {}
     store = apply(settings, lake.home, profile)
     spec, report = profile.spec.features, {}
@@ -85,7 +85,7 @@ def _rebuilding(since: datetime, last: str, spec: FeatureSpec) -> AbstractContex
     """Lets go of what is online of the days from `since` to `last`; a push after them stays."""
     end = datetime.combine(date.fromisoformat(last), time(), UTC) + timedelta(days=1)
     lag = timedelta(minutes=spec.availability_lag_minutes)
-    return LatestWinsSqliteOnlineStore.rebuilding(since, end + lag)
+    return rebuilding(since, end + lag)
 
 
 def _keep(file: Path, online: dict[str, dict[str, str]]) -> None:

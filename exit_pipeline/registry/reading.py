@@ -79,8 +79,9 @@ class RegistryReader:
                 make_store(self.home.mlflow / STORE)
             client = MlflowClient(tracking_uri=self.uri, registry_uri=self.uri)
             if client.get_experiment_by_name(self.name) is None:
-                local = self.uri == self._local
-                place = (self.home.mlflow / "artifacts").as_uri() if local else None
+                # A server says itself where files lie; a database cannot.
+                served = self.uri.startswith(("http://", "https://"))
+                place = None if served else (self.home.mlflow / "artifacts").as_uri()
                 client.create_experiment(self.name, artifact_location=place)
             if not client.search_registered_models(f"name = '{self.name}'"):
                 client.create_registered_model(self.name)

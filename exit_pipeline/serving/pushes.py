@@ -13,7 +13,7 @@ import pandas as pd
 import pyarrow as pa
 
 from exit_pipeline.errors import ExitPipelineError, LakeError
-from exit_pipeline.feast_stores.repo import open_store
+from exit_pipeline.feast_stores.repo import online_identity, open_store
 from exit_pipeline.features.history import InterestHistory
 from exit_pipeline.lake import Lake
 from exit_pipeline.profile import Profile
@@ -52,7 +52,7 @@ class Pushes:
         self._history: InterestHistory | None = None
         self._known: set[str] = set()
         self._store: FeatureStore | None = None
-        self._file: int | None = None  # the inode that is written
+        self._identity: str | None = None  # of the store that is written
         self._failing = False
 
     async def push(self, events: list[Any], at: datetime) -> dict[str, Any]:
@@ -134,15 +134,14 @@ class Pushes:
 
     def _online(self) -> FeatureStore:
         """The online store; one that was filled anew lacks what this process brought before."""
-        file = self.lake.home.feast / "online.db"
-        if not file.exists():
-            raise LakeError(
-                "the online store's file is gone", where=str(file), mend="run online_store"
-            )
-        if self._store is None or file.stat().st_ino != self._file:
-            if self._file is not None:
+        found = online_identity(self.settings, self.lake.home)
+        if found is None:
+            folder = str(self.lake.home.feast)
+            raise LakeError("the online store is gone", where=folder, mend="run online_store")
+        if self._store is None or found != self._identity:
+            if self._identity is not None:
                 self._history = None
-            self._store, self._file = open_store(self.settings, self.lake.home), file.stat().st_ino
+            self._store, self._identity = open_store(self.settings, self.lake.home), found
         return self._store
 
     def _unlanded(self, today: date) -> pa.Table:

@@ -10,7 +10,7 @@ import pytest
 from starlette.testclient import TestClient
 
 from exit_pipeline.errors import LakeError
-from exit_pipeline.feast_stores.repo import open_store
+from exit_pipeline.feast_stores.repo import online_identity, open_store
 from exit_pipeline.ranking.rows import online_rows
 from exit_pipeline.serving.app import make_app
 from exit_pipeline.serving.events import event_table, events_model
@@ -19,7 +19,7 @@ from exit_pipeline.serving.pushes import Pushes
 from exit_pipeline.serving.service import Options
 from tests.logs import SmallLog, at, event
 from tests.serving.conftest import ask
-from tests.unit.test_online import builds, online
+from tests.unit.test_online import builds, lose, online
 
 SCENE = {"hour_band": "day", "day_kind": "weekday", "place": "home"}
 HISTORY = {
@@ -40,8 +40,9 @@ TODAY = [
 
 
 @pytest.fixture
-def log(tmp_path):
+def log(tmp_path, kept_in):
     small = SmallLog(tmp_path)
+    small.settings = small.settings.model_copy(update=kept_in)
     for day, rows in HISTORY.items():
         small.land(day, rows)
     builds(small, 0, 1)
@@ -89,8 +90,7 @@ def test_pushed_one_by_one_equals_the_daily_batch(log):
 
 def rebuilt(log: SmallLog) -> None:
     """The batch's rows, in a store that never saw a push."""
-    for file in log.lake.home.feast.glob("online.db*"):
-        file.unlink()
+    lose(log)
     builds(log, 0, 2)
     online(log)
 
@@ -167,11 +167,10 @@ def test_a_store_that_is_lost_gets_what_was_pushed_once_more(log):
     push(log, taker, TODAY, now)
     taker.bring(now)
     was = seen(log, now)
-    for file in log.lake.home.feast.glob("online.db*"):
-        file.unlink()
+    lose(log)
     with pytest.raises(LakeError, match="gone"):
         taker.bring(now)
-    assert not (log.lake.home.feast / "online.db").exists()
+    assert online_identity(log.settings, log.lake.home) is None
     online(log)
     assert taker.bring(now) == 2
     assert seen(log, now).equals(was)

@@ -6,7 +6,14 @@ import re
 from datetime import date, timedelta
 
 import pytest
+from feast.protos.feast.types.EntityKey_pb2 import EntityKey
+from feast.protos.feast.types.Value_pb2 import Value
+from pydantic import SecretStr
 
+from exit_pipeline.errors import LakeError
+from exit_pipeline.feast_stores.online import rebuilding
+from exit_pipeline.feast_stores.online_redis import client_of
+from exit_pipeline.feast_stores.repo import apply
 from exit_pipeline.features import build_features
 from exit_pipeline.ranking.online import VIEWS, materialize_online
 from exit_pipeline.ranking.rows import online_rows
@@ -36,9 +43,18 @@ def ask(log: SmallLog, user: str, when, items=("i1",)):
     return online_rows(store, log.profile.spec, user, list(items), SCENE, when)
 
 
+def lose(log: SmallLog) -> None:
+    """Takes away all that is online."""
+    if log.settings.redis:
+        client_of(log.settings.redis.get_secret_value()).flushall()
+    for file in log.lake.home.feast.glob("online.db*"):
+        file.unlink()
+
+
 @pytest.fixture
-def log(tmp_path):
+def log(tmp_path, kept_in):
     small = SmallLog(tmp_path)
+    small.settings = small.settings.model_copy(update=kept_in)
     small.land(0, [event("a", at(0)), event("b", at(0), user_id="u2"),
                    event("s", at(0, "09:00"), "click", **NOON)])  # fmt: skip
     small.land(1, [event("c", at(1)), event("d", at(1), user_id="u3"),
@@ -65,6 +81,29 @@ def test_a_rebuilt_day_reaches_the_online_store(log):
     assert online(log) == dict.fromkeys(VIEWS, 0)
 
 
+def test_the_newest_event_time_wins_whoever_writes_last(log):
+    store = apply(log.settings, log.lake.home, log.profile)
+    view, online_store = store.get_feature_view("item_features"), store._get_provider().online_store
+    key = EntityKey(join_keys=["item_id"], entity_values=[Value(string_val="i1")])
+
+    def write(category: str, when, created) -> str:
+        row = (key, {"category": Value(string_val=category)}, when, created)
+        online_store.online_write_batch(store.config, view, [row], None)
+        found, values = online_store.online_read(store.config, view, [key], ["category"])[0]
+        return values["category"].string_val, found
+
+    noon, later = at(1, us=1), at(1, us=2)
+    assert write("first", noon, at(2)) == ("first", noon)
+    assert write("later", later, at(2)) == ("later", later)
+    assert write("older", noon, at(3)) == ("later", later)
+    assert write("made before", later, at(1)) == ("later", later)
+    assert write("made again", later, at(2)) == ("made again", later)
+    with rebuilding(later, later):
+        assert write("rebuilt", noon, at(2)) == ("rebuilt", noon)
+    with rebuilding(at(0), at(1)):
+        assert write("before", at(0), at(4)) == ("rebuilt", noon)
+
+
 def test_a_group_of_no_columns_is_everyone_offline_and_online(tmp_path):
     whole = re.sub(r"(?m)^group: .*$", "group: []", PROFILE)
     small = SmallLog(tmp_path, whole)
@@ -80,9 +119,9 @@ def test_a_group_of_no_columns_is_everyone_offline_and_online(tmp_path):
 
 def test_a_lost_online_store_is_filled_again(log):
     before = online(log)
-    for file in log.lake.home.feast.glob("online.db*"):
-        file.unlink()
+    lose(log)
     assert online(log) == before
+    assert ask(log, "u1", at(3))[0]["user_shown"].to_pylist() == [3]
 
 
 def test_the_ttl_holds_online_to_the_microsecond(log):
@@ -103,3 +142,30 @@ def test_the_ttl_holds_online_to_the_microsecond(log):
                      "features of 1 items are older than 30 days: defaults are used"]  # fmt: skip
     _, flags = ask(log, "nobody", snapshot)
     assert flags == ["unknown user: defaults are used"]
+
+
+def test_a_redis_is_of_one_profile(tmp_path, redis):
+    redis.empty()
+    for name in ("small", "other"):
+        log = SmallLog(tmp_path / name, PROFILE.replace("name: small", f"name: {name}"))
+        log.settings = log.settings.model_copy(update={"redis": SecretStr(redis.address)})
+        for day in (0, 1):
+            log.land(day, [event(f"a{day}", at(day))])
+        builds(log, 0, 1)
+        if name == "small":
+            online(log)
+    with pytest.raises(LakeError, match="is the profile small's, not other's"):
+        online(log)
+    log.settings = log.settings.model_copy(update={"redis": SecretStr(f"{redis.address},db=1")})
+    assert online(log)["user_features"] == 12
+
+
+def test_a_redis_that_is_not_there(tmp_path):
+    log = SmallLog(tmp_path)
+    log.settings = log.settings.model_copy(update={"redis": SecretStr("127.0.0.1:1,password=word")})
+    for day in (0, 1):
+        log.land(day, [event(f"a{day}", at(day))])
+    builds(log, 0, 1)
+    with pytest.raises(LakeError, match="Redis cannot be reached") as found:
+        online(log)
+    assert "word" not in str(found.value)
