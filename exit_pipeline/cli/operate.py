@@ -6,7 +6,7 @@ import os
 import sys
 import time
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import typer
 from rich.table import Table
@@ -108,6 +108,10 @@ def ui(
     profile: ProfileOption = "simulated",
     host: str = "127.0.0.1",
     port: Annotated[int, typer.Option(min=1, max=65535)] = 3000,
+    part: Annotated[
+        Literal["webserver", "daemon"] | None,
+        typer.Option(help="Only this part, where each has a process of its own."),
+    ] = None,
 ) -> None:
     """Opens the Dagster UI with its daemon on this home; automation is on."""
     use_profile(profile)
@@ -118,21 +122,25 @@ def ui(
     settings = load_settings()
     home = settings.home_of(load_profile(profile).name)
     with open_instance(home) as instance:
-        hold_ui(home)
-        close_dead_runs(instance, by_command=False, by_ui=True)
+        if part != "webserver":  # runs are the daemon's
+            hold_ui(home)
+            close_dead_runs(instance, by_command=False, by_ui=True)
     environment = {
         "PYTHONWARNINGS": "ignore:Function `dev_command` is superseded",
         **os.environ,
         "DAGSTER_HOME": str(home.dagster),
         "EXIT_HOME": str(settings.home.absolute()),
     }
-    errors.print(f"the Dagster UI comes up on http://{host}:{port} (stop it with Ctrl-C)")
-    dagster = str(Path(sys.executable).with_name("dagster"))
-    os.execve(
-        dagster,
-        [dagster, "dev", "-m", "assets.definitions", "-h", host, "-p", str(port)],
-        environment,
-    )
+    if part != "daemon":
+        errors.print(f"the Dagster UI comes up on http://{host}:{port} (stop it with Ctrl-C)")
+    name, *words = {
+        None: ["dagster", "dev"],
+        "webserver": ["dagster-webserver"],
+        "daemon": ["dagster-daemon", "run"],
+    }[part]
+    where = [] if part == "daemon" else ["-h", host, "-p", str(port)]
+    program = str(Path(sys.executable).with_name(name))
+    os.execve(program, [program, *words, "-m", "assets.definitions", *where], environment)
 
 
 def bench(

@@ -22,7 +22,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from exit_pipeline.errors import RegistryError
 from exit_pipeline.registry.store import STORE, make_store
 from exit_pipeline.registry.tags import entries, joined
-from exit_pipeline.registry.version import Version
+from exit_pipeline.registry.version import UNDECIDED, Version
 from exit_pipeline.settings import Home
 
 for _noisy in ("mlflow", "alembic"):
@@ -94,6 +94,18 @@ class RegistryReader:
             found = client.search_model_versions(f"name = '{self.name}'")
         numbers = sorted(int(version.version) for version in found)
         return [self.get(number) for number in numbers]
+
+    def decisions(self) -> list[str]:
+        """The newest decision about each version; one call, whatever their number.
+
+        Raises:
+            RegistryError: The store cannot be read.
+        """
+        client = self.client
+        with self._reaching():
+            found = client.search_model_versions(f"name = '{self.name}'")
+        histories = [entries("decision", version.tags) for version in found]
+        return [history[-1]["decision"] if history else UNDECIDED for history in histories]
 
     def get(self, which: int | str) -> Version:
         """Returns a version by its number or an alias.

@@ -6,6 +6,8 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
+UNDECIDED = "undecided"
+
 
 @dataclass(frozen=True)
 class Version:
@@ -32,7 +34,7 @@ class Version:
     @property
     def decision(self) -> str:
         """The word of the newest decision."""
-        return self.history[-1]["decision"] if self.history else "undecided"
+        return self.history[-1]["decision"] if self.history else UNDECIDED
 
     @property
     def reason(self) -> str:

@@ -39,6 +39,9 @@ class Metrics:
             "Moment of the newest features of items.",
             registry=one,
         )
+        self.created = Gauge(
+            "exit_model_created_timestamp_seconds", "When it was trained.", ["role"], registry=one
+        )
         self.loads = Counter(
             "exit_model_loads", "Versions brought into memory.", ["role"], registry=one
         )
@@ -67,6 +70,33 @@ class Metrics:
         )
         self.shadow_dropped = Counter(
             "exit_shadow_dropped", "Rankings that the shadow had no time for.", registry=one
+        )
+
+        self._of_the_pipeline(one)
+
+    def _of_the_pipeline(self, one: CollectorRegistry) -> None:
+        self.table_day = Gauge(
+            "exit_table_day_timestamp_seconds",
+            "Start of a table's newest day that has rows.",
+            ["table"],
+            registry=one,
+        )
+        self.table_rows = Gauge("exit_table_rows", "Rows of that day.", ["table"], registry=one)
+        self.quarantined = Gauge(
+            "exit_quarantine_share",
+            "Of the newest day with events, rows quarantined to those and the events.",
+            registry=one,
+        )
+        self.versions = Gauge(
+            "exit_versions", "Versions, by the newest decision.", ["decision"], registry=one
+        )
+        self.registry_up = Gauge(
+            "exit_registry_up", "Whether the last look at it worked.", registry=one
+        )
+        self.looked = Gauge(
+            "exit_pipeline_looked_timestamp_seconds",
+            "When these figures of the pipeline were read.",
+            registry=one,
         )
 
     def flagged(self, flags: list[str]) -> None:

@@ -22,6 +22,7 @@ from exit_pipeline.serving.pushes import Pushes
 from exit_pipeline.serving.schema import Ask, Clock, ExplainAsk, RankAsk, Role
 from exit_pipeline.serving.shadow import Shadow, chosen
 from exit_pipeline.serving.slot import Slot
+from exit_pipeline.serving.standing import LOOK_SECONDS, Standing
 from exit_pipeline.serving.users import UNREACHABLE, Users
 from exit_pipeline.settings import Settings
 
@@ -65,6 +66,7 @@ class Service:
         self.users = Users(settings, lake.home, profile.spec, self.metrics)
         self.pushes = Pushes(settings, lake, profile, self.metrics)
         self.champion = Slot(settings, lake, profile, CHAMPION, "champion", self.metrics)
+        self.standing = Standing(lake, self.champion.registry, self.metrics)
         self.canary = options.canary
         self.challenger: Slot | None = None
         self.shadow: Shadow | None = None
@@ -80,7 +82,12 @@ class Service:
         """Looks for the champion at once and from then on; lets go of threads at the end."""
         await asyncio.gather(self._look(), self.users.look())
         self.kept = Kept(self.settings, self.spec, self.home, self.log_rankings, self.metrics)
-        watching = (self._watch(), self.users.watch(), self.pushes.watch(self._now))
+        watching = (
+            self._watch(),
+            self._watch_pipeline(),
+            self.users.watch(),
+            self.pushes.watch(self._now),
+        )
         tasks = [asyncio.create_task(one) for one in watching]
         try:
             yield
@@ -206,6 +213,11 @@ class Service:
         while True:
             await asyncio.sleep(self.settings.serve_watch)
             await self._look()
+
+    async def _watch_pipeline(self) -> None:
+        while True:
+            await asyncio.to_thread(self.standing.look)
+            await asyncio.sleep(LOOK_SECONDS)
 
     async def _look(self) -> None:
         for slot in filter(None, (self.champion, self.challenger)):

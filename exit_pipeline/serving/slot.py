@@ -76,6 +76,7 @@ class Slot:
     def _moved(self, loaded: Loaded) -> None:
         number = loaded.version.version
         self.metrics.version.labels(self.role).set(number)
+        self.metrics.created.labels(self.role).set(loaded.version.created.timestamp())
         self.metrics.loads.labels(self.role).inc()
         self.metrics.features_at.set(loaded.items.as_of.timestamp())
         log.info("model loaded", extra={"role": self.role, "version": number})
