@@ -15,6 +15,7 @@ from feast import Entity
 from feast.feature_view import FeatureView
 from feast.infra.online_stores.helpers import _mmh3, _redis_key, compute_versioned_name
 from feast.infra.online_stores.redis import RedisOnlineStore, RedisOnlineStoreConfig
+from feast.protos.feast.types.EntityKey_pb2 import EntityKey
 from feast.repo_config import RepoConfig
 from feast.utils import make_tzaware
 from google.protobuf.timestamp_pb2 import Timestamp
@@ -110,6 +111,32 @@ class LatestWinsRedisOnlineStore(RedisOnlineStore):
             pipe.execute()
         if progress:
             progress(len(data))
+
+    def remove_entity(self, config: RepoConfig, tables: list[FeatureView], key: EntityKey) -> int:
+        """Deletes every feature of one entity.
+
+        Args:
+            config: Feast's.
+            tables: The feature views of that entity.
+            key: The entity's.
+
+        Returns:
+            How many features were stored.
+        """
+        client, version = (
+            self._get_client(config.online_store),
+            config.entity_key_serialization_version,
+        )
+        versioned = config.registry.enable_online_feature_view_versioning
+        place = _redis_key(config.project, key, entity_key_serialization_version=version)
+        removed = 0
+        for table in tables:
+            name = compute_versioned_name(table, versioned)
+            removed += client.hdel(
+                place, *(_mmh3(f"{name}:{field.name}") for field in table.features)
+            )
+            client.hdel(place, f"_ts:{name}", f"_at:{name}", f"_made:{name}")
+        return removed
 
 
 @lru_cache

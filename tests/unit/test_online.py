@@ -144,6 +144,26 @@ def test_the_ttl_holds_online_to_the_microsecond(log):
     assert flags == ["unknown user: defaults are used"]
 
 
+def test_nothing_of_a_person_is_left_in_redis(tmp_path, redis):
+    redis.empty()
+    log = SmallLog(tmp_path)
+    log.settings = log.settings.model_copy(update={"redis": SecretStr(redis.address)})
+    for day in (0, 1):
+        log.land(day, [event(f"a{day}", at(day)), event(f"b{day}", at(day), user_id="u2")])
+    builds(log, 0, 1)
+    online(log)
+    store, client = apply(log.settings, log.lake.home, log.profile), client_of(redis.address)
+    views = [view for view in store.list_feature_views() if view.entities == ["user"]]
+    key = EntityKey(join_keys=["user_id"], entity_values=[Value(string_val="u1")])
+    online_store = store._get_provider().online_store
+    before = client.dbsize()
+    assert online_store.remove_entity(store.config, views, key) > 1
+    assert online_store.remove_entity(store.config, views, key) == 0
+    assert client.dbsize() == before - 1
+    assert ask(log, "u1", at(2))[1] == ["unknown user: defaults are used"]
+    assert ask(log, "u2", at(2))[0]["user_shown"].to_pylist() == [2]
+
+
 def test_a_redis_is_of_one_profile(tmp_path, redis):
     redis.empty()
     for name in ("small", "other"):
