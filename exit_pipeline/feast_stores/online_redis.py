@@ -106,7 +106,7 @@ class LatestWinsRedisOnlineStore(RedisOnlineStore):
                 for feature, value in values.items():
                     fields += [_mmh3(f"{name}:{feature}"), value.SerializeToString()]
                 key = _redis_key(config.project, entity, entity_key_serialization_version=version)
-                order = [f"_at:{name}", f"_made:{name}", *times, *REBUILT.get()]
+                order: list[Any] = [f"_at:{name}", f"_made:{name}", *times, *REBUILT.get()]
                 upsert([key], [*order, *fields], client=pipe)
             pipe.execute()
         if progress:
@@ -160,7 +160,7 @@ def identity(address: str, profile: str) -> str | None:
         LakeError: It cannot be reached, or is another profile's.
     """
     try:
-        mark = client_of(address).get(MARK)
+        mark: Any = client_of(address).get(MARK)
     except RedisError as error:
         raise LakeError(
             f"Redis cannot be reached: {type(error).__name__}",
