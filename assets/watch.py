@@ -12,6 +12,8 @@ from dagster import (
     AssetKey,
     DagsterInstance,
     DefaultSensorStatus,
+    FloatMetadataValue,
+    IntMetadataValue,
     MetadataValue,
     ResourceParam,
     RunRequest,
@@ -35,18 +37,30 @@ NOTHING, RETRAIN, ROLL_BACK = "nothing", "retrain", "roll back"
 
 
 def _watch(measure: Callable[..., AssetCheckResult]) -> Callable[..., AssetCheckResult]:
-    """Says so where nothing could be measured: that holds up no table, and asks for nothing."""
+    """Keeps the figures for monitoring, and says so where nothing could be measured.
+
+    That holds up no table, and asks for nothing.
+    """
 
     @wraps(measure)
     def guarded(pipeline: ResourceParam[Pipeline]) -> AssetCheckResult:
         from exit_pipeline.errors import ExitPipelineError
+        from exit_pipeline.monitoring.figures import keep_figures
 
         try:
-            return measure(pipeline)
+            result = measure(pipeline)
+            keep_figures(pipeline.home, measure.__name__, _figures(result))
+            return result
         except ExitPipelineError as error:
             return _told(False, str(error), {"asks_for": NOTHING, "could_not_run": True})
 
     return guarded
+
+
+def _figures(result: AssetCheckResult) -> dict[str, float]:
+    numbers = (FloatMetadataValue, IntMetadataValue)
+    told = {n: value.value for n, value in result.metadata.items() if isinstance(value, numbers)}
+    return {name: float(value) for name, value in told.items() if value is not None}
 
 
 def _told(passed: bool, reason: str, metadata: dict[str, Any]) -> AssetCheckResult:

@@ -87,6 +87,12 @@ class Metrics:
             "Of the newest day with events, rows quarantined to those and the events.",
             registry=one,
         )
+        self.watch = Gauge(
+            "exit_watch",
+            "What the checks of the champion measured last.",
+            ["check", "figure"],
+            registry=one,
+        )
         self.versions = Gauge(
             "exit_versions", "Versions, by the newest decision.", ["decision"], registry=one
         )

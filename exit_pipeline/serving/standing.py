@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import logging
+import math
 from collections import Counter
 from datetime import UTC, date, datetime, time
 
 from exit_pipeline.errors import ExitPipelineError
 from exit_pipeline.lake import Lake
+from exit_pipeline.monitoring.figures import kept_figures
 from exit_pipeline.registry import Registry
 from exit_pipeline.serving.metrics import Metrics
 
@@ -27,11 +29,13 @@ class Standing:
 
     def __init__(self, lake: Lake, registry: Registry, metrics: Metrics) -> None:
         self.lake, self.registry, self.metrics = lake, registry, metrics
+        self.watched: set[tuple[str, str]] = set()
 
     def look(self) -> None:
-        """Reads what days the tables have and what was decided of the versions."""
+        """Reads the tables' days, what the watch measured, and what was decided of versions."""
         try:
             self._tables()
+            self._watch()
             self._versions()
         except Exception as error:  # noqa: BLE001 — figures must not end the service
             log.error("no figures of the pipeline", extra={"kind": type(error).__name__})
@@ -51,6 +55,16 @@ class Standing:
             newest = max(rows["events"])
             broken = rows["quarantine"].get(newest, 0)
             self.metrics.quarantined.set(broken / (broken + rows["events"][newest]))
+
+    def _watch(self) -> None:
+        found = {
+            (check, figure): value
+            for check, figures in kept_figures(self.lake.home).items()
+            for figure, value in figures.items()
+        }
+        self.watched |= found.keys()
+        for one in self.watched:  # a champion that is new has fewer figures
+            self.metrics.watch.labels(*one).set(found.get(one, math.nan))
 
     def _versions(self) -> None:
         try:

@@ -27,6 +27,7 @@ from assets.definitions import ASSETS, defs
 from assets.resources import Pipeline
 from exit_pipeline.evaluation import evaluate
 from exit_pipeline.monitoring.drift import REFERENCE, keep_reference, newest_files
+from exit_pipeline.monitoring.figures import kept_figures
 from exit_pipeline.ranking.scorer import Scorer
 from exit_pipeline.registry import Registry
 from exit_pipeline.settings import load_settings
@@ -118,6 +119,8 @@ def test_a_champion_that_went_wrong_is_rolled_back_with_the_reason(here, instanc
     told = check(here, instance)["champion_performance"]
     assert (told["asks_for"], told["champion"], told["back_to"]) == ("roll back", 2, 1)
     assert told["logloss_now"] > 1.2 * told["logloss_at_promotion"]
+    kept = kept_figures(here.home)["champion_performance"]
+    assert kept == {n: value for n, value in told.items() if isinstance(value, int | float)}
     plan_checks(instance)
     asked = tick(instance)
     assert asked.job_name == "roll_back"

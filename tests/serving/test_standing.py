@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from datetime import UTC, date, datetime, timedelta
 
 from prometheus_client import CollectorRegistry
 from starlette.testclient import TestClient
 
 from exit_pipeline.errors import RegistryError
+from exit_pipeline.monitoring.figures import keep_figures
 from exit_pipeline.serving.app import make_app
 from exit_pipeline.serving.metrics import Metrics
 from exit_pipeline.serving.standing import Standing
@@ -54,6 +56,23 @@ def test_days_rows_quarantine_and_decisions(tmp_path):
     versions.up = False
     standing.look()
     assert figure(metrics.registry, "registry_up") == 0
+
+
+def test_what_the_watch_measured_last(tmp_path):
+    log, metrics = SmallLog(tmp_path), Metrics()
+    standing = Standing(log.lake, ThreeVersions(), metrics)
+
+    def watched(figure_name: str) -> float | None:
+        standing.look()
+        found = {"check": "feature_drift", "figure": figure_name}
+        return figure(metrics.registry, "watch", **found)
+
+    assert watched("largest_psi") is None
+    keep_figures(log.lake.home, "feature_drift", {"champion": 1, "largest_psi": 0.31})
+    assert watched("largest_psi") == 0.31
+    keep_figures(log.lake.home, "feature_drift", {"champion": 2})
+    assert watched("champion") == 2
+    assert math.isnan(watched("largest_psi"))
 
 
 def test_the_service_says_so(home):
