@@ -67,6 +67,10 @@ class RegistryReader:
     def _local(self) -> str:
         return f"sqlite:///{self.home.mlflow / STORE}"
 
+    @property
+    def _served(self) -> bool:
+        return self.uri.startswith(("http://", "https://"))
+
     @cached_property
     def client(self) -> MlflowClient:
         """MLflow's client; the store, the experiment and the model are made if need be.
@@ -80,8 +84,7 @@ class RegistryReader:
             client = MlflowClient(tracking_uri=self.uri, registry_uri=self.uri)
             if client.get_experiment_by_name(self.name) is None:
                 # A server says itself where files lie; a database cannot.
-                served = self.uri.startswith(("http://", "https://"))
-                place = None if served else (self.home.mlflow / "artifacts").as_uri()
+                place = None if self._served else (self.home.mlflow / "artifacts").as_uri()
                 client.create_experiment(self.name, artifact_location=place)
             if not client.search_registered_models(f"name = '{self.name}'"):
                 client.create_registered_model(self.name)
@@ -159,10 +162,30 @@ class RegistryReader:
         number = str(self.get(which).version)
         with self._reaching():
             version = self.client.get_model_version(self.name, number)
-            place = mlflow.artifacts.download_artifacts(
-                artifact_uri=f"{version.source}/artifacts", tracking_uri=self.uri
-            )
+            source = f"{version.source}/artifacts"
+            if self._served:
+                return self._fetched(source, str(version.run_id)) / model
+            place = mlflow.artifacts.download_artifacts(artifact_uri=source, tracking_uri=self.uri)
         return Path(place) / model
+
+    def _fetched(self, source: str, run_id: str) -> Path:
+        """A server's files in the home, fetched once; MLflow would leave a copy in /tmp each time.
+
+        They lie where a deletion looks for what models know.
+        """
+        kept = self.home.mlflow / "artifacts" / run_id / "fetched"
+        if not kept.exists():
+            kept.parent.mkdir(parents=True, exist_ok=True)
+            with self.home.scratch() as scratch:
+                place = mlflow.artifacts.download_artifacts(
+                    artifact_uri=source, tracking_uri=self.uri, dst_path=str(scratch)
+                )
+                try:
+                    os.rename(place, kept)
+                except OSError:
+                    if not kept.exists():  # else another process was quicker
+                        raise
+        return kept
 
     def document(self, version: int, name: str) -> Any:
         """Returns a JSON document that was kept with a version, or None where there is none."""
@@ -170,8 +193,9 @@ class RegistryReader:
             run_id = str(self.client.get_model_version(self.name, str(version)).run_id)
             if name not in (file.path for file in self.client.list_artifacts(run_id)):
                 return None
-            place = self.client.download_artifacts(run_id, name)
-        return json.loads(Path(place).read_text("utf-8"))
+            with self.home.scratch() as scratch:
+                place = self.client.download_artifacts(run_id, name, str(scratch))
+                return json.loads(Path(place).read_text("utf-8"))
 
     def history(self) -> list[dict[str, Any]]:
         """Who held which alias since when, and why; oldest first."""

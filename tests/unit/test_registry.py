@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import tempfile
+from pathlib import Path
+from types import SimpleNamespace
+
 import pytest
 from mlflow.exceptions import MlflowException
 from mlflow.protos.databricks_pb2 import TEMPORARILY_UNAVAILABLE
@@ -189,3 +193,29 @@ def test_a_store_that_was_being_made_when_its_process_died_is_made_anew(tmp_path
     assert file.read_bytes() == held
     assert MlflowClient(tracking_uri=f"sqlite:///{file}").search_experiments()
     assert [found.name for found in file.parent.iterdir()] == ["mlflow.db"]
+
+
+def test_what_a_server_hands_out_is_fetched_once_and_leaves_nothing_behind(
+    registry, monkeypatch, tmp_path
+):
+    fetched, temporary = [], tmp_path / "tmp"
+    temporary.mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(temporary))
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://127.0.0.1:1")
+    version = SimpleNamespace(source="mlflow-artifacts:/1/run/artifacts/model", run_id="run")
+    registry.__dict__["client"] = SimpleNamespace(get_model_version=lambda *_: version)
+    monkeypatch.setattr(registry, "get", lambda which: SimpleNamespace(version=which))
+
+    def download_artifacts(artifact_uri: str, tracking_uri: str, dst_path: str) -> str:
+        fetched.append(artifact_uri)
+        place = Path(dst_path) / "artifacts"
+        (place / "model").mkdir(parents=True)
+        (place / "model" / "description.json").write_text("{}")
+        return str(place)
+
+    monkeypatch.setattr("mlflow.artifacts.download_artifacts", download_artifacts)
+    for _ in range(2):
+        assert (registry.folder(1) / "description.json").read_text() == "{}"
+    assert fetched == ["mlflow-artifacts:/1/run/artifacts/model/artifacts"]
+    assert [*temporary.iterdir(), *registry.home.spill.iterdir()] == []
+    assert list((registry.home.mlflow / "artifacts").glob("**/description.json"))
