@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import fcntl
 import os
-from contextlib import AbstractContextManager
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 
 from dagster import DagsterInstance, DagsterRunStatus, RunsFilter
@@ -46,6 +47,24 @@ def only_run(home: Home) -> AbstractContextManager[None]:
         mend="wait for it to end, or name another home with EXIT_HOME",
     )
     return exclusive(home.dagster / "run.lock", 0, refusal)
+
+
+@contextmanager
+def idle(home: Home) -> Iterator[None]:
+    """Holds the home while no run of the graph goes on in it, neither a command's nor the UI's.
+
+    Raises:
+        LakeError: One does.
+    """
+    with only_run(home), open_instance(home) as instance:
+        close_dead_runs(instance, by_command=True, by_ui=not has_ui(home))
+        if instance.get_runs(RunsFilter(statuses=[*IN_PROGRESS_RUN_STATUSES]), limit=1):
+            raise LakeError(
+                "a run of the UI is going on in this home",
+                where=str(home.root),
+                mend="wait for it to end, or stop it in the UI",
+            )
+        yield
 
 
 def hold_ui(home: Home) -> None:
