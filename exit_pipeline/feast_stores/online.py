@@ -163,6 +163,8 @@ class LatestWinsSqliteOnlineStore(SqliteOnlineStore):
         Returns:
             How many features were stored.
         """
+        if not Path(self._get_db_path(config)).exists():
+            return 0
         connection, version = self._get_conn(config), config.entity_key_serialization_version
         connection.execute("pragma secure_delete = on")
         removed = 0

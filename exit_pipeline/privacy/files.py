@@ -10,20 +10,27 @@ import orjson
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
+from pyarrow import ArrowInvalid
 
 from exit_pipeline.files import to_disk
 
 
-def remove_from_parquet(files: Iterable[Path], user_id: str) -> int:
+def remove_from_parquet(files: Iterable[Path], user_id: str) -> tuple[int, list[Path]]:
     """Removes the rows of a person from Parquet files with a column `user_id`.
 
     Each file is replaced whole, in its order; one that ends up without rows stays, as a day
     without events is not a day that has not landed.
 
     Returns:
-        How many rows went.
+        How many rows went, and the files that cannot be read.
     """
-    return sum(_rewrite(file, user_id) for file in files if _holds(file, user_id))
+    removed, broken = 0, []
+    for file in files:
+        try:
+            removed += _rewrite(file, user_id) if _holds(file, user_id) else 0
+        except ArrowInvalid:
+            broken.append(file)
+    return removed, broken
 
 
 def remove_from_lines(files: Iterable[Path], user_id: str) -> int:

@@ -72,7 +72,7 @@ def forget(
         who = forgotten.hash(user_id)
         _record(home, {"began": True, "id": who, "reason": reason, "new": new})
         removed |= _service(home, user_id)
-    removed["landing"] = remove_from_parquet(_landed(profile, home), user_id)
+    removed["landing"], broken = remove_from_parquet(_landed(profile, home), user_id)
     for lake in lakes(home):
         found = remove_rows(settings, lake, user_id)
         removed |= {f"{lake.home.lake.name}/{table}": n for table, n in found.items()}
@@ -81,7 +81,7 @@ def forget(
     removed["data docs"] = _pages(home, user_id)
     _spill(home)
     done = {place: n for place, n in removed.items() if n}
-    deletion = Deletion(who, reason, new, done, _notes(profile, home, done, reading))
+    deletion = Deletion(who, reason, new, done, _notes(profile, home, done, reading, broken))
     _record(home, {"began": False, **asdict(deletion)})
     return deletion
 
@@ -93,7 +93,7 @@ def _service(home: Home, user_id: str) -> dict[str, int]:
     for name, folder in (*logs, ("sampled", home.sampled)):
         for partial in folder.glob("ds=*/*.partial"):
             partial.unlink()  # of a process that died
-        removed[name] = remove_from_parquet(sorted(folder.glob("ds=*/*.parquet")), user_id)
+        removed[name], _ = remove_from_parquet(sorted(folder.glob("ds=*/*.parquet")), user_id)
     removed["pushed"] = remove_from_lines(sorted(home.pushed.glob("ds=*/*.jsonl")), user_id)
     return removed
 
@@ -124,8 +124,14 @@ def _spill(home: Home) -> None:
             shutil.rmtree(folder, ignore_errors=True)
 
 
-def _notes(profile: Profile, home: Home, removed: dict[str, int], reading: int) -> list[str]:
+def _notes(
+    profile: Profile, home: Home, removed: dict[str, int], reading: int, broken: list[Path]
+) -> list[str]:
     notes = []
+    if broken:
+        notes.append(
+            f"{len(broken)} raw files cannot be read and were left as they are, {broken[0]} first"
+        )
     if landing_root(profile, home) != home.landing:
         notes.append("raw files outside the home are left as they are; ingestion skips the person")
     if reading:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from exit_pipeline.settings import Home, Settings
 
 
@@ -10,15 +12,15 @@ def remove_online(settings: Settings, home: Home, user_id: str) -> int:
 
     A service that runs reads the store at each request, so it sees that at once.
     """
-    if not (home.feast / "online.db").exists():
-        return 0
+    if not (home.feast / "registry.db").exists():
+        return 0  # nothing was ever online
     from feast.protos.feast.types.EntityKey_pb2 import EntityKey
     from feast.protos.feast.types.Value_pb2 import Value
 
-    from exit_pipeline.feast_stores.online import LatestWinsSqliteOnlineStore
     from exit_pipeline.feast_stores.repo import open_store
 
     store = open_store(settings, home)
     views = [view for view in store.list_feature_views() if view.entities == ["user"]]
     key = EntityKey(join_keys=["user_id"], entity_values=[Value(string_val=user_id)])
-    return LatestWinsSqliteOnlineStore().remove_entity(store.config, views, key)
+    online: Any = store._get_provider().online_store  # type: ignore[attr-defined]
+    return online.remove_entity(store.config, views, key)

@@ -13,6 +13,7 @@ from pyarrow import ArrowInvalid
 
 from exit_pipeline.lake import Lake, connect, create_table, render
 from exit_pipeline.lake.paths import commits
+from exit_pipeline.lake.states import day_states, whole_state
 from exit_pipeline.lake.table import Filter
 from exit_pipeline.settings import Home, Settings
 from exit_pipeline.validation.verdicts import carry_verdicts
@@ -89,11 +90,14 @@ def _newest(connection: duckdb.DuckDBPyConnection, lake: Lake, name: str, theirs
     for day, _ in days:
         _rows(connection, lake, name, [(key, "=", day)] if key else [])
         create_table(connection, "kept", "person_kept", {}, theirs=theirs)
+        # What checks said goes first: after a kill it holds as soon as the rows are written.
         if key:
+            after = day_states(connection, "kept", key, [day])[day]
+            carry_verdicts(lake.home, name, day, before[day], after)
             writer.replace(connection, name, "kept", [day])
         else:
+            carry_verdicts(lake.home, name, day, before[day], whole_state(connection, "kept"))
             writer.replace_all(connection, name, "kept")
-    carry_verdicts(lake, name, before)
     return sum(rows for _, rows in days)
 
 

@@ -37,25 +37,15 @@ def record(
         os.replace(partial, file)
 
 
-def carry_verdicts(lake: Lake, table: str, before: Mapping[date, DayState]) -> None:
-    """Lets what was said of days hold for what is left of them, where a person's rows were removed.
+def carry_verdicts(home: Home, table: str, day: date, before: DayState, after: DayState) -> None:
+    """Lets what was said of a day hold for what will be left of it without a person's rows.
 
     The next run says it anew.
-
-    Args:
-        lake: With the rows removed.
-        table: The table.
-        before: What its days held.
     """
-    now = lake.days(table)
-    for file in (lake.home.root / "verdicts").glob(f"{table}.*.json"):
-        check, said = file.stem.partition(".")[2], _read(file)
-        for passed in (True, False):
-            stood = {
-                day: now[day] for day, state in before.items()
-                if now[day] != state and said.get(day.isoformat()) == (state.hash, passed)
-            }  # fmt: skip
-            record(lake.home, table, check, stood, passed)
+    for file in (home.root / "verdicts").glob(f"{table}.*.json"):
+        content, passed = _read(file).get(day.isoformat(), ("", False))
+        if content == before.hash:
+            record(home, table, file.stem.partition(".")[2], {day: after}, passed)
 
 
 def failed_days(lake: Lake, table: str, check: str, first: date, last: date) -> list[date]:

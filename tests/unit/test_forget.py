@@ -108,6 +108,13 @@ def test_rows_of_others_in_raw_files_stay_as_they_are_and_in_their_order(log):
     assert pq.read_schema(file).equals(EVENTS)
 
 
+def test_a_raw_file_that_cannot_be_read_is_named_and_stops_nothing(log):
+    (log.lake.home.landing / "events/torn.parquet").write_bytes(b"PAR1")
+    assert "1 raw files cannot be read" in forgets(log).notes[0]
+    (log.lake.home.landing / "events/torn.parquet").unlink()
+    assert naming(log, "zoe") == set()
+
+
 def test_the_record_says_what_was_done_and_does_not_name_them(log):
     first, second, nobody = forgets(log), forgets(log), forgets(log, "no-such-person")
     assert (first.new, second.new, nobody.new) == (True, False, True)
