@@ -22,5 +22,5 @@ def remove_online(settings: Settings, home: Home, user_id: str) -> int:
     store = open_store(settings, home)
     views = [view for view in store.list_feature_views() if view.entities == ["user"]]
     key = EntityKey(join_keys=["user_id"], entity_values=[Value(string_val=user_id)])
-    online: Any = store._get_provider().online_store  # type: ignore[attr-defined]
+    online: Any = store._get_provider().online_store
     return online.remove_entity(store.config, views, key)
