@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import fcntl
 import os
-from contextlib import AbstractContextManager
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager
+from datetime import UTC, datetime
 from pathlib import Path
 
 from dagster import DagsterInstance, DagsterRunStatus, RunsFilter
@@ -46,6 +48,28 @@ def only_run(home: Home) -> AbstractContextManager[None]:
         mend="wait for it to end, or name another home with EXIT_HOME",
     )
     return exclusive(home.dagster / "run.lock", 0, refusal)
+
+
+@contextmanager
+def idle(home: Home) -> Iterator[None]:
+    """Holds the home while no run of the graph goes on in it, neither a command's nor the UI's.
+
+    Raises:
+        LakeError: One does, or the UI began one meanwhile.
+    """
+    started = datetime.now(UTC)
+    with only_run(home), open_instance(home) as instance:
+        close_dead_runs(instance, by_command=True, by_ui=not has_ui(home))
+        if instance.get_runs(RunsFilter(statuses=[*IN_PROGRESS_RUN_STATUSES]), limit=1):
+            raise _of_the_ui("a run of the UI is going on in this home", home)
+        yield
+        if instance.get_runs(RunsFilter(created_after=started), limit=1):
+            raise _of_the_ui("a run of the UI began meanwhile, and may know what was there", home)
+
+
+def _of_the_ui(what: str, home: Home) -> LakeError:
+    mend = "wait for it to end, or stop it in the UI, then call this again"
+    return LakeError(what, where=str(home.root), mend=mend)
 
 
 def hold_ui(home: Home) -> None:

@@ -1,18 +1,22 @@
-"""One holder at a time, over all processes of this machine; a process that dies lets go."""
+"""One holder at a time, or several that share; a process that dies lets go.
+
+Locks hold over all processes of this machine.
+"""
 
 from __future__ import annotations
 
 import fcntl
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 
 from exit_pipeline.errors import ExitPipelineError
 
 
-@contextmanager
-def exclusive(file: Path, seconds: float, refusal: ExitPipelineError) -> Iterator[None]:
+def exclusive(
+    file: Path, seconds: float, refusal: ExitPipelineError
+) -> AbstractContextManager[None]:
     """Holds a lock file while the block runs.
 
     Args:
@@ -20,12 +24,22 @@ def exclusive(file: Path, seconds: float, refusal: ExitPipelineError) -> Iterato
         seconds: How long to wait for another holder.
         refusal: Raised when that was in vain.
     """
+    return _held(file, fcntl.LOCK_EX, seconds, refusal)
+
+
+def shared(file: Path, seconds: float, refusal: ExitPipelineError) -> AbstractContextManager[None]:
+    """Like `exclusive`, but beside others that share it."""
+    return _held(file, fcntl.LOCK_SH, seconds, refusal)
+
+
+@contextmanager
+def _held(file: Path, kind: int, seconds: float, refusal: ExitPipelineError) -> Iterator[None]:
     file.parent.mkdir(parents=True, exist_ok=True)
     with file.open("w") as handle:
         deadline = time.monotonic() + seconds
         while True:
             try:
-                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                fcntl.flock(handle, kind | fcntl.LOCK_NB)
                 break
             except BlockingIOError as error:
                 if time.monotonic() >= deadline:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -96,9 +97,12 @@ class Home:
 
     @contextmanager
     def scratch(self) -> Iterator[Path]:
-        """Yields a folder of its own beside what spills; it is removed afterwards."""
+        """Yields a folder of its own beside what spills; it is removed afterwards.
+
+        Its name says, as DuckDB's do, whose process it is of.
+        """
         self.spill.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=self.spill) as folder:
+        with tempfile.TemporaryDirectory(dir=self.spill, prefix=f"{os.getpid()}-") as folder:
             yield Path(folder)
 
 

@@ -14,6 +14,7 @@ from exit_pipeline.cli import (
     data,
     doctor,
     experiments,
+    forget,
     models,
     operate,
     rank,
@@ -31,7 +32,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
-for module in (operate, doctor, data, models, rank, serve, report, reproduce, experiments):
+for module in (operate, doctor, data, models, rank, serve, report, reproduce, experiments, forget):
     module.register(app)
 
 

@@ -152,6 +152,30 @@ class LatestWinsSqliteOnlineStore(SqliteOnlineStore):
                     times[key] = min(us, times.get(key, us))
         return [(_moment(times[k]), values[k]) if k in values else (None, None) for k in keys]
 
+    def remove_entity(self, config: RepoConfig, tables: list[FeatureView], key: EntityKey) -> int:
+        """Deletes every feature of one entity; the file's own bytes are overwritten.
+
+        Args:
+            config: Feast's.
+            tables: The feature views of that entity.
+            key: The entity's.
+
+        Returns:
+            How many features were stored.
+        """
+        if not Path(self._get_db_path(config)).exists():
+            return 0
+        connection, version = self._get_conn(config), config.entity_key_serialization_version
+        connection.execute("pragma secure_delete = on")
+        removed = 0
+        with connection:
+            for table in tables:
+                sql = render("feast_online_delete", table=_table_name(config, table))
+                found = connection.execute(sql, [serialize_entity_key(key, version)])
+                removed += found.rowcount
+        connection.execute("pragma wal_checkpoint(truncate)")  # the log of writes had them too
+        return removed
+
 
 def _features(data: list[Row], version: int, rebuilt: tuple[int, int]) -> Iterator[tuple]:
     for entity_key, values, timestamp, created in data:

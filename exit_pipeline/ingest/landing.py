@@ -15,6 +15,7 @@ from exit_pipeline.errors import ContractError, LandingError
 from exit_pipeline.ingest.files import agreed_columns
 from exit_pipeline.lake.duck import quoted, render
 from exit_pipeline.lake.paths import hive_value
+from exit_pipeline.privacy.forgotten import Forgotten, Listed
 from exit_pipeline.profile import Profile
 from exit_pipeline.settings import Home
 
@@ -81,7 +82,11 @@ def make_adapter_view(
             where=str(profile.file.parent / profile.spec.adapter[table]),  # type: ignore[index]
             mend="name only columns that the raw files have; their schema is in the message",
         ) from error
-    connection.execute(f"create or replace temp view adapted as {render('adapted', day=day)}")
+    columns = connection.execute("select * from adapter_rows limit 0").description
+    people = any(column[0] == "user_id" for column in columns)
+    salt, forgotten = Forgotten(home).listed() if people else Listed("", frozenset())
+    sql = render("adapted", day=day, salt=salt, forgotten=sorted(forgotten))
+    connection.execute(f"create or replace temp view adapted as {sql}")
 
 
 @contextmanager

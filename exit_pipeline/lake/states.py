@@ -41,6 +41,15 @@ def day_states(
     return {day: found.get(day, DayState(0, "empty")) for day in days}
 
 
+def whole_state(connection: duckdb.DuckDBPyConnection, rows: str) -> DayState:
+    """Counts and hashes the rows of a DuckDB table without days."""
+    connection.execute(
+        "create or replace temp view __whole as "
+        f"select *, date '0001-01-01' as __day from {quoted(rows)}"
+    )
+    return day_states(connection, "__whole", "__day", [date.min])[date.min]
+
+
 @lru_cache(maxsize=100_000)
 def _written_by(commit: Path, written_ns: int) -> dict[date, DayState]:
     """Returns the days that a commit wrote; the time tells a table made anew from the old one."""

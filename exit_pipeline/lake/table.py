@@ -29,7 +29,7 @@ from exit_pipeline.lake.duck import empty_sql, quoted, render
 from exit_pipeline.lake.form import CONFIGURATION, WRITER
 from exit_pipeline.lake.limits import ran_out
 from exit_pipeline.lake.paths import check_folder, is_table, table_files
-from exit_pipeline.lake.states import DayState, day_states, logged_states
+from exit_pipeline.lake.states import DayState, day_states, logged_states, whole_state
 from exit_pipeline.lock import exclusive
 from exit_pipeline.settings import Home
 
@@ -186,12 +186,7 @@ class Lake:
 
     def replace_all(self, connection: duckdb.DuckDBPyConnection, name: str, rows: str) -> DayState:
         """Replaces a table without days (items, users) if its content changed."""
-        day = date.min
-        connection.execute(
-            "create or replace temp view __whole as "
-            f"select *, date '0001-01-01' as __day from {quoted(rows)}"
-        )
-        state = day_states(connection, "__whole", "__day", [day])[day]
+        day, state = date.min, whole_state(connection, rows)
         with self.writing(name):
             if self.days(name).get(day) != state:
                 self._write(connection, name, rows, {day: state}, None)

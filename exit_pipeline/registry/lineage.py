@@ -17,6 +17,7 @@ import torch
 import exit_pipeline
 from exit_pipeline.errors import RegistryError
 from exit_pipeline.lake import DayState, Lake
+from exit_pipeline.lake.paths import hive_value
 from exit_pipeline.profile import Profile
 from exit_pipeline.registry.recipe import Recipe
 from exit_pipeline.registry.version import Version
@@ -24,6 +25,7 @@ from exit_pipeline.training import Split
 
 PACKAGES = ("torch", "tabm", "numpy", "duckdb", "deltalake", "feast", "pyarrow", "safetensors")
 TABLE = "training_set"
+DELETED = "deleted"
 FITTED = ("train", "validation", "calibration")
 
 
@@ -91,11 +93,15 @@ def other_days(lake: Lake, lineage: Mapping[str, Any]) -> dict[str, tuple[str, s
     """Returns the days of which a lake's log tells another content than a lineage.
 
     Returns:
-        The content's hash in the lineage and in the lake (None: no such day), by day.
+        The content's hash in the lineage and in the lake (None: no such day; `deleted`: rows of it
+        were, as a person was forgotten), by day.
     """
     table = lineage["tables"][TABLE]
-    there = stored_days(lake, table) if table <= lake.version(TABLE) else {}
-    states = {str(day): state.hash for day, state in there.items()}
+    if table > lake.version(TABLE):
+        return {day: (content, None) for day, content in lineage["days"].items()}
+    states = {str(day): state.hash for day, state in stored_days(lake, table).items()}
+    gone = (file for file in lake.files(TABLE, version=table) if not Path(file).exists())
+    states |= {day: DELETED for file in gone if (day := hive_value(file, "ds"))}
     found = {day: (content, states.get(day)) for day, content in lineage["days"].items()}
     return {day: pair for day, pair in found.items() if pair[0] != pair[1]}
 
@@ -114,8 +120,9 @@ def check_rows(lake: Lake, version: Version) -> None:
             f"version {version.version} was made from other rows: {len(others)} days differ, "
             f"{next(iter(others))} first",
             where=f"{TABLE} at version {lineage['tables'][TABLE]}",
-            mend="the table was forgotten and built again, which restarts its versions: train a "
-            "new version, or put back the tables kept under lake.before-N",
+            mend="the table was forgotten and built again, which restarts its versions, or a "
+            "person was forgotten: train a new version; only tables kept under lake.before-N can "
+            "be put back",
         )
 
 

@@ -44,8 +44,9 @@ def make_app(service: Service) -> FastAPI:
     _errors(app)
     posts = {path for path, methods in app.openapi()["paths"].items() if "post" in methods}
     app.add_middleware(
-        Guard, settings=service.settings, metrics=service.metrics, posts=frozenset(posts)
-    )
+        Guard, settings=service.settings, metrics=service.metrics, posts=frozenset(posts),
+        hosts=service.hosts,
+    )  # fmt: skip
     return app
 
 

@@ -13,7 +13,7 @@ from exit_pipeline.serving.schema import Id
 
 MOST_EVENTS = 500
 TYPES = ("impression", "click", "order", "negative")
-Reason = Literal["late", "future", "full"]
+Reason = Literal["late", "future", "full", "forgotten"]
 
 
 def _text(value: Any) -> Any:

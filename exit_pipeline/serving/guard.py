@@ -24,10 +24,15 @@ BODY_BYTES = 256 * 1024
 GONE = 499  # who asked went away before any answer
 # What a supervisor asks, who has no key, and the page, which asks for one.
 OPEN = ("/healthz", "/readyz", *FILES)
+PORT = re.compile(r":\d+$")
 REQUEST_ID = re.compile(r"[A-Za-z0-9._:-]{1,64}")
 HEADERS = {
     "Cache-Control": "no-store",
-    "Content-Security-Policy": "default-src 'self'; base-uri 'none'; frame-ancestors 'none'",
+    "Content-Security-Policy": "default-src 'self'; object-src 'none'; base-uri 'none'; "
+    "form-action 'none'; frame-ancestors 'none'",
+    "Cross-Origin-Opener-Policy": "same-origin",
+    "Cross-Origin-Resource-Policy": "same-origin",
+    "Permissions-Policy": "camera=(), geolocation=(), microphone=()",
     "Referrer-Policy": "no-referrer",
     "X-Content-Type-Options": "nosniff",
     "X-Frame-Options": "DENY",
@@ -43,12 +48,15 @@ class Guard:
         settings: Key, time and room.
         metrics: Where requests are counted.
         posts: Paths that take a JSON body; these alone are counted against the room.
+        hosts: Names under which it may be asked; none for any.
     """
 
     def __init__(
-        self, app: ASGIApp, settings: Settings, metrics: Metrics, posts: Collection[str]
-    ) -> None:
-        self.app, self.settings, self.metrics, self.posts = app, settings, metrics, posts
+        self, app: ASGIApp, settings: Settings, metrics: Metrics, posts: Collection[str],
+        hosts: Collection[str] = (),
+    ) -> None:  # fmt: skip
+        self.app, self.settings, self.metrics, self.posts, self.hosts = (
+            app, settings, metrics, posts, hosts)  # fmt: skip
         key = settings.api_key.get_secret_value() if settings.api_key else ""
         self.key, self.inside = key.encode(), 0
 
@@ -96,6 +104,11 @@ class Guard:
 
     def _refused(self, scope: Scope, headers: Headers) -> Response | None:
         """Looks at the head alone."""
+        if self.hosts and PORT.sub("", headers.get("host", "")).lower() not in self.hosts:
+            return refusal(
+                421, "the service is not asked under this name", where="Host",
+                mend="ask it as 127.0.0.1 or localhost, or set EXIT_API_KEY",
+            )  # fmt: skip
         if self.key and scope["path"] not in OPEN and not self._has_key(headers):
             return refusal(
                 401, "the request brings no valid key", where="Authorization or X-API-Key",

@@ -9,6 +9,8 @@ from uuid import uuid4
 import pyarrow as pa
 
 from exit_pipeline.features.inputs import input_spec, sample_columns
+from exit_pipeline.privacy import Forgotten
+from exit_pipeline.privacy.logs import know_log
 from exit_pipeline.profile import ProfileSpec
 from exit_pipeline.ranking.rank import RankedItem
 from exit_pipeline.serving.champion import Loaded, Question, Ranked
@@ -90,9 +92,12 @@ class Kept:
         metrics: Metrics,
     ) -> None:  # fmt: skip
         self.share, self.spec = settings.serve_skew_share, spec
-        self.rankings = rankings and Parts(rankings, "rankings", metrics)
+        forgotten = Forgotten(home)
+        if rankings:
+            know_log(home, rankings)
+        self.rankings = rankings and Parts(rankings, "rankings", metrics, forgotten)
         self.samples = self.share and Parts(
-            home.sampled, "samples", metrics, most=SAMPLES_A_DAY, days=DAYS_OF_SAMPLES
+            home.sampled, "samples", metrics, forgotten, most=SAMPLES_A_DAY, days=DAYS_OF_SAMPLES
         )
 
     def keep(self, loaded: Loaded, question: Question, ranked: Ranked, request_id: str) -> None:

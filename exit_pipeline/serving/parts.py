@@ -18,6 +18,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from exit_pipeline.files import to_disk
+from exit_pipeline.privacy import Forgotten
 from exit_pipeline.serving.metrics import Metrics
 
 WAITING = 1_000  # rankings in a file at most, and as many wait; one more is dropped
@@ -35,16 +36,17 @@ class Parts:
         folder: Where they lie.
         name: What their names begin with.
         metrics: Where rows, and rankings that were dropped, are counted.
+        forgotten: Whose rows are left out.
         most: Rows a day that one process keeps; None for all.
         days: Days whose files are kept; older ones are removed. None for all.
     """
 
     def __init__(
-        self, folder: Path, name: str, metrics: Metrics, *, most: int | None = None,
-        days: int | None = None,
+        self, folder: Path, name: str, metrics: Metrics, forgotten: Forgotten, *,
+        most: int | None = None, days: int | None = None,
     ) -> None:  # fmt: skip
-        self.folder, self.name, self.metrics, self.most, self.days = (
-            folder, name, metrics, most, days)  # fmt: skip
+        self.folder, self.name, self.metrics, self.forgotten, self.most, self.days = (
+            folder, name, metrics, forgotten, most, days)  # fmt: skip
         self._queue: Queue[Callable[[], pa.Table] | None] = Queue(WAITING)
         self._stamp, self._files = f"{time.time_ns():x}-{os.getpid()}", 0
         self._kept: Counter[date] = Counter()
@@ -69,7 +71,9 @@ class Parts:
             made, going = self._gather()
             if made:
                 try:
-                    self._write(pa.concat_tables([make() for make in made]))
+                    with self.forgotten.letting_in():
+                        rows = pa.concat_tables([make() for make in made])
+                        self._write(self.forgotten.without(rows))
                 except Exception:  # a full disk must not end the log
                     log.exception("log not written", extra={"log": self.name})
                     self.metrics.dropped.labels(self.name).inc(len(made))

@@ -16,6 +16,7 @@ from exit_pipeline.errors import ExitPipelineError, LakeError
 from exit_pipeline.feast_stores.repo import online_identity, open_store
 from exit_pipeline.features.history import InterestHistory
 from exit_pipeline.lake import Lake
+from exit_pipeline.privacy import Forgotten
 from exit_pipeline.profile import Profile
 from exit_pipeline.serving.events import Reason, Refused, event_schema, event_table
 from exit_pipeline.serving.journal import Journal
@@ -48,6 +49,7 @@ class Pushes:
         self.settings, self.lake, self.profile, self.metrics = settings, lake, profile, metrics
         self.lag = timedelta(minutes=profile.spec.features.availability_lag_minutes)
         self.journal = Journal(lake.home.pushed, event_schema(profile.spec))
+        self.forgotten, self._list = Forgotten(lake.home), 0
         self.threads = ThreadPoolExecutor(1, "push")
         self._history: InterestHistory | None = None
         self._known: set[str] = set()
@@ -76,11 +78,33 @@ class Pushes:
             await asyncio.sleep(TICK_SECONDS)
 
     def take(self, events: list[Any], at: datetime) -> dict[str, Any]:
-        """Takes in what is new of some events."""
+        """Takes in what is new of some events; of people who were forgotten there is nothing new.
+
+        Raises:
+            LakeError: Nothing has landed yet, or someone is being forgotten.
+        """
+        with self.forgotten.letting_in():
+            return self._take(events, at)
+
+    def bring(self, at: datetime) -> int:
+        """Pushes the states that are due by now into Feast's online store; returns how many."""
+        with self.forgotten.letting_in():
+            store, history = self._online(), self._ready(at)
+            rows = history.due(at)
+            if rows.num_rows:
+                store.push(SOURCE, rows.to_pandas(types_mapper=pd.ArrowDtype))
+                history.seen(at)
+            return rows.num_rows
+
+    def close(self) -> None:
+        """Lets go of the thread."""
+        self.threads.shutdown(wait=False, cancel_futures=True)
+
+    def _take(self, events: list[Any], at: datetime) -> dict[str, Any]:
         history, today = self._ready(at), self._today(at)
         new, repeated, refused = [], 0, []
         for index, event in enumerate(events):
-            reason = self._reason(event.ts, at, today)
+            reason = self._reason(event, at, today)
             if event.event_id in self._known:
                 repeated += 1
             elif reason:
@@ -106,22 +130,11 @@ class Pushes:
             "lag_seconds": self.lag.total_seconds(),
         }  # fmt: skip
 
-    def bring(self, at: datetime) -> int:
-        """Pushes the states that are due by now into Feast's online store; returns how many."""
-        store, history = self._online(), self._ready(at)
-        rows = history.due(at)
-        if rows.num_rows:
-            store.push(SOURCE, rows.to_pandas(types_mapper=pd.ArrowDtype))
-            history.seen(at)
-        return rows.num_rows
-
-    def close(self) -> None:
-        """Lets go of the thread."""
-        self.threads.shutdown(wait=False, cancel_futures=True)
-
     def _ready(self, at: datetime) -> InterestHistory:
         """The history, up to date with the lake; the first time with the journal."""
         today, form = self._today(at), self.journal.schema
+        if self.forgotten.stand() != self._list:
+            self._history, self._list = None, self.forgotten.stand()
         if self._history is None:
             history = InterestHistory(self.settings, self.lake, self.profile.spec, form, today)
             if (before := self._unlanded(today)).num_rows:
@@ -147,16 +160,18 @@ class Pushes:
     def _unlanded(self, today: date) -> pa.Table:
         """What the journal holds; days that have ended and landed are removed from it."""
         self.journal.forget({day for day in self.lake.days("events") if day < today})
-        return self.journal.read()
+        return self.forgotten.without(self.journal.read())
 
     def _today(self, at: datetime) -> date:
         """A day takes events until its snapshot of features is due: a lag after it ended."""
         return (at - self.lag).date()
 
-    def _reason(self, ts: datetime, at: datetime, today: date) -> Reason | None:
-        if ts > at:
+    def _reason(self, event: Any, at: datetime, today: date) -> Reason | None:
+        if event.user_id in self.forgotten:
+            return "forgotten"
+        if event.ts > at:
             return "future"
-        if ts < datetime(today.year, today.month, today.day, tzinfo=at.tzinfo):
+        if event.ts < datetime(today.year, today.month, today.day, tzinfo=at.tzinfo):
             return "late"
         return "full" if len(self._known) >= MOST_KEPT else None
 

@@ -32,7 +32,9 @@ def serve(settings: Settings, profile: Profile, options: Options, host: str, por
 
     torch.set_num_threads(1)  # requests run beside each other; one of them is small
     private = host in LOOPBACK or bool(settings.api_key)
-    options = replace(options, examples=private)
+    # Without a key, a page elsewhere whose name is turned to this machine must not get through.
+    names = (*LOOPBACK, "[::1]") if host in LOOPBACK and not settings.api_key else ()
+    options = replace(options, examples=private, hosts=names)
     config = uvicorn.Config(
         make_app(Service(settings, profile, options)), host=host, port=port,
         log_config=log_config(), access_log=False, server_header=False,

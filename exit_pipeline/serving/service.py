@@ -38,6 +38,7 @@ class Options:
         log_rankings: Folder to which what is shown is written; None for nowhere.
         canary: Share of users who are answered by the challenger: `shadow`, or else that alias.
         examples: Whether the page may name a few users to whoever reaches the service.
+        hosts: The names under which it may be asked (`Host`, without the port); none for any.
     """
 
     clock: Clock | None = None
@@ -45,6 +46,7 @@ class Options:
     canary: float = 0.0
     log_rankings: Path | None = None
     examples: bool = False
+    hosts: tuple[str, ...] = ()
 
 
 class Service:
@@ -58,7 +60,7 @@ class Service:
 
     def __init__(self, settings: Settings, profile: Profile, options: Options) -> None:
         self.settings, self.profile, self.spec = settings, profile, profile.spec
-        self.examples = options.examples
+        self.examples, self.hosts = options.examples, options.hosts
         self.clock: Clock = options.clock or ("newest" if profile.spec.end else "now")
         lake, self.log_rankings = Lake(settings.home_of(profile.name)), options.log_rankings
         self.home, self.metrics = lake.home, Metrics()

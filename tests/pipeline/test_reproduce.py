@@ -19,9 +19,10 @@ import yaml
 from exit_pipeline.errors import RegistryError
 from exit_pipeline.ingest.landing import landing_root
 from exit_pipeline.lake import Lake
+from exit_pipeline.privacy.tables import remove_rows
 from exit_pipeline.profile import load_profile
 from exit_pipeline.registry import Registry
-from exit_pipeline.registry.lineage import TABLE, files_of
+from exit_pipeline.registry.lineage import TABLE, check_rows, files_of
 from exit_pipeline.registry.reproduce import reproduce
 from exit_pipeline.settings import Home, load_settings
 from tests.conftest import SmallHome
@@ -128,6 +129,17 @@ def test_on_another_instruction_set_it_comes_out_within_tolerance(small_home, mo
     assert made["bit_for_bit"] == (here == "DEFAULT")
     named = [(d["what"], d["recorded"], d["now"]) for d in made["differences"]]
     assert made["bit_for_bit"] or named[0] == ("instruction set", here, "DEFAULT")
+
+
+def test_rows_of_someone_who_was_forgotten_are_said_to_be_deleted(lake, registered, again):
+    remove_rows(load_settings(home=lake.home.root.parent), lake, "u0000017")
+    made = again(*registered)
+    assert (made.trained, made.succeeded) == (False, False)
+    days = {d.name for d in made.causes if (d.what, d.now) == ("rows", "deleted")}
+    assert days
+    assert days < set(registered[1]["days"])  # on the others nothing was shown to them
+    with pytest.raises(RegistryError, match=f"other rows: {len(days)} days differ"):
+        check_rows(lake, Registry(lake.home, "simulated").get(1))
 
 
 def test_what_differs_is_named_though_the_rows_were_kept_aside(lake, registered, again):

@@ -19,12 +19,14 @@ from exit_pipeline.feast_stores.repo import open_store
 from exit_pipeline.ingest import ingest_days
 from exit_pipeline.ingest.shown import land_shown
 from exit_pipeline.lake import connect
+from exit_pipeline.privacy import Forgotten
 from exit_pipeline.profile import load_profile
 from exit_pipeline.serving import parts
 from exit_pipeline.serving.app import make_app
 from exit_pipeline.serving.metrics import Metrics
 from exit_pipeline.serving.parts import Parts
 from exit_pipeline.serving.service import Options
+from exit_pipeline.settings import Home
 from exit_pipeline.validation.skew import check_skew
 from tests.logs import EVENTS, at, event
 from tests.serving.conftest import ServingHome, ask
@@ -33,6 +35,10 @@ DAY = date(
     2026, 1, 16
 )  # the log ends the day before; the service's clock stands five minutes after
 ROWS = pa.table({"ts": pa.array([datetime(2026, 1, 16, tzinfo=UTC)], pa.timestamp("us", "UTC"))})
+
+
+def nobody(folder) -> Forgotten:
+    return Forgotten(Home(folder / "home"))
 
 
 def served(home: ServingHome, log=None, **settings) -> list[dict]:
@@ -115,7 +121,7 @@ def test_a_log_that_is_full_drops_and_counts_and_a_broken_disk_ends_nothing(tmp_
         assert go.wait(30)
         return ROWS
 
-    one = Parts(tmp_path / "log", "rankings", metrics)
+    one = Parts(tmp_path / "log", "rankings", metrics, nobody(tmp_path))
     one.put(slow)
     assert writing.wait(30)
     for _ in range(5):
@@ -126,7 +132,7 @@ def test_a_log_that_is_full_drops_and_counts_and_a_broken_disk_ends_nothing(tmp_
     assert counted() == [3, 3]
     assert sum(pq.read_table(f).num_rows for f in tmp_path.glob("log/ds=2026-01-16/*.parquet")) == 3
     (tmp_path / "file").write_text("no folder")
-    broken = Parts(tmp_path / "file", "rankings", metrics)
+    broken = Parts(tmp_path / "file", "rankings", metrics, nobody(tmp_path))
     broken.put(lambda: ROWS)
     broken.close()
     assert counted() == [4, 3]
@@ -134,7 +140,7 @@ def test_a_log_that_is_full_drops_and_counts_and_a_broken_disk_ends_nothing(tmp_
 
 def test_samples_are_bounded_by_day_and_old_days_go(tmp_path):
     for day in (1, 2, 3):
-        one = Parts(tmp_path, "samples", Metrics(), most=2, days=2)
+        one = Parts(tmp_path, "samples", Metrics(), nobody(tmp_path), most=2, days=2)
         moment = pa.array([datetime(2026, 1, day, tzinfo=UTC)] * 3, pa.timestamp("us", "UTC"))
         one.put(lambda moment=moment: pa.table({"ts": moment}))
         one.put(lambda moment=moment: pa.table({"ts": moment}))

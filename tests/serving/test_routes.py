@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import json
 import logging
+from types import SimpleNamespace
 
 import pytest
+from pydantic import SecretStr
 from starlette.testclient import TestClient
 
 from exit_pipeline.profile import load_profile
 from exit_pipeline.ranking.rank import Ranker, scene_of
+from exit_pipeline.serving import run
 from exit_pipeline.serving.app import make_app
 from exit_pipeline.serving.schema import ExplainAnswer, ModelAnswer, RankAnswer
 from exit_pipeline.serving.service import Options
@@ -147,9 +150,56 @@ def test_a_body_without_a_length_is_bounded_too(client):
     assert client.post("/v1/rank", content=parts, headers=JSON).status_code == 413
 
 
-def test_a_key_when_one_is_set(standing):
-    from pydantic import SecretStr
+@pytest.mark.parametrize(("path", "status"), [("/", 200), ("/readyz", 200), ("/nosuch", 404)])
+def test_every_answer_keeps_to_its_origin(client, path, status):
+    answer = client.get(path, headers={"Origin": "https://elsewhere.example"})
+    assert answer.status_code == status
+    told = answer.headers
+    policy = dict(part.split(" ", 1) for part in told["content-security-policy"].split("; "))
+    assert policy == {"default-src": "'self'"} | dict.fromkeys(
+        ("object-src", "base-uri", "form-action", "frame-ancestors"), "'none'"
+    )
+    names = ("x-content-type-options", "x-frame-options", "referrer-policy", "cache-control",
+             "cross-origin-opener-policy", "cross-origin-resource-policy")  # fmt: skip
+    assert [told[name] for name in names] == [
+        "nosniff", "DENY", "no-referrer", "no-store", "same-origin", "same-origin",
+    ]  # fmt: skip
+    assert "access-control-allow-origin" not in told
 
+
+def test_a_name_that_was_turned_to_this_machine_is_refused(standing):
+    """A page elsewhere could read a service without a key by such a name (DNS rebinding)."""
+    names = ("localhost", "[::1]")
+    with TestClient(make_app(standing.service(Options(hosts=names)))) as client:
+        for host, status in (("localhost:8000", 200), ("[::1]:80", 200), ("LocalHost", 200),
+                             ("evil.example:8000", 421), ("localhost.evil.example", 421)):  # fmt: skip
+            answer = client.get("/v1/users", headers={"Host": host})
+            assert answer.status_code == status, host
+
+
+@pytest.mark.parametrize(
+    ("host", "key", "hosts"),
+    [("127.0.0.1", None, True), ("127.0.0.1", "k", False), ("0.0.0.0", None, False)],
+)
+def test_who_is_asked_beyond_this_machine_without_a_key_is_warned(
+    standing, monkeypatch, caplog, host, key, hosts
+):
+    started = []
+    server = SimpleNamespace(run=lambda: None)
+    uvicorn = SimpleNamespace(Config=lambda *_, **__: None, Server=lambda _: server)
+    monkeypatch.setattr(run, "uvicorn", uvicorn)
+    monkeypatch.setattr("torch.set_num_threads", lambda _: None)
+    monkeypatch.setattr(run, "make_app", lambda service: started.append(service))
+    monkeypatch.setattr(run.signal, "signal", lambda *_: None)
+    settings = standing.settings.model_copy(update={"api_key": key and SecretStr(key)})
+    run.serve(settings, load_profile("simulated"), Options(), host, 8000)
+    assert bool(started[0].hosts) == hosts
+    warned = "listens beyond this machine without a key: set EXIT_API_KEY" in caplog.messages
+    assert warned == (host == "0.0.0.0" and not key)
+    assert started[0].examples == (not warned)
+
+
+def test_a_key_when_one_is_set(standing):
     service = standing.service(api_key=SecretStr("a key of ours"))
     with TestClient(make_app(service)) as client:
         assert ask(client).status_code == 401

@@ -1,0 +1,81 @@
+"""A person's rows out of files that are not tables: raw logs, what a service kept, what it took."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable
+from pathlib import Path
+
+import orjson
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+from pyarrow import ArrowInvalid
+
+from exit_pipeline.files import to_disk
+
+
+def remove_from_parquet(files: Iterable[Path], user_id: str) -> tuple[int, list[Path]]:
+    """Removes the rows of a person from Parquet files with a column `user_id`.
+
+    Each file is replaced whole, in its order; one that ends up without rows stays, as a day
+    without events is not a day that has not landed.
+
+    Returns:
+        How many rows went, and the files that cannot be read.
+    """
+    removed, broken = 0, []
+    for file in files:
+        try:
+            removed += _rewrite(file, user_id) if _holds(file, user_id) else 0
+        except ArrowInvalid:
+            broken.append(file)
+    return removed, broken
+
+
+def remove_from_lines(files: Iterable[Path], user_id: str) -> int:
+    """Removes the events of a person from files of JSON lines; returns how many.
+
+    What a dying process left half written goes, too: it was never answered.
+    """
+    removed = 0
+    for file in files:
+        lines = file.read_bytes().splitlines(keepends=True)
+        whole = [line for line in lines if line.endswith(b"\n")]
+        kept = [line for line in whole if orjson.loads(line)["user_id"] != user_id]
+        if len(kept) < len(lines):
+            partial = file.with_suffix(".partial")
+            partial.write_bytes(b"".join(kept))
+            _put(partial, file)
+        removed += len(whole) - len(kept)
+    return removed
+
+
+def _holds(file: Path, user_id: str) -> bool:
+    source = pq.ParquetFile(file)
+    if "user_id" not in source.schema_arrow.names:
+        return False
+    batches = source.iter_batches(columns=["user_id"])
+    return any(pc.any(_theirs(batch, user_id)).as_py() for batch in batches)
+
+
+def _rewrite(file: Path, user_id: str) -> int:
+    source, partial, removed = pq.ParquetFile(file), file.with_name(f".{file.name}.partial"), 0
+    with pq.ParquetWriter(partial, source.schema_arrow) as out:
+        for batch in source.iter_batches():
+            kept = batch.filter(pc.invert(_theirs(batch, user_id)))
+            removed += batch.num_rows - kept.num_rows
+            out.write_batch(kept)
+    _put(partial, file)
+    return removed
+
+
+def _theirs(batch: pa.RecordBatch, user_id: str) -> pa.Array:
+    same = pc.equal(batch.column("user_id").cast(pa.string()), pa.scalar(user_id))
+    return pc.fill_null(same, False)
+
+
+def _put(partial: Path, file: Path) -> None:
+    to_disk(partial)
+    os.replace(partial, file)
+    to_disk(file.parent)

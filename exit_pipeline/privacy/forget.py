@@ -1,0 +1,151 @@
+"""Deletes a person from everything that a profile's home holds, and keeps a record of that."""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+from exit_pipeline.files import to_disk
+from exit_pipeline.ingest.landing import landing_root
+from exit_pipeline.ingest.shown import NAME as SHOWN
+from exit_pipeline.privacy.files import remove_from_lines, remove_from_parquet
+from exit_pipeline.privacy.forgotten import Forgotten
+from exit_pipeline.privacy.logs import known_logs
+from exit_pipeline.privacy.models import remove_from_models
+from exit_pipeline.privacy.online import remove_online
+from exit_pipeline.privacy.tables import lakes, remove_rows
+from exit_pipeline.profile import Profile
+from exit_pipeline.settings import Home, Settings
+
+RECORD = "deletions.jsonl"
+
+
+@dataclass(frozen=True)
+class Deletion:
+    """What was removed of a person.
+
+    Args:
+        id: The salted hash that stands for them on the list of the forgotten.
+        reason: As it was given.
+        new: Whether they were not on that list before.
+        removed: Rows, features, files or words by place; places with none are left out.
+        notes: What remains, and how to end it.
+    """
+
+    id: str
+    reason: str
+    new: bool
+    removed: dict[str, int]
+    notes: list[str]
+
+
+def forget(
+    settings: Settings, home: Home, profile: Profile, user_id: str, reason: str = ""
+) -> Deletion:
+    """Deletes a person's data; nothing of theirs is let in from then on.
+
+    The caller sees that no run of the graph goes on. A service may run. Killed at any point and
+    called again it goes on; called once more it finds nothing.
+
+    Args:
+        settings: Threads and memory.
+        home: The profile's.
+        profile: Says where raw files lie.
+        user_id: The person's.
+        reason: Kept in the record.
+
+    Returns:
+        What was removed, as the last line of the record has it.
+
+    Raises:
+        LakeError: A service or a run has been writing for long.
+        LandingError: The package of the raw files that the profile names is not installed.
+    """
+    forgotten, removed = Forgotten(home), dict[str, int]()
+    with forgotten.shutting_out():  # what a service let in before is on disk, and is found
+        new = forgotten.add(user_id)
+        who = forgotten.hash(user_id)
+        _record(home, {"began": True, "id": who, "reason": reason, "new": new})
+        removed |= _service(home, user_id)
+    removed["landing"], broken = remove_from_parquet(_landed(profile, home), user_id)
+    for lake in lakes(home):
+        found = remove_rows(settings, lake, user_id)
+        removed |= {f"{lake.home.lake.name}/{table}": n for table, n in found.items()}
+    removed["online store"] = remove_online(settings, home, user_id)
+    removed["models"], reading = remove_from_models(home, user_id)
+    removed["data docs"] = _pages(home, user_id)
+    _spill(home)
+    done = {place: n for place, n in removed.items() if n}
+    deletion = Deletion(who, reason, new, done, _notes(profile, home, done, reading, broken))
+    _record(home, {"began": False, **asdict(deletion)})
+    return deletion
+
+
+def _service(home: Home, user_id: str) -> dict[str, int]:
+    """What services keep: rankings, samples, events that have not landed."""
+    removed = {}
+    logs = [(str(folder), folder) for folder in known_logs(home)]
+    for name, folder in (*logs, ("sampled", home.sampled)):
+        for partial in folder.glob("ds=*/*.partial"):
+            partial.unlink()  # of a process that died
+        removed[name], _ = remove_from_parquet(sorted(folder.glob("ds=*/*.parquet")), user_id)
+    removed["pushed"] = remove_from_lines(sorted(home.pushed.glob("ds=*/*.jsonl")), user_id)
+    return removed
+
+
+def _landed(profile: Profile, home: Home) -> Iterator[Path]:
+    """The raw files of the home, and those that `land` wrote where the profile's raw files lie."""
+    yield from sorted(home.landing.glob("**/*.parquet"))
+    root = landing_root(profile, home)
+    if root != home.landing:
+        yield from sorted(root.glob(f"**/{SHOWN}"))
+
+
+def _pages(home: Home, user_id: str) -> int:
+    """Deletes pages of the Data Docs that name the id; the next run writes them anew."""
+    named = re.compile(rf"(?<![\w-]){re.escape(user_id)}(?![\w-])")
+    pages = (home.reports / "data_docs").glob("*/**/*.html")
+    found = [page for page in pages if named.search(page.read_text("utf-8"))]
+    for page in found:
+        page.unlink()
+    return len(found)
+
+
+def _spill(home: Home) -> None:
+    """Removes what processes that died left of rows, and an interrupted training's state."""
+    for folder in home.spill.glob("*"):
+        process = folder.name.partition("-")[0]
+        if not (process.isdecimal() and Path("/proc", process).exists()):
+            shutil.rmtree(folder, ignore_errors=True)
+
+
+def _notes(
+    profile: Profile, home: Home, removed: dict[str, int], reading: int, broken: list[Path]
+) -> list[str]:
+    notes = []
+    if broken:
+        notes.append(
+            f"{len(broken)} raw files cannot be read and were left as they are, {broken[0]} first"
+        )
+    if landing_root(profile, home) != home.landing:
+        notes.append("raw files outside the home are left as they are; ingestion skips the person")
+    if reading:
+        notes.append(f"{reading} models learned from the id: train again, and promote that")
+    if any("/" in place for place in removed):
+        notes.append("run the graph: sums over groups count the person until they are built again")
+    return notes
+
+
+def _record(home: Home, line: dict) -> None:
+    """Adds a line to the record; it is on disk when this returns."""
+    file = home.root / RECORD
+    at = datetime.now(UTC).isoformat(timespec="seconds")
+    with file.open("a", encoding="utf-8") as out:
+        out.write(json.dumps({"at": at, **line}) + "\n")
+    to_disk(file)
+    to_disk(file.parent)

@@ -1,0 +1,145 @@
+"""A person's rows out of the lake: out of the newest version, and every file of older ones."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from copy import copy
+from pathlib import Path
+
+import duckdb
+import pyarrow.parquet as pq
+from pyarrow import ArrowInvalid
+
+from exit_pipeline.lake import Lake, connect, create_table, render
+from exit_pipeline.lake.paths import commits
+from exit_pipeline.lake.states import day_states, whole_state
+from exit_pipeline.lake.table import Filter
+from exit_pipeline.settings import Home, Settings
+from exit_pipeline.validation.verdicts import carry_verdicts
+
+THEIRS = "user_id in (from person)"
+# How rows are told to be someone's where no column `user_id` does.
+OTHERWISE = {
+    "quarantine": "json_extract_string(raw, '$.user_id') in (from person)",
+    "source_interest": "event_id in (from their_events)",
+}
+
+
+def lakes(home: Home) -> list[Lake]:
+    """Returns the lake of a home, and those that full refreshes left beside it."""
+    found = []
+    for folder in (home.lake, *sorted(home.root.glob("lake.before-*"))):
+        one = copy(home)
+        one.lake = folder
+        found.append(Lake(one, "forget"))
+    return found
+
+
+def remove_rows(settings: Settings, lake: Lake, user_id: str) -> dict[str, int]:
+    """Removes a person's rows from every table, day by day, each day atomically.
+
+    Files that no longer belong to a table's newest version are deleted if they hold such rows, so
+    older versions that they belonged to cannot be read on those days any more.
+
+    Args:
+        settings: Threads and memory.
+        lake: Whose tables.
+        user_id: Whose rows.
+
+    Returns:
+        By table the rows that were removed from its newest version, and the older files deleted.
+
+    Raises:
+        LakeError: Another run has been writing a table for long.
+    """
+    # What hangs on the impressions goes first: after a kill they still say which events it was.
+    names = sorted(
+        (folder.name for folder in lake.home.lake.glob("[!.]*") if commits(folder)),
+        key=lambda name: (name != "source_interest", name),
+    )
+    removed: dict[str, int] = {}
+    with connect(settings, lake.home) as connection:
+        connection.execute("create temp table person as select $user as user_id", {"user": user_id})
+        _their_events(connection, lake)
+        for name in names:
+            columns = lake.columns(name)
+            theirs = OTHERWISE.get(name, THEIRS if "user_id" in columns else "")
+            if theirs:
+                rows = _newest(connection, lake, name, theirs)
+                old = _older(connection, lake, name, theirs)
+                removed |= {k: n for k, n in ((name, rows), (f"{name} (old files)", old)) if n}
+    return removed
+
+
+def _their_events(connection: duckdb.DuckDBPyConnection, lake: Lake) -> None:
+    files = _readable(lake.folder("impressions"))
+    if files:
+        create_table(connection, "their_events", "person_events", {}, files=files)
+    else:
+        connection.execute("create temp table their_events (event_id varchar)")
+
+
+def _newest(connection: duckdb.DuckDBPyConnection, lake: Lake, name: str, theirs: str) -> int:
+    """Writes the days that hold their rows anew; returns how many rows went."""
+    key = next(iter(lake.partitions(name)), None)
+    if not _rows(connection, lake, name):
+        return 0
+    days = connection.execute(render("person_days", day=key, theirs=theirs)).fetchall()
+    before, writer = lake.days(name), Lake(lake.home, lake.run_id, _inputs(lake, name))
+    for day, _ in days:
+        _rows(connection, lake, name, [(key, "=", day)] if key else [])
+        create_table(connection, "kept", "person_kept", {}, theirs=theirs)
+        # What checks said goes first: after a kill it holds as soon as the rows are written.
+        if key:
+            after = day_states(connection, "kept", key, [day])[day]
+            carry_verdicts(lake.home, name, day, before[day], after)
+            writer.replace(connection, name, "kept", [day])
+        else:
+            carry_verdicts(lake.home, name, day, before[day], whole_state(connection, "kept"))
+            writer.replace_all(connection, name, "kept")
+    return sum(rows for _, rows in days)
+
+
+def _older(connection: duckdb.DuckDBPyConnection, lake: Lake, name: str, theirs: str) -> int:
+    """Deletes their files that no longer belong to the table; returns how many."""
+    present = set(lake.files(name))
+    old = [file for file in _readable(lake.folder(name)) if file not in present]
+    if not old:
+        return 0
+    sql = render("person_files", files=old, theirs=theirs)
+    found = connection.execute(sql).fetchall()
+    for (file,) in found:
+        Path(file).unlink(missing_ok=True)
+    return len(found)
+
+
+def _rows(
+    connection: duckdb.DuckDBPyConnection, lake: Lake, name: str, filters: Sequence[Filter] = ()
+) -> bool:
+    """Makes the view `rows` over a table; says whether it has any file."""
+    files = lake.files(name, filters)
+    if files:
+        sql = render("_files", files=files, partitions=lake.partitions(name))
+        connection.execute(f"create or replace temp view rows as {sql}")
+    return bool(files)
+
+
+def _inputs(lake: Lake, name: str) -> dict[str, int]:
+    """What the newest commit says that the table was made from, as this does not change it."""
+    return json.loads(lake.open(name).history(1)[0].get("inputs", "{}"))
+
+
+def _readable(folder: Path) -> list[str]:
+    """Every Parquet file below a table's folder; what a dying writer left is removed."""
+    whole = []
+    for file in sorted(folder.glob("**/*.parquet")):
+        if "_delta_log" in file.parts:
+            continue
+        try:
+            pq.read_metadata(file)
+        except ArrowInvalid:
+            file.unlink()
+        else:
+            whole.append(str(file))
+    return whole

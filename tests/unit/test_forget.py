@@ -1,0 +1,233 @@
+"""A person is forgotten: their rows are gone wherever they lay, and come back by no way."""
+
+from __future__ import annotations
+
+import json
+import os
+from datetime import date
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from exit_pipeline.errors import LakeError
+from exit_pipeline.lake import Lake
+from exit_pipeline.privacy import Forgotten, forgotten
+from exit_pipeline.privacy.forget import RECORD, forget
+from exit_pipeline.privacy.logs import know_log
+from exit_pipeline.validation.verdicts import failed_days, record, unfit
+from tests.logs import EVENTS, PROFILE, SmallLog, at, event
+from tests.unit.test_online import ask, builds, online
+
+ZOE = {"user_id": "zoe"}
+DAYS = {
+    0: [event("a", at(0)), event("b", at(0), **ZOE),
+        event("s", at(0, "09:00"), "click", domain="search", **ZOE)],
+    1: [event("c", at(1)), event("d", at(1), **ZOE), event("x", at(1), domain="nowhere", **ZOE)],
+    2: [event("e", at(2))],
+}  # fmt: skip
+
+
+def land(log: SmallLog) -> None:
+    for day, rows in DAYS.items():
+        log.land(day, rows)
+    users = [*log.users, {"user_id": "zoe", "segment": "s1", "valid_from": at(-30)}]
+    schema = pq.read_schema(log.lake.home.landing / "users/users.parquet")
+    log.write("users/users.parquet", users, schema)
+
+
+@pytest.fixture
+def log(tmp_path):
+    small = SmallLog(tmp_path, PROFILE + "landing: {broken_share: 1.0}\n")
+    land(small)
+    builds(small, 0, 2)
+    online(small)
+    return small
+
+
+def naming(log: SmallLog, who: str) -> set[str]:
+    """The folders of the home that have a Parquet file with a value in which the id stands."""
+    root = log.lake.home.root
+    found = (f for f in root.glob("**/*.parquet") if who in str(pq.read_table(f).to_pylist()))
+    return {"/".join(file.relative_to(root).parts[:2]) for file in found}
+
+
+def forgets(log: SmallLog, who: str = "zoe"):
+    return forget(log.settings, log.lake.home, log.profile, who, "asked to")
+
+
+def test_nothing_in_the_home_names_the_person(log):
+    tables = {"events", "icl_labels", "impressions", "quarantine", "user_features",
+              "user_interest", "users"}  # fmt: skip
+    assert naming(log, "zoe") == {"landing/events", "landing/users", *(f"lake/{t}" for t in tables)}
+    others = [row for row in log.rows("events") if row["user_id"] != "zoe"]
+    stored = len(ask(log, "zoe", at(3))[0]["user_shown"].drop_null())
+    deletion = forgets(log)
+    newest = {place: n for place, n in deletion.removed.items() if "old files" not in place}
+    assert newest.pop("online store") > stored == 1
+    assert newest == {
+        "landing": 5, "lake/events": 3, "lake/icl_labels": 2, "lake/impressions": 2,
+        "lake/quarantine": 1, "lake/source_interest": 2, "lake/user_features": 3,
+        "lake/user_interest": 1, "lake/users": 1,
+    }  # fmt: skip
+    assert naming(log, "zoe") == set()
+    assert log.rows("events") == others
+    assert not any(b"zoe" in f.read_bytes() for f in log.lake.home.feast.glob("online.db*"))
+    assert ask(log, "zoe", at(3))[0]["user_shown"].to_pylist() == [None]
+
+
+def test_what_is_left_is_what_ingestion_makes_of_it_without_them(log):
+    forgets(log)
+    version = log.lake.version("events")
+    land(log)  # with the person, as an owner of raw files would
+    reports = log.ingest(0, 2)
+    assert [r.read for r in reports] == [1, 1, 1]
+    assert all(r.balanced for r in reports)
+    assert log.lake.version("events") == version
+    assert "zoe" not in {row["user_id"] for row in log.rows("users")}
+
+
+def test_versions_that_were_replaced_and_lakes_put_aside_do_not_hold_them_either(log):
+    log.land(0, DAYS[0][:1])
+    log.ingest(0, 0)
+    assert naming(log, "zoe") >= {"lake/events"}
+    log.lake.forget()
+    land(log)
+    builds(log, 0, 2)
+    assert naming(log, "zoe") >= {"lake.before-1/events", "lake/events"}
+    forgets(log)
+    assert naming(log, "zoe") == set()
+
+
+def test_rows_of_others_in_raw_files_stay_as_they_are_and_in_their_order(log):
+    rows = [event("f", at(2), user_id=None), *DAYS[0], event("g", at(0, "01:00"))]
+    file = log.land(3, rows)
+    forgets(log)
+    kept = [(row["event_id"], row["user_id"]) for row in pq.read_table(file).to_pylist()]
+    assert kept == [("f", None), ("a", "u1"), ("g", "u1")]
+    assert pq.read_schema(file).equals(EVENTS)
+
+
+def test_a_raw_file_that_cannot_be_read_is_named_and_stops_nothing(log):
+    (log.lake.home.landing / "events/torn.parquet").write_bytes(b"PAR1")
+    assert "1 raw files cannot be read" in forgets(log).notes[0]
+    (log.lake.home.landing / "events/torn.parquet").unlink()
+    assert naming(log, "zoe") == set()
+
+
+def test_the_record_says_what_was_done_and_does_not_name_them(log):
+    first, second, nobody = forgets(log), forgets(log), forgets(log, "no-such-person")
+    assert (first.new, second.new, nobody.new) == (True, False, True)
+    assert (second.removed, nobody.removed) == ({}, {})
+    text = (log.lake.home.root / RECORD).read_text()
+    lines = [json.loads(line) for line in text.splitlines()]
+    assert [line["began"] for line in lines] == [True, False] * 3
+    assert lines[1]["removed"] == first.removed
+    assert {line["id"] for line in lines[:4]} == {Forgotten(log.lake.home).hash("zoe")}
+    assert {line["reason"] for line in lines} == {"asked to"}
+    for file in ("forgotten.json", RECORD):
+        assert "zoe" not in (log.lake.home.root / file).read_text()
+
+
+@pytest.mark.parametrize("dies_at", ["remove_from_parquet", "remove_online", "remove_from_models"])
+def test_a_deletion_that_broke_off_goes_on(log, monkeypatch, dies_at):
+    def dies(*_):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(f"exit_pipeline.privacy.forget.{dies_at}", dies)
+        with pytest.raises(KeyboardInterrupt):
+            forgets(log)
+    log.ingest(0, 2)  # a run between the two does not bring them back
+    forgets(log)
+    assert naming(log, "zoe") == set()
+    assert ask(log, "zoe", at(3))[0]["user_shown"].to_pylist() == [None]
+
+
+def test_one_table_after_another_may_be_the_last_before_a_kill(log, monkeypatch):
+    whole, written = Lake.replace, []
+
+    def dies_at_the_third(lake, connection, name, rows, days):
+        written.append(name)
+        if len(written) % 3 == 0:
+            raise KeyboardInterrupt
+        return whole(lake, connection, name, rows, days)
+
+    monkeypatch.setattr(Lake, "replace", dies_at_the_third)
+    deaths = 0
+    while not (done := _tries(log)):
+        deaths += 1
+    assert deaths >= 3
+    assert naming(log, "zoe") == set()
+    # What hangs on impressions is told by them, so it goes first.
+    assert written[0] == "source_interest"
+    assert done
+
+
+def _tries(log: SmallLog) -> bool:
+    try:
+        forgets(log)
+    except KeyboardInterrupt:
+        return False
+    return True
+
+
+def test_what_checks_said_of_days_holds_for_what_is_left(log):
+    days, home = log.lake.days("impressions"), log.lake.home
+    good, bad = date(2026, 1, 5), date(2026, 1, 6)
+    record(home, "impressions", "great_expectations", {good: days[good]}, True)
+    record(home, "impressions", "great_expectations", {bad: days[bad]}, False)
+    forgets(log)
+    assert log.lake.days("impressions")[good] != days[good]
+    told = "impressions", "great_expectations"
+    assert failed_days(log.lake, *told, good, bad) == [bad]
+    assert "impressions:great_expectations on 2026-01-06" in unfit(log.lake, log.profile.spec)
+
+
+def test_models_lose_the_word_and_keep_their_weights(log):
+    folder = log.lake.home.mlflow / "artifacts/run/model"
+    folder.mkdir(parents=True)
+    told = {"encoder": {"vocabularies": {"user_id": ["u1", "zoe"], "unit": ["zoe"]}},
+            "spec": {"id_dropout": 0.3}, "sha256": "of the weights"}  # fmt: skip
+    (folder / "description.json").write_text(json.dumps(told))
+    deletion = forgets(log)
+    told["encoder"]["vocabularies"]["user_id"] = ["u1", "forgotten 1"]
+    assert json.loads((folder / "description.json").read_text()) == told
+    assert deletion.removed["models"] == 1
+    assert "1 models learned from the id: train again, and promote that" in deletion.notes
+
+
+def test_what_a_service_showed_is_deleted_where_it_keeps_it(log, tmp_path):
+    know_log(log.lake.home, tmp_path / "shown")
+    folder = tmp_path / "shown/ds=2026-01-07"
+    folder.mkdir(parents=True)
+    pq.write_table(pa.Table.from_pylist(DAYS[0], EVENTS), folder / "rankings-1.parquet")
+    (folder / "rankings-2.partial").write_bytes(b"half")
+    assert forgets(log).removed[str(tmp_path / "shown")] == 2
+    assert [f.name for f in folder.iterdir()] == ["rankings-1.parquet"]
+    assert pq.read_table(folder / "rankings-1.parquet")["user_id"].to_pylist() == ["u1"]
+
+
+def test_what_dead_processes_left_is_removed_and_what_live_ones_use_is_not(log):
+    spill = log.lake.home.spill
+    mine, dead, other = spill / f"{os.getpid()}-rows", spill / "999999999-rows", spill / "training"
+    for folder in (mine, dead, other):
+        folder.mkdir(parents=True)
+    forgets(log)
+    assert [folder.exists() for folder in (mine, dead, other)] == [True, False, False]
+
+
+def test_pages_with_the_id_go_and_others_stay(log):
+    docs = log.lake.home.reports / "data_docs/events"
+    docs.mkdir(parents=True)
+    (docs / "a.html").write_text("<td>user_id=zoe</td>")
+    (docs / "b.html").write_text("<td>user_id=zoey</td>")
+    assert forgets(log).removed["data docs"] == 1
+    assert [page.name for page in docs.iterdir()] == ["b.html"]
+
+
+def test_nobody_is_forgotten_while_a_service_writes(log, monkeypatch):
+    monkeypatch.setattr(forgotten, "LOCK_SECONDS", 0)
+    with Forgotten(log.lake.home).letting_in(), pytest.raises(LakeError, match="a service is writ"):
+        forgets(log)
+    assert naming(log, "zoe")
