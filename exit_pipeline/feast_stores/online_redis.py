@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from functools import lru_cache
-from typing import Any, Literal
+from typing import Any, Literal, cast
 from uuid import uuid4
 
 from feast import Entity
@@ -132,10 +132,10 @@ class LatestWinsRedisOnlineStore(RedisOnlineStore):
         removed = 0
         for table in tables:
             name = compute_versioned_name(table, versioned)
-            removed += client.hdel(
-                place, *(_mmh3(f"{name}:{field.name}") for field in table.features)
-            )
-            client.hdel(place, f"_ts:{name}", f"_at:{name}", f"_made:{name}")
+            # The client's types ask for text; what it sends are bytes.
+            values: list[Any] = [_mmh3(f"{name}:{field.name}") for field in table.features]
+            removed += cast(int, client.hdel(cast(str, place), *values))
+            client.hdel(cast(str, place), f"_ts:{name}", f"_at:{name}", f"_made:{name}")
         return removed
 
 
