@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -49,6 +50,24 @@ def remove_from_lines(files: Iterable[Path], user_id: str) -> int:
             _put(partial, file)
         removed += len(whole) - len(kept)
     return removed
+
+
+def remove_failures(log: Path, named: re.Pattern[str]) -> int:
+    """Removes failures whose reason names a person, and what is half written; returns how many."""
+    lines = log.read_bytes().splitlines(keepends=True) if log.exists() else []
+    kept = [line for line in lines if not _names(line, named)]
+    if len(kept) < len(lines):
+        partial = log.with_suffix(".partial")
+        partial.write_bytes(b"".join(kept))
+        _put(partial, log)
+    return len(lines) - len(kept)
+
+
+def _names(line: bytes, named: re.Pattern[str]) -> bool:
+    try:
+        return bool(named.search(orjson.loads(line).get("why", "")))
+    except orjson.JSONDecodeError:
+        return True
 
 
 def _holds(file: Path, user_id: str) -> bool:

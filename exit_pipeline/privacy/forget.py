@@ -13,7 +13,7 @@ from pathlib import Path
 from exit_pipeline.files import to_disk
 from exit_pipeline.ingest.landing import landing_root
 from exit_pipeline.ingest.shown import NAME as SHOWN
-from exit_pipeline.privacy.files import remove_from_lines, remove_from_parquet
+from exit_pipeline.privacy.files import remove_failures, remove_from_lines, remove_from_parquet
 from exit_pipeline.privacy.forgotten import Forgotten
 from exit_pipeline.privacy.logs import known_logs
 from exit_pipeline.privacy.models import remove_from_models
@@ -78,7 +78,9 @@ def forget(
         removed |= {f"{lake.home.lake.name}/{table}": n for table, n in found.items()}
     removed["online store"] = remove_online(settings, home, user_id)
     removed["models"], reading = remove_from_models(home, user_id)
-    removed["data docs"] = _pages(home, user_id)
+    named = re.compile(rf"(?<![\w-]){re.escape(user_id)}(?![\w-])")
+    removed["data docs"] = _pages(home, named)
+    removed["failures"] = remove_failures(home.failures, named)
     _spill(home)
     done = {place: n for place, n in removed.items() if n}
     deletion = Deletion(who, reason, new, done, _notes(profile, home, done, reading, broken))
@@ -106,9 +108,8 @@ def _landed(profile: Profile, home: Home) -> Iterator[Path]:
         yield from sorted(root.glob(f"**/{SHOWN}"))
 
 
-def _pages(home: Home, user_id: str) -> int:
+def _pages(home: Home, named: re.Pattern[str]) -> int:
     """Deletes pages of the Data Docs that name the id; the next run writes them anew."""
-    named = re.compile(rf"(?<![\w-]){re.escape(user_id)}(?![\w-])")
     pages = (home.reports / "data_docs").glob("*/**/*.html")
     found = [page for page in pages if named.search(page.read_text("utf-8"))]
     for page in found:

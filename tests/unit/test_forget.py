@@ -226,6 +226,14 @@ def test_pages_with_the_id_go_and_others_stay(log):
     assert [page.name for page in docs.iterdir()] == ["b.html"]
 
 
+def test_failures_whose_reason_names_them_go_and_others_stay(log):
+    failures = log.lake.home.failures
+    other, theirs = (json.dumps({"why": f"no number:\n{who}"}) for who in ("zoey", "zoe"))
+    failures.write_text(f'{other}\n{theirs}\n{{"why": "zo')
+    assert forgets(log).removed["failures"] == 2
+    assert failures.read_text() == f"{other}\n"
+
+
 def test_nobody_is_forgotten_while_a_service_writes(log, monkeypatch):
     monkeypatch.setattr(forgotten, "LOCK_SECONDS", 0)
     with Forgotten(log.lake.home).letting_in(), pytest.raises(LakeError, match="a service is writ"):
