@@ -4,17 +4,21 @@ from __future__ import annotations
 
 import json
 import os
+import sqlite3
 from datetime import date
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from pydantic import SecretStr
 
 from exit_pipeline.errors import LakeError
+from exit_pipeline.feast_stores.online_redis import MARK, client_of
 from exit_pipeline.lake import Lake
 from exit_pipeline.privacy import Forgotten, forgotten
 from exit_pipeline.privacy.forget import RECORD, forget
 from exit_pipeline.privacy.logs import know_log
+from exit_pipeline.privacy.online import remove_online
 from exit_pipeline.validation.verdicts import failed_days, record, unfit
 from tests.logs import EVENTS, PROFILE, SmallLog, at, event
 from tests.unit.test_online import ask, builds, online
@@ -52,6 +56,15 @@ def naming(log: SmallLog, who: str) -> set[str]:
     return {"/".join(file.relative_to(root).parts[:2]) for file in found}
 
 
+def features_in_file(log: SmallLog, who: str) -> int:
+    """How many features sqlite's online store has of someone."""
+    named = "select name from sqlite_master where type = 'table' and name like '%_user_%'"
+    with sqlite3.connect(log.lake.home.feast / "online.db") as store:
+        tables = [name for (name,) in store.execute(named)]
+        said = "select count(*) from {} where instr(entity_key, ?)"
+        return sum(store.execute(said.format(t), [who.encode()]).fetchone()[0] for t in tables)
+
+
 def forgets(log: SmallLog, who: str = "zoe"):
     return forget(log.settings, log.lake.home, log.profile, who, "asked to")
 
@@ -74,6 +87,29 @@ def test_nothing_in_the_home_names_the_person(log):
     assert log.rows("events") == others
     assert not any(b"zoe" in f.read_bytes() for f in log.lake.home.feast.glob("online.db*"))
     assert ask(log, "zoe", at(3))[0]["user_shown"].to_pylist() == [None]
+
+
+def test_a_home_that_moved_to_redis_forgets_there_and_in_its_file(log, redis):
+    redis.empty()
+    client = client_of(redis.address)
+    log.settings = log.settings.model_copy(update={"redis": SecretStr(redis.address)})
+    online(log)
+    assert client.keys("*zoe*")
+    others, in_file = ask(log, "u1", at(3))[0], features_in_file(log, "zoe")
+    assert in_file > 1
+    assert remove_online(log.settings, log.lake.home, "zoe") == 2 * in_file
+    assert not client.keys("*zoe*")
+    assert features_in_file(log, "zoe") == 0
+    assert ask(log, "zoe", at(3))[0]["user_shown"].to_pylist() == [None]
+    assert ask(log, "u1", at(3))[0].equals(others)
+
+
+def test_nobody_is_deleted_from_a_redis_of_another_profile(log, redis):
+    redis.empty()
+    client_of(redis.address).set(MARK, "other of-late")
+    settings = log.settings.model_copy(update={"redis": SecretStr(redis.address)})
+    with pytest.raises(LakeError, match="is the profile other's, not small's"):
+        remove_online(settings, log.lake.home, "zoe")
 
 
 def test_what_is_left_is_what_ingestion_makes_of_it_without_them(log):
