@@ -13,6 +13,13 @@ def write_text(file: Path, text: str) -> None:
     os.replace(partial, file)
 
 
+def put_to_disk(partial: Path, file: Path) -> None:
+    """Puts a file that was written beside another in its place; the disk has it on return."""
+    to_disk(partial)
+    os.replace(partial, file)
+    to_disk(file.parent)
+
+
 def to_disk(path: Path) -> None:
     """Returns when the disk has a file's content, or the names in a folder."""
     opened = os.open(path, os.O_RDONLY)

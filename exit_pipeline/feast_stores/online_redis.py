@@ -123,10 +123,8 @@ class LatestWinsRedisOnlineStore(RedisOnlineStore):
         Returns:
             How many features were stored.
         """
-        client, version = (
-            self._get_client(config.online_store),
-            config.entity_key_serialization_version,
-        )
+        client = self._get_client(config.online_store)
+        version = config.entity_key_serialization_version
         versioned = config.registry.enable_online_feature_view_versioning
         place = _redis_key(config.project, key, entity_key_serialization_version=version)
         removed = 0

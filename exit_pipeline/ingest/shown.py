@@ -9,7 +9,7 @@ from pathlib import Path
 import pyarrow.parquet as pq
 
 from exit_pipeline.errors import UsageError
-from exit_pipeline.files import to_disk
+from exit_pipeline.files import put_to_disk
 from exit_pipeline.ingest.landing import day_of, landing_root
 from exit_pipeline.lake import connect, render
 from exit_pipeline.profile import Profile
@@ -65,6 +65,5 @@ def _land(settings: Settings, home: Home, profile: Profile, files: list[Path], f
     read = render("_files", files=[str(file) for file in files], partitions=[])
     with connect(settings, home) as connection:
         connection.sql(render("shown", columns=columns, files=read)).write_parquet(str(partial))
-    to_disk(partial)
-    os.replace(partial, folder / NAME)
+    put_to_disk(partial, folder / NAME)
     return pq.read_metadata(folder / NAME).num_rows

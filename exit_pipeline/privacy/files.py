@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import os
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 import orjson
@@ -13,7 +12,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from pyarrow import ArrowInvalid
 
-from exit_pipeline.files import to_disk
+from exit_pipeline.files import put_to_disk
 
 
 def remove_from_parquet(files: Iterable[Path], user_id: str) -> tuple[int, list[Path]]:
@@ -39,28 +38,21 @@ def remove_from_lines(files: Iterable[Path], user_id: str) -> int:
 
     What a dying process left half written goes, too: it was never answered.
     """
-    removed = 0
-    for file in files:
-        lines = file.read_bytes().splitlines(keepends=True)
-        whole = [line for line in lines if line.endswith(b"\n")]
-        kept = [line for line in whole if orjson.loads(line)["user_id"] != user_id]
-        if len(kept) < len(lines):
-            partial = file.with_suffix(".partial")
-            partial.write_bytes(b"".join(kept))
-            _put(partial, file)
-        removed += len(whole) - len(kept)
-    return removed
+
+    def goes(line: bytes) -> bool:
+        return _half(line) or orjson.loads(line)["user_id"] == user_id
+
+    gone = [line for file in files for line in _without(file, goes)]
+    return sum(not _half(line) for line in gone)
 
 
 def remove_failures(log: Path, named: re.Pattern[str]) -> int:
     """Removes failures whose reason names a person, and what is half written; returns how many."""
-    lines = log.read_bytes().splitlines(keepends=True) if log.exists() else []
-    kept = [line for line in lines if not _names(line, named)]
-    if len(kept) < len(lines):
-        partial = log.with_suffix(".partial")
-        partial.write_bytes(b"".join(kept))
-        _put(partial, log)
-    return len(lines) - len(kept)
+    return len(_without(log, lambda line: _names(line, named)))
+
+
+def _half(line: bytes) -> bool:
+    return not line.endswith(b"\n")
 
 
 def _names(line: bytes, named: re.Pattern[str]) -> bool:
@@ -85,7 +77,7 @@ def _rewrite(file: Path, user_id: str) -> int:
             kept = batch.filter(pc.invert(_theirs(batch, user_id)))
             removed += batch.num_rows - kept.num_rows
             out.write_batch(kept)
-    _put(partial, file)
+    put_to_disk(partial, file)
     return removed
 
 
@@ -94,7 +86,12 @@ def _theirs(batch: pa.RecordBatch, user_id: str) -> pa.Array:
     return pc.fill_null(same, False)
 
 
-def _put(partial: Path, file: Path) -> None:
-    to_disk(partial)
-    os.replace(partial, file)
-    to_disk(file.parent)
+def _without(file: Path, goes: Callable[[bytes], bool]) -> list[bytes]:
+    """Rewrites a file without the lines that go, where there are any; returns those."""
+    lines = file.read_bytes().splitlines(keepends=True) if file.exists() else []
+    gone = [line for line in lines if goes(line)]
+    if gone:
+        partial = file.with_suffix(".partial")
+        partial.write_bytes(b"".join(line for line in lines if not goes(line)))
+        put_to_disk(partial, file)
+    return gone

@@ -17,7 +17,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from exit_pipeline.files import to_disk
+from exit_pipeline.files import put_to_disk
 from exit_pipeline.privacy import Forgotten
 from exit_pipeline.serving.metrics import Metrics
 
@@ -114,7 +114,5 @@ class Parts:
         file = folder / f"{self.name}-{self._stamp}-{self._files:06d}.parquet"
         partial = file.with_suffix(".partial")
         pq.write_table(rows, partial)
-        to_disk(partial)
-        os.replace(partial, file)
-        to_disk(folder)
+        put_to_disk(partial, file)
         self.metrics.kept.labels(self.name).inc(rows.num_rows)
