@@ -14,7 +14,7 @@ from exit_pipeline.profile import ProfileSpec
 QUERIES = {
     "impressions": (),
     "source_interest": ("source_events",),
-    "group_consistency": ("group_sums", "labelled"),
+    "group_consistency": ("group_sums", "signed", "labelled"),
     "icl_labels": (),
     "user_features": (),
     "item_features": (),

@@ -7,6 +7,7 @@ from datetime import date, timedelta
 import duckdb
 
 from exit_pipeline.errors import NotMatureError
+from exit_pipeline.labels.expectation import make_expected
 from exit_pipeline.labels.late import make_late_versions
 from exit_pipeline.labels.names import names, values
 from exit_pipeline.lake import DayState, Lake, create_table, render
@@ -125,7 +126,12 @@ def build_group_consistency(
     bound = values(spec, first - _days(maturity), last - _days(maturity))
     create_table(connection, "labelled", "labelled", bound, **names(spec))
     bound = values(spec, first, last)
-    create_table(connection, "built", "group_sums", bound, **names(spec))
+    if spec.labels.consistency.expectation == "regression":
+        make_expected(connection, lake, spec, first, last)
+        signed = "expected"
+    else:
+        signed = f"({render('signed', **names(spec))})"
+    create_table(connection, "built", "group_sums", bound, **names(spec, signed=signed))
     days = days_between(first, last)
     lake.replace(connection, "group_sums", "built", days)
     lake.view(connection, "group_sums")

@@ -26,6 +26,7 @@ def names(spec: ProfileSpec, **extra: Any) -> dict[str, Any]:
         "users": "users",
         "exposures": "impressions",
         "source_events": "source_events",
+        "signed": "signed",
         **extra,
     }
 

@@ -15,6 +15,11 @@ class ConsistencySpec(Strict):
     definition: Literal["rate", "lift_raw", "lift", "soft"] = Field(
         "lift", description="How a group is said to carry interest over."
     )
+    expectation: Literal["bands", "regression"] = Field(
+        "bands",
+        description="What `lift` and `soft` expect without carried interest: the rate of others in "
+        "the same band of own response, or a regression's out-of-time predictions.",
+    )
     threshold: float | None = Field(
         None, gt=0, description="Least lift; default 2 for `lift_raw`, 1.6 for `lift`."
     )

@@ -9,12 +9,15 @@
 --   lift: n1 r_g is replaced by the sum over bands of n1_b r_gb (Mantel–Haenszel), where
 --         r_ub = (C0_b + 20 r_u) / (N0_b + 20) and r_gb = (c0_b + 100 r_ub) / (n0_b + 100).
 -- Sums of doubles run over ordered lists, so that two runs agree in the last bit.
+{% set regression = consistency.expectation == "regression" %}
 with days as (
   select unnest(generate_series($first::date, $last::date, interval 1 day))::date as ds
 ),
 changes as (
   select greatest(ds, $first) as ds, unit, cell, band, sum(n)::bigint as n, sum(c)::bigint as c
 {% for s in sources %}         , sum(n1_{{ s }})::bigint as n1_{{ s }}, sum(c1_{{ s }})::bigint as c1_{{ s }}
+{% if regression %}         , sum(e1_{{ s }})::bigint as e1_{{ s }}
+{% endif %}
 {% endfor %}
   from group_sums
   where ds <= $last
@@ -27,6 +30,9 @@ state as (
 {% for s in sources %}
          , sum(coalesce(n1_{{ s }}, 0)) over running as n1_{{ s }}
          , sum(coalesce(c1_{{ s }}, 0)) over running as c1_{{ s }}
+{% if regression %}
+         , sum(coalesce(e1_{{ s }}, 0)) over running as e1_{{ s }}
+{% endif %}
 {% endfor %}
   from strata k
   join days d on d.ds >= k.since
@@ -37,7 +43,7 @@ rates as (
   select ds, unit, cell, band, n, c
          , sum(n) over whole as n_unit, sum(c) over whole as c_unit
 {% for s in sources %}
-         , n1_{{ s }}, c1_{{ s }}
+         , n1_{{ s }}, c1_{{ s }}{{ ", e1_" ~ s if regression }}
          , (sum(c - c1_{{ s }}) over whole + 1) / (sum(n - n1_{{ s }}) over whole + 20) as r_unit_{{ s }}
          , sum(n - n1_{{ s }}) over same_band as n0_band_{{ s }}
          , sum(c - c1_{{ s }}) over same_band as c0_band_{{ s }}
@@ -48,9 +54,13 @@ rates as (
 expected as (
   select *
 {% for s in sources %}
+{% if regression %}
+         , e1_{{ s }} / 1000000 as expected_{{ s }}
+{% else %}
          , n1_{{ s }} * (c - c1_{{ s }}
              + 100 * (c0_band_{{ s }} + 20 * r_unit_{{ s }}) / (n0_band_{{ s }} + 20))
            / (n - n1_{{ s }} + 100) as expected_{{ s }}
+{% endif %}
 {% endfor %}
   from rates
 ),

@@ -1,32 +1,24 @@
 -- Grain: ds × unit × cell × band: what becomes known on the morning of day ds.
--- Inputs: labelled (impressions ⋈ source_interest of users without late rows, exposure days
---         $first − maturity … $last − maturity); versions (late_versions.sql: each state that an
---         exposure of a user with late rows was ever in, with the days it holds).
--- Cut-off: an exposure enters on `mature_on`; a late row changes sums only after its `known_on`.
+-- Inputs: signed; where a regression expects, its rows with what it expected (expected.sql).
+-- Cut-off: that of signed.sql.
 -- band: the user's own earlier response to the unit, from cold to warm (ours).
-{% macro band() -%}
-case when own_responses >= 2 then 4 when own_responses = 1 then 3 when own_shown = 0 then 2
-     when own_shown < 5 then 1 else 0 end
-{%- endmacro %}
-with signed as (
-  select ds + $maturity_days::integer as effective, 1 as sign, unit, cell, {{ band() }} as band, y
-{% for s in sources %}         , ys_{{ s }}
-{% endfor %}
-  from labelled
-  union all by name
-  select unnest([valid_from, valid_to]) as effective, unnest([1, -1]) as sign,
-         unit, cell, {{ band() }} as band, y
-{% for s in sources %}         , ys_{{ s }}
-{% endfor %}
-  from versions
-)
-select effective as ds, unit, cell, band::tinyint as band,
+-- n0, c0: exposures without interest in any source, and their outcomes. e1: what was expected of
+--         those with interest, in millionths, so that sums are exact (`expectation: regression`).
+select effective as ds, unit, cell,
+       case when own_responses >= 2 then 4 when own_responses = 1 then 3 when own_shown = 0 then 2
+            when own_shown < 5 then 1 else 0 end::tinyint as band,
        sum(sign)::bigint as n,
        sum(sign * y)::bigint as c
 {% for s in sources %}
        , sum(sign * ys_{{ s }})::bigint as n1_{{ s }}
        , sum(sign * ys_{{ s }} * y)::bigint as c1_{{ s }}
 {% endfor %}
-from signed
-where effective between $first and $last and unit is not null
+{% if consistency.expectation == "regression" %}
+       , coalesce(sum(sign) filter (quiet), 0)::bigint as n0
+       , coalesce(sum(sign * y) filter (quiet), 0)::bigint as c0
+{% for s in sources %}
+       , sum(sign * ys_{{ s }} * expected)::bigint as e1_{{ s }}
+{% endfor %}
+{% endif %}
+from {{ signed }}
 group by all

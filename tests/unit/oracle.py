@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 from datetime import UTC, date, datetime, timedelta
+from math import exp, log, log2
+
+import numpy as np
 
 HOURS = timedelta(hours=1)
 
@@ -23,6 +26,7 @@ class Oracle:
 
     def __init__(self, spec, events, items, users):
         self.spec, self.events, self.items, self.users = spec, events, items, users
+        self.histories, self.fits = {}, {}
 
     def attribute(self, rows, key, value, name, ts):
         valid = [r for r in rows if r[key] == value and r["valid_from"] <= ts]
@@ -126,19 +130,59 @@ class Oracle:
                 and row["ts"] - own_reach <= r["ts"] < row["ts"] - mature
             ]
             n, c = len(earlier), sum(r["y"] for r in earlier)
+            row["own"] = n, c
             row["band"] = 4 if c >= 2 else 3 if c == 1 else 2 if n == 0 else 1 if n < 5 else 0
         return rows
 
+    def history(self, day):
+        """Exposures with their outcome, as known on the morning of `day`."""
+        if day not in self.histories:
+            known = [e for e in self.events if e["known_on"] < day]
+            self.histories[day] = [
+                r
+                for r in self.rows(known)
+                if r["ts"].date() + timedelta(days=self.spec.labels.maturity_days) <= day
+                and r["unit"] is not None
+            ]
+        return self.histories[day]
+
+    def quiet(self, day):
+        """Of those, the exposures without interest in any source."""
+        sources = self.spec.sources
+        return [r for r in self.history(day) if not any(r["before", k] for k in sources)]
+
+    def facts(self, row):
+        """What the regression knows of an exposure."""
+        unit = [r for r in self.quiet(row["ts"].date()) if r["unit"] == row["unit"]]
+        cell = [r for r in unit if r["cell"] == row["cell"]]
+        r_unit = (sum(r["y"] for r in unit) + 1) / (len(unit) + 20)
+        rate = (sum(r["y"] for r in cell) + 100 * r_unit) / (len(cell) + 100)
+        odds = round(10 * log(rate / (1 - rate))) / 10
+        shown, responses = row["own"]
+        own = log(20 + responses * (1 + exp(-odds))) - log(20 + shown)
+        return np.array([1, odds, own, log(1 + shown)])
+
+    def fit(self, day):
+        """The regression of `day`, by steps that are sure to rise (Böhning and Lindsay 1988)."""
+        if day not in self.fits:
+            rows = self.quiet(day)
+            x = np.array([self.facts(r) for r in rows]).reshape(-1, 4)
+            y, prior = np.array([r["y"] for r in rows]), np.array([0, 1, 0, 0])
+            beta, bound = prior.astype(float), x.T @ x / 4 + np.eye(4)
+            for _ in range(2000):
+                slope = x.T @ (y - 1 / (1 + np.exp(-x @ beta))) - (beta - prior)
+                beta = beta + np.linalg.solve(bound, slope)
+            self.fits[day] = beta
+        return self.fits[day]
+
+    def regressed(self, row):
+        """What was expected of an exposure, in whole millionths."""
+        z = self.facts(row) @ self.fit(row["ts"].date())
+        return round(1e6 / (1 + exp(-z))) / 1e6
+
     def consistency(self, day):
         """(unit, cell, source) -> support, lift_raw, lift, a: as known on the morning of `day`."""
-        labels, stats = self.spec.labels, {}
-        known = [e for e in self.events if e["known_on"] < day]
-        history = [
-            r
-            for r in self.rows(known)
-            if r["ts"].date() + timedelta(days=labels.maturity_days) <= day
-            and r["unit"] is not None
-        ]
+        history, stats = self.history(day), {}
         for k in self.spec.sources:
             for unit, cell in {(r["unit"], r["cell"]) for r in history}:
                 stats[unit, cell, k] = self.group(
@@ -152,6 +196,8 @@ class Oracle:
             return len(rows), sum(r["y"] for r in rows)
 
         def expectation(rows, cell_rows):
+            if self.spec.labels.consistency.expectation == "regression":
+                return sum(self.regressed(r) for r in cell_rows if r["before", k])
             total = 0.0
             for band in range(5):
                 n0b, c0b = count([r for r in rows if r["band"] == band], False)
@@ -182,8 +228,6 @@ class Oracle:
         }
 
     def carries(self, unit_rows, cell_rows, n1, lift_raw, lift):
-        from math import log2
-
         rule = self.spec.labels.consistency
         n, c = len(cell_rows), sum(r["y"] for r in cell_rows)
         r = sum(row["y"] for row in unit_rows) / len(unit_rows)

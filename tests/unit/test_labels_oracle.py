@@ -56,21 +56,25 @@ def check_equal(found: list[dict], expected: dict[str, dict]) -> None:
 
 
 @pytest.mark.parametrize(
-    ("definition", "seed", "sources"),
+    ("definition", "expectation", "seed", "sources"),
     [
-        ("lift", 1, ("search", "channel")),
-        ("lift", 2, ("search",)),
-        ("lift", 3, ("search", "channel", "mail")),
-        ("lift_raw", 4, ("search", "channel")),
-        ("rate", 5, ("search", "channel")),
-        ("soft", 6, ("search", "channel")),
+        ("lift", "bands", 1, ("search", "channel")),
+        ("lift", "bands", 2, ("search",)),
+        ("lift", "bands", 3, ("search", "channel", "mail")),
+        ("lift_raw", "bands", 4, ("search", "channel")),
+        ("rate", "bands", 5, ("search", "channel")),
+        ("soft", "bands", 6, ("search", "channel")),
+        ("lift", "regression", 7, ("search", "channel")),
+        ("soft", "regression", 8, ("search",)),
     ],
 )
-def test_labels_equal_the_oracle_in_a_backfill_and_day_by_day(tmp_path, definition, seed, sources):
+def test_labels_equal_the_oracle_in_a_backfill_and_day_by_day(
+    tmp_path, definition, expectation, seed, sources
+):
     days = 12
     rule = (
         f"labels: {{interest_hours: 36, consistency: {{definition: {definition}, min_support: 1, "
-        "min_rate_support: 3, threshold: 1.1, own_response_days: 5}}\n"
+        f"min_rate_support: 3, threshold: 1.1, own_response_days: 5, expectation: {expectation}}}}}\n"
         "landing: {broken_share: 0.1}\n"
     )
     profile = PROFILE.replace("[search, channel]", f"[{', '.join(sources)}]") + rule

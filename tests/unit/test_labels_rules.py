@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from exit_pipeline.errors import LakeError
 from tests.logs import PROFILE, SmallLog, at, event
 
 
@@ -159,6 +160,41 @@ def test_raw_lift_by_hand(tmp_path):
     assert row["lift_raw_search"] == pytest.approx((3 + 3 * unit_lift) / (4 * r_group + 3))
     assert row["support_search"] == 4
     assert (row["consistent_search"], row["icl_search"], row["icl"]) == (1, 2, 2)
+
+
+def test_lift_by_a_regression_that_has_nothing_to_learn_from_yet_by_hand(tmp_path):
+    from math import exp
+
+    rows, profile = history("lift, expectation: regression")
+    row = labels(tmp_path, rows, days=4, profile=profile)["e"]
+    # The four were seen on day 0, when a rate of 1 in 20 was all that was known: log odds −2.9.
+    expected = 4 * round(1e6 / (1 + exp(2.9))) / 1e6
+    unit_lift = (3 + 5) / (expected + 5)
+    assert row["lift_search"] == pytest.approx((3 + 3 * unit_lift) / (expected + 3), rel=1e-12)
+    assert (row["support_search"], row["consistent_search"], row["icl_search"]) == (4, 1, 2)
+
+
+def test_a_regression_expects_more_of_who_responded_before(tmp_path):
+    rows = [event(f"e{day}{n}", at(day), user_id=f"u{n}") for day in range(8) for n in range(1, 7)]
+    rows += [click(f"c{day}", at(day, "12:01"), user_id="u1") for day in range(7)]
+    rows += [event("e", at(9)), click("of_u1", at(7, "12:01")),
+             click("of_u2", at(7, "12:01"), user_id="u2")]  # fmt: skip
+    profile = PROFILE + RULE.format("lift, expectation: regression")
+    lifts = []
+    for user in ("u1", "u2"):
+        interest = click("s", at(7, "11:00"), domain="search", user_id=user)
+        row = labels(tmp_path / user, [*rows, interest], days=11, profile=profile)["e"]
+        assert row["support_search"] == 1
+        lifts.append(row["lift_search"])
+    assert lifts[0] < lifts[1]
+
+
+def test_a_regression_needs_the_sums_of_all_days(tmp_path):
+    rows, profile = history("lift")
+    labels(tmp_path, rows, days=4, profile=profile)
+    rows, profile = history("lift, expectation: regression")
+    with pytest.raises(LakeError, match="run again with --full-refresh"):
+        SmallLog(tmp_path, profile).label(2, 2)
 
 
 def test_rate_by_hand(tmp_path):

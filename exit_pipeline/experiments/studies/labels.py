@@ -10,11 +10,14 @@ from exit_pipeline.experiments.studies import common
 from exit_pipeline.experiments.study import Study
 
 DEFINITION, SUPPORT = "labels.consistency.definition", "labels.consistency.min_support"
+EXPECTATION = "labels.consistency.expectation"
 VARIANTS: Mapping[str, Mapping[str, Any]] = {
     "lift": {},
     "rate": {DEFINITION: "rate"},
     "lift_raw": {DEFINITION: "lift_raw"},
     "soft": {DEFINITION: "soft"},
+    "lift by a regression": {EXPECTATION: "regression"},
+    "soft by a regression": {DEFINITION: "soft", EXPECTATION: "regression"},
     "lift ≥ 1.3": {"labels.consistency.threshold": 1.3},
     "lift ≥ 2": {"labels.consistency.threshold": 2.0},
     "lift, support 5": {SUPPORT: 5},
