@@ -56,7 +56,9 @@ def sorted_rows(settings: Settings, home: Home, files: Sequence[str], out: Path)
     rows = render("_files", files=files, partitions=())
     columns = pq.read_schema(files[0]).names
     with connect(settings, home) as connection:
-        write_rows(connection, render("training_rows", columns=columns, rows=rows), {}, out)
+        write_rows(
+            connection, render("training_rows", columns=columns, rows=rows, graded=()), {}, out
+        )
 
 
 def sample(

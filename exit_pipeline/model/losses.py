@@ -62,7 +62,7 @@ def member_loss(members: Tensor, y: Tensor) -> Tensor:
 
 
 def source_loss(out: Outputs, batch: Batch) -> Tensor:
-    """Σ_k BCE(p_s,k, y_s,k)."""
+    """Σ_k BCE(p_s,k, y_s,k); a graded y_s,k is a share of interest."""
     loss = F.binary_cross_entropy_with_logits(out.source, batch.labels["source"], reduction="none")
     return loss.mean(0).sum()
 

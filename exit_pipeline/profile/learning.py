@@ -65,8 +65,10 @@ class ModelSpec(Strict):
     ssn: Literal["scene", "constant"] = Field(
         "scene", description="`constant` has no SSN: one transfer per source, in every scene."
     )
-    source_label: Literal["ahead", "before"] = Field(
-        "ahead", description="What a source head predicts: interest from t on, or before t."
+    source_label: Literal["ahead", "before", "graded"] = Field(
+        "ahead",
+        description="What a source head predicts: interest from t on, before t, or from t on and "
+        "graded by how much there was up to then.",
     )
     sum_loss: Literal["l1", "huber", "squared"] = Field("l1", description="Loss of `sum`.")
 

@@ -19,6 +19,7 @@ from exit_pipeline.model.inputs import Batch
 
 BATCH_ROWS = 65_536
 STRETCH = 512
+SOURCE_LABELS = {"ahead": "ahead", "before": "ys", "graded": "graded"}
 
 
 @dataclass(frozen=True)
@@ -126,7 +127,7 @@ def encode_files(
         connection: A DuckDB with the limits of the settings; it sorts.
         files: Of one part of the split.
         encoder: Fitted on training rows.
-        source_label: `ahead` or `before`: what source heads predict.
+        source_label: What source heads predict: a key of `SOURCE_LABELS`.
         folder: Scratch space.
         part: Names the arrays.
 
@@ -149,10 +150,13 @@ def encode_files(
         for name, (kind, width) in shape.items()
     }
     labels = _label_columns(sources, source_label)
+    graded = sources if source_label == "graded" else ()
+    made = {f"graded_{s}" for s in graded}
     sql = render(
         "training_rows",
-        columns=list(dict.fromkeys([*encoder.spec.columns, *labels])),
+        columns=[n for n in dict.fromkeys([*encoder.spec.columns, *labels]) if n not in made],
         rows=render("_files", files=files, partitions=()),
+        graded=graded,
     )
     at = 0
     for batch in connection.sql(sql).to_arrow_reader(BATCH_ROWS):
@@ -183,6 +187,6 @@ def give_back(arrays: Iterable[np.ndarray]) -> None:
 
 
 def _label_columns(sources: Sequence[str], source_label: str) -> list[str]:
-    prefix = "ahead_" if source_label == "ahead" else "ys_"
-    by_source = [f"{part}{s}" for part in (prefix, "ys_", "consistent_") for s in sources]
+    parts = (SOURCE_LABELS[source_label], "ys", "consistent")
+    by_source = [f"{part}_{s}" for part in parts for s in sources]
     return ["y", "y_click", "y_order", "icl", *by_source]

@@ -23,6 +23,7 @@ VARIANTS: Mapping[str, Mapping[str, Any]] = {
     "no SSN": {"model.ssn": "constant"},
     "single towers (one net, no ensemble)": {"model.members": 1},
     "source interest before": {"model.source_label": "before"},
+    "source interest graded": {"model.source_label": "graded"},
     "sum, L1": {"model.combination": "sum", "model.sum_loss": "l1"},
     "sum, Huber": {"model.combination": "sum", "model.sum_loss": "huber"},
     "sum, squared": {"model.combination": "sum", "model.sum_loss": "squared"},
