@@ -27,6 +27,9 @@ class Settings(BaseSettings):
         "4GB", pattern=r"^\d+(\.\d+)?\s?[KMGT]i?B$", description="DuckDB's memory limit."
     )
     device: Literal["auto", "cpu", "cuda", "mps"] = Field("cpu", description="Training device.")
+    workers: int = Field(
+        1, ge=1, le=256, description="Processes that fit one model together, started by torchrun."
+    )
     executor: Literal["in_process", "multiprocess"] = Field(
         "multiprocess", description="How Dagster runs the steps of a run started from the UI."
     )

@@ -16,7 +16,7 @@ from exit_pipeline.bench.training_peers import BATCH, DIM, EXPERT, HEAD
 from exit_pipeline.model import MODELS, Encoder
 from exit_pipeline.profile.learning import ModelSpec, TrainingSpec
 from exit_pipeline.training.device import reproducible
-from exit_pipeline.training.loop import fit
+from exit_pipeline.training.loop import SCORE_ROWS, fit
 from exit_pipeline.training.step import uses_bf16
 
 HERE, PEERS = "exit_pipeline.bench.training", "exit_pipeline.bench.training_peers"
@@ -116,6 +116,7 @@ def _train(
     with reproducible(spec.seed, 1):
         model = MODELS[name](encoder, model_spec)
         with watched() as found:
+            model.survey(train.batches(SCORE_ROWS))
             history = fit(model, train, validation, model_spec, spec, CPU)
     best = min(epoch.validation_logloss for epoch in history)
     return {**found, "rows": len(train) * len(history), "logloss": best}

@@ -71,11 +71,7 @@ def draw(rng: np.random.Generator, sizes: Sequence[int], n: int) -> list[np.ndar
 
 def read(folder: Path, part: str, sources: int, rows: int | None = None) -> EncodedRows:
     """Maps what `write` wrote; `rows` of it where given."""
-    arrays = {
-        name: np.load(folder / f"{part}-{name}.npy", mmap_mode="r")[:rows]
-        for name in ("categorical", "numeric", "labels")
-    }
-    return EncodedRows(**arrays, sources=sources)
+    return EncodedRows.open(folder, part, sources).part(slice(rows))
 
 
 def _effects(sizes: Sequence[int]) -> list[np.ndarray]:

@@ -72,7 +72,7 @@ def train(
     from exit_pipeline.feast_stores.repo import register_version_service
 
     spec = profile.spec
-    recipe = Recipe.of(spec, settings.threads, settings.device)
+    recipe = Recipe.of(spec, settings.threads, settings.device, settings.workers)
     table = lake.open(TABLE).version()
     days = [day for day, state in stored_days(lake, table).items() if state.rows]
     split = split_days(days, spec.split, spec.labels.horizon_days)

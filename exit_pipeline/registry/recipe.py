@@ -36,6 +36,7 @@ class Recipe:
         training: The loop.
         threads: Of DuckDB and torch.
         device: `cpu`, `cuda` or `mps`.
+        workers: Processes that fit a model together.
     """
 
     names: Mapping[str, str]
@@ -46,9 +47,10 @@ class Recipe:
     training: TrainingSpec
     threads: int
     device: str
+    workers: int = 1
 
     @classmethod
-    def of(cls, spec: ProfileSpec, threads: int, device: str) -> Self:
+    def of(cls, spec: ProfileSpec, threads: int, device: str, workers: int = 1) -> Self:
         """What a profile asks for.
 
         Raises:
@@ -60,7 +62,7 @@ class Recipe:
         training = spec.training.model_copy(update={"precision": precision})
         return cls(
             NAMES, input_spec(spec), unit_input(spec), spec.outcome,
-            spec.model, training, threads, where.type,
+            spec.model, training, threads, where.type, workers,
         )  # fmt: skip
 
     def to_dict(self) -> dict[str, Any]:
@@ -73,7 +75,12 @@ class Recipe:
             "model": self.model.model_dump(mode="json"),
             "training": self.training.model_dump(mode="json"),
         }
-        return {"recipe": recipe, "threads": self.threads, "device": self.device}
+        return {
+            "recipe": recipe,
+            "threads": self.threads,
+            "device": self.device,
+            "workers": self.workers,
+        }
 
     @classmethod
     def read(cls, lineage: Mapping[str, Any], device: str) -> Self:
@@ -94,7 +101,7 @@ class Recipe:
             return cls(
                 told["names"], InputSpec.from_dict(told["inputs"]), told["unit"], told["outcome"],
                 ModelSpec(**told["model"]), TrainingSpec(**told["training"]),
-                lineage["threads"], device,
+                lineage["threads"], device, lineage.get("workers", 1),
             )  # fmt: skip
         except ValidationError as error:
             problems = (f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors())
@@ -132,8 +139,8 @@ class Recipe:
             model = train_model(
                 name, self.inputs, parts, self.unit, self.model, self.training,
                 scratch=folder / "rows", outcome=self.outcome, device=self.device,
-                threads=self.threads, memory_limit=memory_limit, progress=progress,
-                checkpoints=checkpoints,
+                threads=self.threads, workers=self.workers, memory_limit=memory_limit,
+                progress=progress, checkpoints=checkpoints,
             )  # fmt: skip
             described[role] = save_model(model, folder / role)
         return described

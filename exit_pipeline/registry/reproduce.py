@@ -99,7 +99,7 @@ def reproduce(
     """Trains a version again by its lineage alone; nothing is registered, only scratch written.
 
     Args:
-        settings: Their memory limit; threads and device are the recorded ones.
+        settings: Their memory limit; threads, processes and device are the recorded ones.
         lake: Where its rows are, or beside which they were kept.
         profile: Today's, whose registry it is; where it differs from the recorded one is told.
         which: A version or alias.

@@ -19,6 +19,7 @@ from exit_pipeline.training.device import ahead
 from exit_pipeline.training.history import Epoch, alarm, best, settled
 from exit_pipeline.training.rows import EncodedRows
 from exit_pipeline.training.step import Stepper
+from exit_pipeline.training.team import ALONE, Team
 
 Progress = Callable[[int, int, str], None]
 SCORE_ROWS = 8192
@@ -33,6 +34,7 @@ def fit(
     device: torch.device,
     progress: Progress = lambda done, total, text: None,
     checkpoint: Checkpoint | None = None,
+    team: Team = ALONE,
 ) -> list[Epoch]:
     """Trains until validation logloss has not improved for `patience` epochs.
 
@@ -40,7 +42,7 @@ def fit(
     differs by more than models do, and the best one is partly luck.
 
     Args:
-        model: Changed in place; ends with the weights of its best epoch.
+        model: Has surveyed its rows. Changed in place; ends with the weights of its best epoch.
         train: Rows to learn from.
         validation: Rows to stop by.
         model_spec: Decides the loss.
@@ -48,6 +50,7 @@ def fit(
         device: Where to train; on CUDA with automatic mixed precision.
         progress: Called with batches done, batches in all, and a line of text.
         checkpoint: Where the state is kept after each epoch, and taken up if there is one.
+        team: Who trains with this process, each calling this with the same rows.
 
     Returns:
         The history, an entry per epoch.
@@ -56,8 +59,7 @@ def fit(
         TrainingError: The loss is not finite or rises past its bound; names the step.
     """
     model.to(device)
-    model.survey(train.batches(SCORE_ROWS))
-    stepper = Stepper(model, model_spec, spec, device)
+    stepper = Stepper(model, model_spec, spec, device, team)
     resumed = checkpoint.load(stepper) if checkpoint else None
     epochs, weights = resumed or ([], copy.deepcopy(model.state_dict()))
     history = [Epoch.from_dict(values) for values in epochs]
@@ -65,7 +67,7 @@ def fit(
         if settled(history, spec.patience):
             break
         loss, balance = _epoch(stepper, train, history, progress)
-        logloss, transfer = validate(model, validation, model_spec, device)
+        logloss, transfer = validate(model, validation, model_spec, device, team)
         said = alarm(transfer)
         history.append(Epoch(number, loss, logloss, transfer, bool(said), balance))
         steps = -(-len(train) // spec.batch_size)
@@ -73,7 +75,7 @@ def fit(
         progress((number + 1) * steps, spec.epochs * steps, text)
         if best(history) is history[-1]:
             weights = copy.deepcopy(model.state_dict())
-        if checkpoint:
+        if checkpoint and team.rank == 0:
             checkpoint.save(stepper, weights, [epoch.to_dict() for epoch in history])
     model.load_state_dict(weights)
     model.eval()
@@ -87,23 +89,25 @@ def _epoch(
 
     A loss is too high by the first epoch's mean; in that epoch, by what it was before any step.
     """
-    spec, number, total = stepper.spec, len(history), 0.0
+    spec, team, number, total = stepper.spec, stepper.team, len(history), 0.0
     steps = -(-len(rows) // spec.batch_size)
+    team.seed(spec.seed, number)
     usual = history[0].train_loss if history else None
     said = alarm(history[-1].transfer) if history else ""
     stepper.model.train()
-    batches = rows.shuffled(spec.batch_size, spec.shuffle_buffer, spec.seed, number)
+    batches = rows.shuffled(spec.batch_size, spec.shuffle_buffer, spec.seed, number, team)
     for step, batch in enumerate(ahead(batches, stepper.device)):
         if step == 0:
             balance = stepper.balance(batch)
         at = number * steps + step
-        loss = stepper(batch, 1 - at / (spec.epochs * steps))
+        weight = team.weight(min(spec.batch_size, len(rows) - step * spec.batch_size))
+        loss = stepper(batch, 1 - at / (spec.epochs * steps), weight)
         usual = loss if usual is None else usual
         _check(loss, usual * spec.max_loss_rise, number, step)
-        total += loss
+        total += weight * loss
         if step % 20 == 0:
             progress(at, spec.epochs * steps, f"epoch {number + 1}, loss {loss:.4f}{said}")
-    return total / (step + 1), balance
+    return team.mean(total / steps), balance
 
 
 def _check(loss: float, bound: float, epoch: int, step: int) -> None:
@@ -117,28 +121,30 @@ def _check(loss: float, bound: float, epoch: int, step: int) -> None:
 
 
 @torch.inference_mode()
-def predict(model: nn.Module, rows: EncodedRows, device: torch.device) -> dict[str, Tensor]:
+def predict(
+    model: nn.Module, rows: EncodedRows, device: torch.device, team: Team = ALONE
+) -> dict[str, Tensor]:
     """Runs the model over rows; returns `logit` [n], `transfer` [n, K], and the labels, on CPU."""
     model.eval()
     parts: dict[str, list[Tensor]] = {}
-    for batch in rows.batches(SCORE_ROWS):
+    for batch in rows.part(team.part(len(rows))).batches(SCORE_ROWS):
         out = model(batch.to(device))
         for name, value in (("logit", out.logit), ("transfer", out.transfer)):
             parts.setdefault(name, []).append(value.float().cpu())
         for name, value in batch.labels.items():
             parts.setdefault(name, []).append(value)
-    return {name: torch.cat(values) for name, values in parts.items()}
+    return team.joined({name: torch.cat(values) for name, values in parts.items()})
 
 
 def validate(
-    model: nn.Module, rows: EncodedRows, spec: ModelSpec, device: torch.device
+    model: nn.Module, rows: EncodedRows, spec: ModelSpec, device: torch.device, team: Team = ALONE
 ) -> tuple[float, float]:
     """Returns validation logloss and mean p_tr ÷ mean a where y_s = 1.
 
     P_whole of `sum` is no probability: its logloss is taken after Platt's map, fitted on the same
     rows, whose two numbers have nothing to learn by heart.
     """
-    found = predict(model, rows, device)
+    found = predict(model, rows, device, team)
     logit, y = found["logit"].double(), found["y"].double()
     if spec.combination == "sum":
         logit = torch.from_numpy(calibrate(logit.numpy(), y.numpy(), "platt")(logit.numpy()))

@@ -6,6 +6,7 @@ import mmap
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Self
 
 import duckdb
 import numpy as np
@@ -16,6 +17,7 @@ from exit_pipeline.errors import TrainingError
 from exit_pipeline.lake import render
 from exit_pipeline.model.encoders import Encoder
 from exit_pipeline.model.inputs import Batch
+from exit_pipeline.training.team import ALONE, Team
 
 BATCH_ROWS = 65_536
 STRETCH = 512
@@ -38,59 +40,68 @@ class EncodedRows:
     def __len__(self) -> int:
         return len(self.labels)
 
+    @classmethod
+    def open(cls, folder: Path, part: str, sources: int) -> Self:
+        """Maps the arrays that `encode_files` wrote, to be read alone."""
+        names = ("categorical", "numeric", "labels")
+        arrays = {n: np.load(folder / f"{part}-{n}.npy", mmap_mode="r") for n in names}
+        return cls(**arrays, sources=sources)
+
+    def part(self, place: slice) -> EncodedRows:
+        """Returns rows that lie side by side, not copied."""
+        return EncodedRows(
+            self.categorical[place], self.numeric[place], self.labels[place], self.sources
+        )
+
     def batches(self, size: int) -> Iterator[Batch]:
         """Yields batches in order."""
         for start in range(0, len(self), size):
-            part = self._read([start], size)
+            part = self._copied(slice(start, start + size))
             yield part.take(np.arange(len(part)))
 
-    def shuffled(self, size: int, buffer: int, seed: int, epoch: int) -> Iterator[Batch]:
-        """Yields batches in an order that seed and epoch decide.
+    def shuffled(
+        self, size: int, buffer: int, seed: int, epoch: int, team: Team = ALONE
+    ) -> Iterator[Batch]:
+        """Yields ⌈n / size⌉ batches in an order that seed and epoch decide.
 
         Stretches of `STRETCH` rows come in random order; `buffer` rows of them are at hand and
         shuffled at a time. The disk is read in stretches, and each batch has rows of all times:
-        rows lie by time, and a net learns best what it saw last.
+        rows lie by time, and a net learns best what it saw last. Processes of a team make the same
+        order, and read and get their part of each batch alone.
         """
-        rng = np.random.default_rng([seed, epoch])
-        starts = rng.permutation(np.arange(0, len(self), STRETCH))
-        at_hand = max(buffer // STRETCH, 1)
-        left: EncodedRows | None = None
+        rng, n = np.random.default_rng([seed, epoch]), len(self)
+        starts = rng.permutation(np.arange(0, n, STRETCH))
+        at_hand, waiting = max(buffer // STRETCH, 1), np.empty(0, np.int64)
         for first in range(0, len(starts), at_hand):
-            block = self._read(starts[first : first + at_hand], STRETCH)
-            block = block.picked(rng.permutation(len(block)))
-            block = block if left is None else left.followed_by(block)
-            # What is no whole batch waits for the next block, so that an epoch has ⌈n / size⌉.
-            whole = len(block) - len(block) % size
-            for begin in range(0, whole, size):
-                yield block.take(np.arange(begin, begin + size))
-            left = block.picked(np.arange(whole, len(block)))
-        if left is not None and len(left):
-            yield left.take(np.arange(len(left)))
+            stretches = [np.arange(s, min(s + STRETCH, n)) for s in starts[first : first + at_hand]]
+            block = np.concatenate(stretches)
+            waiting = np.concatenate([waiting, block[rng.permutation(len(block))]])
+            last = first + at_hand >= len(starts)
+            # What is no whole batch waits for the next block.
+            whole = len(waiting) - (0 if last else len(waiting) % size)
+            batches = [waiting[at : at + size] for at in range(0, whole, size)]
+            waiting = waiting[whole:]
+            yield from self._at([team.of(rows) for rows in batches])
 
-    def picked(self, rows: np.ndarray) -> EncodedRows:
-        """Returns some rows, copied."""
-        return EncodedRows(
-            self.categorical[rows], self.numeric[rows], self.labels[rows], self.sources
-        )
+    def _at(self, batches: Sequence[np.ndarray]) -> Iterator[Batch]:
+        """Yields batches of rows by their numbers, which are read in the order they lie in."""
+        if not batches:
+            return
+        ends = np.cumsum([len(rows) for rows in batches])
+        order = np.argsort(wanted := np.concatenate(batches))
+        place = np.empty_like(order)
+        place[order] = np.arange(len(order))
+        block = self._copied(wanted[order])
+        for begin, end in zip([0, *ends], ends, strict=False):
+            yield block.take(place[begin:end])
 
-    def followed_by(self, other: EncodedRows) -> EncodedRows:
-        """Returns these rows and then another's."""
-        pairs = (
-            (self.categorical, other.categorical),
-            (self.numeric, other.numeric),
-            (self.labels, other.labels),
-        )
-        categorical, numeric, labels = (np.concatenate(pair) for pair in pairs)
-        return EncodedRows(categorical, numeric, labels, self.sources)
-
-    def _read(self, starts: Iterable[int], size: int) -> EncodedRows:
-        """Copies stretches into memory; the pages that they were mapped to are given back."""
-        places = [slice(start, start + size) for start in starts]
+    def _copied(self, rows: np.ndarray | slice) -> EncodedRows:
+        """Copies rows into memory; the pages that they were mapped to are given back."""
 
         def copied(array: np.ndarray) -> np.ndarray:
-            stretches = np.concatenate([array[place] for place in places])
+            found = np.array(array[rows])
             give_back([array])  # each by itself: the system maps more than was asked for
-            return stretches
+            return found
 
         return EncodedRows(
             copied(self.categorical), copied(self.numeric), copied(self.labels), self.sources

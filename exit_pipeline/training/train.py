@@ -19,9 +19,11 @@ from exit_pipeline.training.artifact import TrainedModel
 from exit_pipeline.training.calibrate import Calibration, calibrate
 from exit_pipeline.training.checkpoint import Checkpoint
 from exit_pipeline.training.device import choose_device, reproducible
-from exit_pipeline.training.loop import Progress, fit, predict
+from exit_pipeline.training.loop import SCORE_ROWS, Progress, fit, predict
 from exit_pipeline.training.memorized import memorized
 from exit_pipeline.training.rows import EncodedRows, encode_files
+from exit_pipeline.training.together import fit_together
+from exit_pipeline.training.worker import Job
 
 
 def train_model(
@@ -37,6 +39,7 @@ def train_model(
     outcome: str = "either",
     device: str = "cpu",
     threads: int = 1,
+    workers: int = 1,
     memory_limit: str = "4GB",
     progress: Progress = lambda done, total, text: None,
 ) -> TrainedModel:
@@ -55,6 +58,7 @@ def train_model(
         outcome: What y counts: `click`, `order` or `either`.
         device: `cpu`, `cuda`, `mps` or `auto`.
         threads: Of DuckDB, and of torch on a CPU.
+        workers: Processes that fit the model, with these threads between them.
         memory_limit: Of DuckDB; what is beyond it spills to `scratch`.
         progress: Called with batches done, batches in all, and a line of text.
 
@@ -78,13 +82,18 @@ def train_model(
             for part, files in parts.items()
         }
         model = builder(encoder, model_spec)
+        model.survey(rows["train"].batches(SCORE_ROWS))
         key = _key(
             inputs.to_dict(), parts, unit, model_spec, training, outcome, where.type, threads
         )
         kept = Checkpoint(checkpoints / f"{name}.safetensors", key) if checkpoints else None
-        history = fit(
-            model, rows["train"], rows["validation"], model_spec, training, where, progress, kept
-        )
+        train, validation = rows["train"], rows["validation"]
+        if workers == 1:
+            history = fit(model, train, validation, model_spec, training, where, progress, kept)
+        else:
+            each = max(threads // workers, 1)
+            job = Job(name, encoder, model_spec, training, where.type, each, kept)
+            history = fit_together(job, model, len(train), Path(folder), workers, progress)
         calibration = _calibrated(model, rows["calibration"], training.calibration, where)
         by_heart = memorized(model, rows, encoder, where)
     epochs = [epoch.to_dict() for epoch in history]

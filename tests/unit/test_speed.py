@@ -127,8 +127,8 @@ def test_a_divergent_training_names_the_step_and_keeps_the_last_good_epoch(tmp_p
     class Wild(Stepper):
         """Tells of a loss a hundred times as high once the rate has fallen below a half."""
 
-        def __call__(self, batch, rate=1.0):
-            return super().__call__(batch, rate) * (1 if rate >= 0.5 else 100)
+        def __call__(self, batch, rate=1.0, weight=1.0):
+            return super().__call__(batch, rate, weight) * (1 if rate >= 0.5 else 100)
 
     monkeypatch.setattr("exit_pipeline.training.loop.Stepper", Wild)
     parts, kept = write_parts(tmp_path, 600), tmp_path / "kept"

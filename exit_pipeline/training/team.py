@@ -1,0 +1,126 @@
+"""Processes that train one model together: who reads which rows, and what they add up."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor, distributed, nn
+from torch.nn.parallel import DistributedDataParallel
+
+from exit_pipeline.training.sparse import unique_rows
+
+CPU = torch.device("cpu")
+
+
+@dataclass(frozen=True)
+class Team:
+    """This process among those of a training; each has the same weights after each step.
+
+    Args:
+        rank: Its number, from 0.
+        size: How many there are.
+        device: Where they train; what they tell each other is there meanwhile.
+    """
+
+    rank: int = 0
+    size: int = 1
+    device: torch.device = CPU
+
+    def part(self, n: int) -> slice:
+        """Which of n rows are this process's: a part of their order."""
+        return slice(n * self.rank // self.size, n * (self.rank + 1) // self.size)
+
+    def seed(self, seed: int, epoch: int) -> None:
+        """Draws other random numbers in each process, whatever was drawn before; alone nothing."""
+        if self.size > 1:
+            drawn = np.random.SeedSequence([seed, epoch, self.rank]).generate_state(1)
+            torch.manual_seed(int(drawn[0]))
+
+    def of(self, rows: np.ndarray) -> np.ndarray:
+        """This process's part of a batch's rows; one of weight 0 where it would get none."""
+        mine = rows[self.part(len(rows))]
+        return mine if len(mine) else rows[:1]
+
+    def weight(self, rows: int) -> float:
+        """What this process's part of a batch counts, so that each of its rows counts alike."""
+        if self.size == 1:
+            return 1.0
+        mine = self.part(rows)
+        return self.size * (mine.stop - mine.start) / rows
+
+    def mean(self, value: float) -> float:
+        """The mean of what each process has."""
+        if self.size == 1:
+            return value
+        found = torch.tensor([value], dtype=torch.float64, device=self.device)
+        return float(self.sum_(found)) / self.size
+
+    def wrapped(self, model: nn.Module, tables: Sequence[str]) -> nn.Module:
+        """Has gradients averaged as they are made, but for those of tables (see `average`)."""
+        if self.size == 1:
+            return model
+        DistributedDataParallel._set_params_and_buffers_to_ignore_for_model(model, list(tables))
+        return DistributedDataParallel(model, forward_sync_buffers=False)
+
+    def average(self, dense: Sequence[Tensor], sparse: Sequence[Tensor]) -> None:
+        """Averages the gradients of embedding tables over the processes.
+
+        Args:
+            dense: Tables whose gradient is a tensor of their shape: added up at once.
+            sparse: Those whose gradient has the touched rows alone, which is all that is sent.
+                NCCL cannot add such, so each process gathers and adds them itself.
+        """
+        if self.size == 1:
+            return
+        gradients = [t.grad for t in dense if t.grad is not None]
+        if gradients:
+            flat = self.sum_(torch.cat([g.flatten() for g in gradients])).div_(self.size)
+            for gradient, part in zip(
+                gradients, flat.split([g.numel() for g in gradients]), strict=True
+            ):
+                gradient.copy_(part.view_as(gradient))
+        for table in sparse:
+            if table.grad is not None:
+                table.grad = self._gathered(table.grad)
+
+    def sum_(self, values: Tensor) -> Tensor:
+        """Adds up tensors of one shape, in place."""
+        if self.size > 1:
+            distributed.all_reduce(values)
+        return values
+
+    def joined(self, found: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """Puts every process's rows behind each other, in the order of ranks; on the CPU.
+
+        Args:
+            found: float or int[n, …]; n may differ from process to process.
+        """
+        if self.size == 1:
+            return dict(found)
+        n = len(next(iter(found.values())))
+        counts = self._all(torch.tensor([n])).flatten().tolist()
+        return {name: self._rows(values, counts).cpu() for name, values in found.items()}
+
+    def _rows(self, values: Tensor, counts: Sequence[int]) -> Tensor:
+        padded = values.new_zeros(max(counts), *values.shape[1:])
+        padded[: len(values)] = values
+        return torch.cat([t[:n] for t, n in zip(self._all(padded), counts, strict=True)])
+
+    def _all(self, values: Tensor) -> Tensor:
+        """Tensors of one shape [...] → [size, ...]."""
+        mine = values.to(self.device).contiguous()
+        found = [torch.empty_like(mine) for _ in range(self.size)]
+        distributed.all_gather(found, mine)
+        return torch.stack(found)
+
+    def _gathered(self, gradient: Tensor) -> Tensor:
+        rows, sums = unique_rows(gradient)
+        counts = self._all(torch.tensor([len(rows)])).flatten().tolist()
+        every, values = self._rows(rows, counts), self._rows(sums, counts).div_(self.size)
+        return torch.sparse_coo_tensor(every[None], values, gradient.shape, check_invariants=False)
+
+
+ALONE = Team()

@@ -1,0 +1,150 @@
+"""Several processes train one model: each row once, the same steps, and on after a death."""
+
+from __future__ import annotations
+
+import os
+import signal
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch import distributed
+
+from exit_pipeline.errors import TrainingError
+from exit_pipeline.profile import load_profile
+from exit_pipeline.registry.recipe import Recipe
+from exit_pipeline.training import train_model
+from exit_pipeline.training.rows import EncodedRows
+from exit_pipeline.training.team import Team
+from exit_pipeline.training.worker import work
+from tests.unit.rows import MODEL, SPEC, TRAINING, write_parts
+
+# The id tables are large enough to change in the rows of a batch alone. Nothing is drawn, and no
+# term is a mean over some rows of a batch: what is left to differ is rounding.
+PLAIN = MODEL.model_copy(update={"source_dropout": 0.0, "id_dropout": 0.0, "dropout": 0.0})
+TOGETHER = TRAINING.model_copy(
+    update={
+        "table_rows": 20, "patience": 9, "precision": "fp32", "epochs": 3, "lambda_transfer": 0.0,
+    }
+)  # fmt: skip
+
+
+def numbered(n: int) -> EncodedRows:
+    row = np.arange(n)[:, None]
+    labels = np.zeros((n, 7), np.float32)
+    return EncodedRows(row.astype(np.int32), row.astype(np.float32), labels, sources=1)
+
+
+def order(rows: EncodedRows, size: int, buffer: int, epoch: int, team: Team) -> list[list[int]]:
+    batches = rows.shuffled(size, buffer, 1, epoch, team)
+    return [batch.categorical[:, 0].tolist() for batch in batches]
+
+
+@settings(max_examples=40, deadline=None)
+@given(
+    st.integers(1, 9000), st.integers(16, 700), st.integers(2, 4), st.integers(500, 4000),
+    st.integers(0, 3),
+)  # fmt: skip
+def test_a_team_reads_the_batches_of_one_process_each_row_once(n, size, team, buffer, epoch):
+    rows = numbered(n)
+    whole = order(rows, size, buffer, epoch, Team())
+    parts = [order(rows, size, buffer, epoch, Team(rank, team)) for rank in range(team)]
+    assert sorted(row for batch in whole for row in batch) == list(range(n))
+    for number, batch in enumerate(whole):
+        weights = [Team(rank, team).weight(len(batch)) for rank in range(team)]
+        mine = [p[number] for p, weight in zip(parts, weights, strict=True) if weight]
+        assert [row for rows in mine for row in rows] == batch
+        assert sum(weights) == pytest.approx(team)
+        assert min(map(len, (part[number] for part in parts))) > 0
+    scored = [range(n)[Team(rank, team).part(n)] for rank in range(team)]
+    assert [row for part in scored for row in part] == list(range(n))
+
+
+def train(folder: Path, parts, training=TOGETHER, **more):
+    return train_model("exit", SPEC, parts, "unit", PLAIN, training, scratch=folder, **more)
+
+
+@pytest.fixture(scope="module")
+def parts(tmp_path_factory):
+    return write_parts(tmp_path_factory.mktemp("rows"), 1500)
+
+
+@pytest.fixture(scope="module")
+def together(tmp_path_factory, parts):
+    return train(tmp_path_factory.mktemp("together"), parts, workers=2)
+
+
+def test_two_processes_learn_what_one_does(tmp_path, parts, together):
+    alone = train(tmp_path, parts)
+    for mine, theirs in zip(together.history, alone.history, strict=True):
+        for figure in ("train_loss", "validation_logloss", "transfer"):
+            assert mine[figure] == pytest.approx(theirs[figure], abs=1e-4)
+    for name, tensor in alone.module.state_dict().items():
+        torch.testing.assert_close(together.module.state_dict()[name], tensor, atol=1e-3, rtol=1e-3)
+    assert together.weights() != alone.weights()
+
+
+def test_a_process_that_is_killed_costs_no_more_than_its_epoch(tmp_path, parts, together):
+    told: list[str] = []
+
+    def progress(done, total, text):
+        told.append(text.split(",")[0])
+        if told.count("epoch 2") == 1 and told[-1] == "epoch 2":
+            os.kill(_workers()[-1], signal.SIGKILL)
+
+    again = train(tmp_path, parts, workers=2, checkpoints=tmp_path / "kept", progress=progress)
+    assert told.index("epoch 2") < len(told) - 1
+    assert again.weights() == together.weights()
+    # One process goes on from where two were.
+    alone = train(tmp_path, parts, checkpoints=tmp_path / "kept")
+    assert alone.history == together.history
+
+
+def _workers() -> list[int]:
+    """Processes that `torchrun` started."""
+    lines = {int(p.name): _line(p) for p in Path("/proc").glob("[0-9]*")}
+    return [pid for pid, line in sorted(lines.items())
+            if b"-m\0exit_pipeline.training.worker" in line and b"torch.distributed" not in line]  # fmt: skip
+
+
+def _line(process: Path) -> bytes:
+    try:
+        return (process / "cmdline").read_bytes()
+    except OSError:  # it ended meanwhile
+        return b""
+
+
+def test_what_goes_wrong_in_a_process_is_said_once(tmp_path, parts, monkeypatch):
+    begun = []
+
+    def run(folder: Path, *_) -> int:
+        """A process alone, and another that is started after it."""
+        for name, value in (("RANK", 0), ("WORLD_SIZE", 1), ("MASTER_PORT", 0)):
+            monkeypatch.setenv(name, str(value))
+        monkeypatch.setenv("MASTER_ADDR", "127.0.0.1")
+        with pytest.raises(TrainingError):
+            work(folder)
+        distributed.destroy_process_group()
+        begun.append(work(folder))
+        return 1
+
+    monkeypatch.setattr("exit_pipeline.training.together._run", run)
+    wild = TOGETHER.model_copy(update={"learning_rate": 300.0})
+    with pytest.raises(TrainingError, match=r"rose past (.|\n)*epoch 1, step 2") as error:
+        train(tmp_path, parts, wild, workers=2)
+    assert "learning_rate" in error.value.mend
+    assert begun and not distributed.is_initialized()
+
+
+def test_more_processes_than_batches_are_refused_before_any_starts(tmp_path, parts):
+    with pytest.raises(TrainingError, match="1500 rows are no batch of 256 for each of 6 workers"):
+        train(tmp_path, parts, workers=6)
+
+
+def test_how_many_trained_a_version_is_recorded():
+    told = Recipe.of(load_profile("simulated").spec, 2, "cpu", workers=2).to_dict()
+    assert Recipe.read(told, "cpu").workers == 2
+    assert Recipe.read({k: v for k, v in told.items() if k != "workers"}, "cpu").workers == 1
