@@ -4,60 +4,16 @@ from __future__ import annotations
 
 import os
 import shutil
-import socket
 import subprocess
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
-
-def free_port() -> int:
-    with socket.socket() as one:
-        one.bind(("127.0.0.1", 0))
-        return one.getsockname()[1]
-
-
-@dataclass
-class RedisServer:
-    """A redis-server that keeps nothing on disk."""
-
-    folder: Path
-    port: int
-    process: subprocess.Popen | None = None
-
-    @property
-    def address(self) -> str:
-        return f"127.0.0.1:{self.port}"
-
-    def start(self) -> None:
-        """Returns when it takes connections."""
-        options = {"port": self.port, "bind": "127.0.0.1", "save": "", "appendonly": "no",
-                   "dir": self.folder}  # fmt: skip
-        words = [word for name, value in options.items() for word in (f"--{name}", str(value))]
-        self.process = subprocess.Popen(
-            ["redis-server", *words], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
-        )
-        said = []
-        for line in self.process.stdout:
-            said.append(line)
-            if "Ready to accept connections" in line:
-                return
-        raise AssertionError("".join(said))
-
-    def stop(self) -> None:
-        """It forgets all that it held."""
-        self.process.kill()
-        self.process.wait()
-        self.process.stdout.close()
-
-    def empty(self) -> None:
-        from exit_pipeline.feast_stores.online_redis import client_of
-
-        client_of(self.address).flushall()
+from exit_pipeline.bench.processes import free_port
+from exit_pipeline.bench.redis_server import RedisServer
 
 
 def redis_server(folder: Path) -> RedisServer:

@@ -29,11 +29,11 @@ def watched() -> Iterator[dict[str, float]]:
     The peak is sampled, since what imports and preparation took before must not count.
     """
     found: dict[str, float] = {}
-    stop, peak = threading.Event(), [_resident_mb()]
+    stop, peak = threading.Event(), [resident_mb()]
 
     def sample() -> None:
         while not stop.wait(0.01):
-            peak[0] = max(peak[0], _resident_mb())
+            peak[0] = max(peak[0], resident_mb())
 
     sampler = threading.Thread(target=sample, daemon=True)
     sampler.start()
@@ -48,7 +48,7 @@ def watched() -> Iterator[dict[str, float]]:
             after.ru_utime - before.ru_utime + after.ru_stime - before.ru_stime, 3
         )
         found["wall_s"] = round(time.perf_counter() - started, 3)
-        found["rss_mb"] = round(max(peak[0], _resident_mb()), 1)
+        found["rss_mb"] = round(max(peak[0], resident_mb()), 1)
 
 
 def measure(contenders: Mapping[str, Contender], repeats: int = 3) -> dict[str, dict[str, Any]]:
@@ -65,17 +65,33 @@ def measure(contenders: Mapping[str, Contender], repeats: int = 3) -> dict[str, 
     runs: dict[str, list[dict[str, Any]]] = {name: [] for name in contenders}
     for _ in range(repeats):
         for name, (target, arguments) in contenders.items():
-            code = "from exit_pipeline.bench.measure import child; child()"
-            done = subprocess.run(
-                [sys.executable, "-c", code, target, json.dumps(arguments)],
-                stdout=subprocess.PIPE, check=True, text=True,
-            )  # fmt: skip
-            runs[name].append(json.loads(done.stdout.splitlines()[-1]))
+            runs[name].append(told(start(target, arguments)))
     least = ("cpu_s", "wall_s", "rss_mb")
     return {
         name: {k: min(run[k] for run in done) if k in least else done[-1][k] for k in done[-1]}
         for name, done in runs.items()
     }
+
+
+def start(target: str, arguments: Mapping[str, Any]) -> subprocess.Popen[str]:
+    """Starts a contender in a process of its own."""
+    code = "from exit_pipeline.bench.measure import child; child()"
+    return subprocess.Popen(
+        [sys.executable, "-c", code, target, json.dumps(arguments)],
+        stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
+    )  # fmt: skip
+
+
+def told(process: subprocess.Popen[str]) -> dict[str, Any]:
+    """Waits for what a contender says at its end.
+
+    Raises:
+        CalledProcessError: It failed.
+    """
+    out, _ = process.communicate()
+    if process.returncode:
+        raise subprocess.CalledProcessError(process.returncode, process.args)
+    return json.loads(out.splitlines()[-1])
 
 
 def child() -> None:
@@ -115,13 +131,20 @@ def machine() -> dict[str, Any]:
             "memory_gb": memory}  # fmt: skip
 
 
+def cpu_seconds(pid: int) -> float:
+    """CPU seconds (user + system) of a process's threads that are alive."""
+    tasks = Path(f"/proc/{pid}/task").glob("*/schedstat")
+    return sum(int(task.read_text().split()[0]) for task in tasks) / 1e9
+
+
+def resident_mb(pid: int | str = "self") -> float:
+    """Memory of a process that is in RAM."""
+    pages = int(Path(f"/proc/{pid}/statm").read_text().split()[1])
+    return pages * resource.getpagesize() / 1e6
+
+
 def _version(package: str) -> str | None:
     try:
         return version(package)
     except PackageNotFoundError:
         return None
-
-
-def _resident_mb() -> float:
-    pages = int(Path("/proc/self/statm").read_text().split()[1])
-    return pages * resource.getpagesize() / 1e6

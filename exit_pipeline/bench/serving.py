@@ -1,181 +1,165 @@
-"""Scoring one request's candidates in process, against the bare products it cannot do without."""
+"""The ranking service: scoring against its products, requests against a bare server and Feast."""
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable, Mapping
-from datetime import UTC, datetime
+from collections.abc import Sequence
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
-import pyarrow as pa
-import torch
 
 from exit_pipeline.bench.measure import measure, report
-from exit_pipeline.bench.training import TOWERS
-from exit_pipeline.features import input_spec
-from exit_pipeline.features.inputs import view_columns
-from exit_pipeline.model import MODELS, Encoder, InputSpec
-from exit_pipeline.profile import ProfileSpec, load_profile
-from exit_pipeline.profile.learning import ModelSpec
-from exit_pipeline.profile.policy import scene_values
-from exit_pipeline.ranking.engine import Engine, Request
-from exit_pipeline.ranking.rows import UserRow
-from exit_pipeline.ranking.scorer import Scorer
-from exit_pipeline.ranking.snapshot import Snapshot, since_epoch
-from exit_pipeline.training.artifact import TrainedModel
-from exit_pipeline.training.calibrate import Calibration
+from exit_pipeline.bench.processes import Server, bare_server, load, service, under_load
+from exit_pipeline.bench.serving_home import ServedHome, make_home, questions
+from exit_pipeline.bench.serving_scoring import CANDIDATES, least
+from exit_pipeline.simulator import SimulationConfig
 
 HERE = "exit_pipeline.bench.serving"
-CANDIDATES = 200
-UNITS, WORDS = 24, 8
-NOW = datetime(2026, 2, 1, 12, tzinfo=UTC)
-SCENE = {"hour_band": "day", "day_kind": "weekday", "place": "home"}
+SHARE = 0.6  # of saturation, for latencies
+MODELS = ("towers", "exit")
 
 
 def run(rows: int = 10_000, quick: bool = False) -> dict[str, Any]:
-    """Scores 200 candidates with the default model and with the reference configuration.
+    """Scores 200 candidates in process, then asks the service itself on a home of demo size.
 
     Args:
-        rows: Items in the catalogue.
-        quick: 1,000 items, few rounds.
+        rows: Items in the catalogue that is scored from in process.
+        quick: 1,000 of them, few rounds, a small home.
     """
     rows, rounds = (1_000, 20) if quick else (rows, 300)
-    found = measure(
-        {
-            name: (f"{HERE}:scoring", {"name": name, "items": rows, "rounds": rounds})
-            for name in ("exit", "towers")
-        },
-        repeats=1,
-    )
-    towers, default = found["towers"], found["exit"]
+    scoring = {
+        name: (f"{HERE}_scoring:scoring", {"name": name, "items": rows, "rounds": rounds})
+        for name in MODELS
+    }
+    scored = measure(scoring, 1)
+    home = measure({"served": (f"{HERE}:served", {"quick": quick})}, 1)["served"]
+    ours = {name: {**scored[name], **home.pop(name)} for name in MODELS}
+    towers = ours["towers"]
     return report(
         "serving",
-        {"items": rows, "candidates": CANDIDATES, "rounds": rounds},
-        towers["score_us"],
-        towers["floor_us"],
-        {},
+        {"items": rows, "candidates": CANDIDATES, "rounds": rounds, "home": home.pop("home")},
+        ours,
+        {"products_us": towers["floor_us"], "bare_us": towers["bare_us"]},
+        {"feast_all_us": towers["feast_us"]},
         {
-            "gemm_floor": towers["score_us"] / towers["floor_us"],
-            "gemm_floor_exit": default["score_us"] / default["floor_us"],
+            **_ratios(towers),
+            **{f"{key}_exit": value for key, value in _ratios(ours["exit"]).items()},
         },
-        {f"{key}_{name}": value for name, told in found.items() for key, value in told.items()},
+        home | {f"{k}_{name}": value for name, told in ours.items() for k, value in told.items()},
     )
 
 
-def scoring(name: str, items: int, rounds: int) -> dict[str, float]:
-    """CPU µs of a request, by the engine and of its bare products, taken in turn in one thread."""
-    torch.set_num_threads(1)
-    spec = load_profile("simulated").spec
-    snapshot, user = _snapshot(spec, items), _user(spec)
-    model = _model(name, spec, items)
-    engine, ids = Engine(Scorer(model), snapshot), snapshot.catalogue[: CANDIDATES * 5 : 5]
-
-    def request() -> Request:
-        return engine.request(user, snapshot.candidates(ids, NOW), SCENE, NOW)
-
-    ready = request()
-    rows, _ = snapshot.rows(user, ids, SCENE, NOW)
-    gap = np.abs(engine.scores(ready).score - Scorer(model).score(rows).score).max()
-    works: dict[str, Callable[[], Any]] = {
-        "score": lambda: engine.scores(ready),
-        "floor": Products(engine),
-        "features": request,
+def _ratios(ours: dict[str, float]) -> dict[str, float]:
+    return {
+        "gemm_floor": ours["score_us"] / ours["floor_us"],
+        "bare_response": ours["request_us"] / ours["bare_us"],
+        "speedup_feast_all": ours["feast_us"] / ours["request_us"],
+        "p99_p50_at_60": ours["p99_ms"] / ours["p50_ms"],
     }
-    taken = _least(works, rounds)
-    return {**{f"{name}_us": us for name, us in taken.items()}, "largest_gap": float(gap)}
 
 
-class Products:
-    """The matrix products of a request, of the engine's shapes, and nothing else.
-
-    The first layer's of user and scene, and of the units that the user is interested in; of each
-    net's other layers for all candidates.
-    """
-
-    def __init__(self, engine: Engine) -> None:
-        wide = len(engine.nets.bias)
-        shapes = [
-            (1, n, engine.shares[share].inputs.numel(), wide)
-            for share, n in (("request", 1), ("state", WORDS + 1))
-        ]
-        for net in engine.nets.nets:
-            shapes += [(m, CANDIDATES, i, o) for m, i, o in (w.shape for w, _ in net.layers)]
-            m, out, width = net.head.shape
-            shapes.append((m, out, width, CANDIDATES))
-        self.shapes = [s for s in shapes if s[2]]
-        self.tensors = [
-            (torch.randn(m, a, b), torch.randn(m, b, c), torch.empty(m, a, c))
-            for m, a, b, c in self.shapes
-        ]
-
-    @torch.inference_mode()
-    def __call__(self) -> None:
-        """Multiplies them all once."""
-        for a, b, out in self.tensors:
-            torch.bmm(a, b, out=out)
+def served(quick: bool) -> dict[str, Any]:
+    """What `exit-pipeline serve` does on a home of its own."""
+    config = SimulationConfig.sized("quick" if quick else "demo")
+    with TemporaryDirectory(prefix="bench-serving-") as folder:
+        home = make_home(Path(folder), config)
+        size = {"users": config.users, "items": config.items, "days": config.days}
+        return {"home": size, **of_service(home, config.users, quick)}
 
 
-def _least(works: Mapping[str, Callable[[], Any]], rounds: int) -> dict[str, float]:
-    """CPU µs of one call of each, the least over rounds in which all take turns."""
-    least = dict.fromkeys(works, float("inf"))
+def of_service(home: ServedHome, users: int, quick: bool, **environment: str) -> dict[str, Any]:
+    """Asks with one model, then the other; then promotes and rolls back under load."""
+    file = questions(home, users, CANDIDATES)
+    rounds, swaps = (2, 2) if quick else (10, 20)
+    found: dict[str, Any] = {}
+    with service(home.root, **environment) as server, bare_server() as bare:
+        for name in MODELS:
+            home.registry.force(home.versions[name][0], "a bench")
+            server.serves(home.versions[name][0])
+            costs = _costs(home, server, bare, file, rounds)
+            found[name] = costs | _latencies(server, file, 1 if quick else 3, 0.5 if quick else 15)
+        found |= _swapped(home, server, file, swaps)
+    return found
+
+
+def _costs(
+    home: ServedHome, server: Server, bare: Server, file: str, rounds: int
+) -> dict[str, float]:
+    """CPU µs of a request, of a bare response, and of Feast's reading 200 items; in turn."""
+    feast = FeastItems(home)
+    load(server, file, requests=100)  # warms up
+    least_us = dict.fromkeys(("request", "bare", "feast"), float("inf"))
     for _ in range(rounds):
-        for name, work in works.items():
-            started = time.process_time_ns()
-            work()
-            least[name] = min(least[name], (time.process_time_ns() - started) / 1000)
-    return {name: round(us, 1) for name, us in least.items()}
+        for name, one, n in (("request", server, 200), ("bare", bare, 500)):
+            us = load(one, file, requests=n)["cpu_s"] / n * 1e6
+            least_us[name] = min(least_us[name], us)
+        least_us["feast"] = min(least_us["feast"], least({"feast": feast}, 5)["feast"])
+    return {f"{name}_us": round(us, 1) for name, us in least_us.items()}
 
 
-def _model(name: str, spec: ProfileSpec, items: int) -> TrainedModel:
-    """An untrained model: what its weights are does not change what scoring costs."""
-    own = input_spec(spec)
-    if name == "towers":  # eight columns, no numbers
-        words = tuple(column for column in own.categorical if column != "age_band")
-        own = InputSpec(words, (), dict.fromkeys(spec.sources, ()))
-    sizes = {"user_id": [f"u{n}" for n in range(1000)], "item_id": [f"i{n}" for n in range(items)]}
-    known = {column: [f"c{n}" for n in range(UNITS)] for column in own.categorical} | {
-        column: list(values) for column, values in scene_values(spec).items()
+class FeastItems:
+    """Reads the features of 200 items, and nothing else, by Feast's own online API."""
+
+    def __init__(self, home: ServedHome) -> None:
+        from exit_pipeline.feast_stores.repo import open_store
+        from exit_pipeline.features.inputs import view_columns
+        from exit_pipeline.ranking.snapshot import Snapshot
+
+        spec = home.profile.spec
+        items = Snapshot.load(home.settings, home.lake, spec).catalogue
+        self.store = open_store(home.settings, home.lake.home)
+        self.keys = [{"item_id": items[n % len(items)]} for n in range(CANDIDATES)]
+        self.features = [f"item_features:{name}" for name in view_columns(spec)["item_features"]]
+
+    def __call__(self) -> None:
+        """Reads them once."""
+        self.store.get_online_features(features=self.features, entity_rows=self.keys).to_dict()
+
+
+def _latencies(server: Server, file: str, times: int, seconds: float) -> dict[str, float]:
+    """Requests a second that are too many, and ms to an answer at 60 % of those; the best of each.
+
+    Whoever asks does not wait for others: times are a Poisson process's.
+    """
+    full = [_per_second(load(server, file, requests=round(200 * seconds), connections=8))
+            for _ in range(times)]  # fmt: skip
+    rate = SHARE * max(full)
+    runs = [
+        np.array(load(server, file, requests=round(rate * seconds), rate=rate)["seconds"])
+        for _ in range(times)
+    ]
+    p50, p99 = (min(float(np.percentile(run, q)) for run in runs) for q in (50, 99))
+    return {
+        "saturation_per_s": round(max(full), 1),
+        "p50_ms": round(1000 * p50, 2),
+        "p99_ms": round(1000 * p99, 2),
     }
-    edges = {column: np.linspace(0, 4, 17).tolist() for column in own.numbers}
-    encoder = Encoder(own, known | sizes, edges, "unit")
-    form = TOWERS if name == "towers" else ModelSpec()
-    torch.manual_seed(0)
-    module = MODELS[name](encoder, form).eval()
-    return TrainedModel(name, module, encoder, form, Calibration("platt"), [])
 
 
-def _snapshot(spec: ProfileSpec, items: int) -> Snapshot:
-    rng, views = np.random.default_rng(0), view_columns(spec)
-    bands, places = (scene_values(spec)[name] for name in ("hour_band", "place"))
-    keys = [(f"c{u}", f"{b}|{p}") for u in range(UNITS) for b in bands for p in places]
-    units, cells = zip(*keys, strict=True)
-
-    def table(keys: dict[str, Any], names: list[str]) -> pa.Table:
-        n = len(next(iter(keys.values())))
-        columns: dict[str, Any] = {}
-        for name in names:
-            words = name in spec.items and spec.items[name].type == "categorical"
-            drawn = rng.integers(UNITS, size=n)
-            columns[name] = [f"c{i}" for i in drawn] if words else 4 * rng.random(n)
-        return pa.table({**keys, **columns, "event_us": np.full(n, since_epoch(NOW))})
-
-    ids = {"item_id": [f"i{n}" for n in range(items)]}
-    return Snapshot(
-        spec, table(ids, views["item_features"]),
-        table({"unit": units, "cell": cells}, views["scene_features"]),
-    )  # fmt: skip
+def _per_second(found: dict[str, Any]) -> float:
+    return len(found["seconds"]) / found["wall_s"]
 
 
-def _user(spec: ProfileSpec) -> UserRow:
-    """Interest in 8 units in each domain."""
-    values: dict[str, Any] = {"segment": "c1", "age_band": "c2", "state_us": since_epoch(NOW)}
-    values |= {n: 2.0 for n in view_columns(spec)["user_features"] if n not in values}
-    for domain in (spec.target, *spec.sources):
-        values |= {
-            f"{domain}_state_us": since_epoch(NOW),
-            f"{domain}_units": [f"c{n}" for n in range(WORDS)],
-            f"{domain}_last_us": [since_epoch(NOW) - 10**9] * WORDS,
-            f"{domain}_counts": [2] * WORDS, f"{domain}_weights": [1.5] * WORDS,
-        }  # fmt: skip
-    return UserRow("u1", values)
+def _swapped(home: ServedHome, server: Server, file: str, swaps: int) -> dict[str, Any]:
+    """Promotes and rolls back in turn while four ask; every answer is of one version, whole."""
+    first, second = home.versions["exit"]
+    with under_load(server, file, connections=4, check=home.check) as answers:
+        for swap in range(swaps):
+            if swap % 2:
+                home.registry.rollback("a bench")
+            else:
+                home.registry.force(second, "a bench")
+            server.serves(first if swap % 2 else second)
+    return {
+        "failed_requests": len(faults(answers)),
+        "faults": faults(answers)[:5],
+        "swaps": swaps,
+        "answers_under_swaps": len(answers["told"]),
+        "versions": sorted({version for _, version, _ in answers["told"] if version}),
+    }
+
+
+def faults(answers: dict[str, Sequence[Any]]) -> list[str]:
+    """What is wrong with those answers with which something is."""
+    return [fault for fault, *_ in answers["told"] if fault]

@@ -145,7 +145,8 @@ def ui(
 
 def bench(
     name: Annotated[
-        str, typer.Argument(help="labels, features, validation, training or pipeline.")
+        str,
+        typer.Argument(help="labels, features, validation, training, serving, soak or pipeline."),
     ],
     rows: Annotated[
         int | None, typer.Option(min=1000, help="Size; each bench has its own.")

@@ -1,0 +1,139 @@
+"""The processes beside a bench of serving: the service, a bare server, whoever asks them."""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from exit_pipeline.bench.measure import start, told
+
+COMMAND = [sys.executable, "-c", "from exit_pipeline.cli.main import main; main()"]
+UP_SECONDS = 120
+
+
+@dataclass(frozen=True)
+class Server:
+    """A server that runs."""
+
+    port: int
+    pid: int
+
+    def get(self, path: str) -> bytes:
+        """Returns what stands there; raises `OSError` where nothing does."""
+        with urllib.request.urlopen(f"http://127.0.0.1:{self.port}{path}", timeout=10) as found:
+            return found.read()
+
+    def serves(self, version: int) -> None:
+        """Returns when the service has that version."""
+        wait_until(lambda: json.loads(self.get("/v1/model"))["version"] == version)
+
+    def alive(self) -> bool:
+        """Whether it answers."""
+        with suppress(OSError):
+            return bool(self.get("/healthz"))
+        return False
+
+
+@contextmanager
+def service(root: Path, **environment: str) -> Iterator[Server]:
+    """What `exit-pipeline serve` runs on a home; its log goes to a file there."""
+    port = free_port()
+    with (root / "serve.log").open("ab") as log:
+        process = subprocess.Popen(
+            [*COMMAND, "serve", "--port", str(port)], stderr=log,
+            env={**os.environ, "EXIT_HOME": str(root), **environment},
+        )  # fmt: skip
+    with _up(process, Server(port, process.pid)) as server:
+        yield server
+
+
+@contextmanager
+def bare_server() -> Iterator[Server]:
+    """The same server with nothing behind it."""
+    port = free_port()
+    process = start("exit_pipeline.bench.processes:answer_bare", {"port": port})
+    with _up(process, Server(port, process.pid)) as server:
+        yield server
+
+
+def answer_bare(port: int) -> None:
+    """Reads each request's body, and answers `{}`."""
+    import uvicorn
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        while (await receive()).get("more_body"):
+            pass
+        headers = [(b"content-type", b"application/json"), (b"content-length", b"2")]
+        await send({"type": "http.response.start", "status": 200, "headers": headers})
+        await send({"type": "http.response.body", "body": b"{}"})
+
+    uvicorn.run(
+        app, port=port, lifespan="off", log_level="error", access_log=False, server_header=False
+    )
+
+
+@contextmanager
+def under_load(server: Server, file: str, **how: Any) -> Iterator[dict[str, Any]]:
+    """Asks a server meanwhile (see `serving_load.asked`); at the end it is filled with answers."""
+    process = start(
+        "exit_pipeline.bench.serving_load:asked",
+        {"port": server.port, "pid": server.pid, "bodies": file, **how},
+    )
+    found: dict[str, Any] = {}
+    try:
+        yield found
+        found |= told(process)
+    finally:
+        process.kill()
+
+
+def load(server: Server, file: str, **how: Any) -> dict[str, Any]:
+    """Asks a server and returns the answers."""
+    with under_load(server, file, **how) as found:
+        pass
+    return found
+
+
+def wait_until(holds: Callable[[], bool], seconds: float = UP_SECONDS) -> None:
+    """Looks ten times a second.
+
+    Raises:
+        TimeoutError: It does not come to hold.
+    """
+    end = time.monotonic() + seconds
+    while not holds():
+        if time.monotonic() > end:
+            raise TimeoutError(f"not within {seconds:g} s")
+        time.sleep(0.1)
+
+
+@contextmanager
+def _up(process: subprocess.Popen, server: Server) -> Iterator[Server]:
+    def answers() -> bool:
+        if process.poll() is not None:
+            raise subprocess.CalledProcessError(process.returncode, process.args)
+        return server.alive()
+
+    try:
+        wait_until(answers)
+        yield server
+    finally:
+        process.terminate()
+        process.wait(UP_SECONDS)
+
+
+def free_port() -> int:
+    """Returns a port of this machine that nobody listens on."""
+    with socket.socket() as one:
+        one.bind(("127.0.0.1", 0))
+        return one.getsockname()[1]
