@@ -22,8 +22,10 @@ from exit_pipeline.ranking.engine import Engine, Request
 from exit_pipeline.ranking.rows import UserRow
 from exit_pipeline.ranking.scorer import Scorer
 from exit_pipeline.ranking.snapshot import Snapshot, since_epoch
+from exit_pipeline.serving.run import FREED
 from exit_pipeline.training.artifact import TrainedModel
 from exit_pipeline.training.calibrate import Calibration
+from exit_pipeline.training.device import keep_freed
 
 CANDIDATES = 200
 UNITS, WORDS = 24, 8
@@ -34,6 +36,7 @@ SCENE = {"hour_band": "day", "day_kind": "weekday", "place": "home"}
 def scoring(name: str, items: int, rounds: int) -> dict[str, float]:
     """CPU µs of a request, by the engine and of its bare products, taken in turn in one thread."""
     torch.set_num_threads(1)
+    keep_freed(FREED)  # as the service does
     spec = load_profile("simulated").spec
     snapshot, user = _snapshot(spec, items), _user(spec)
     model = _model(name, spec, items)

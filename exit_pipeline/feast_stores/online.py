@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from datetime import UTC, datetime, timedelta
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, Literal
 
@@ -145,8 +146,7 @@ class LatestWinsSqliteOnlineStore(SqliteOnlineStore):
         times: dict[bytes, int] = {}
         for start in range(0, len(keys), KEYS_A_READ):
             some = keys[start : start + KEYS_A_READ]
-            sql = render("feast_online_read", table=name, keys=len(some))
-            for key, feature, value, us in connection.execute(sql, some):
+            for key, feature, value, us in connection.execute(_read_sql(name, len(some)), some):
                 if requested_features is None or feature in requested_features:
                     values.setdefault(key, {})[feature] = Value.FromString(value)
                     times[key] = min(us, times.get(key, us))
@@ -175,6 +175,11 @@ class LatestWinsSqliteOnlineStore(SqliteOnlineStore):
                 removed += found.rowcount
         connection.execute("pragma wal_checkpoint(truncate)")  # the log of writes had them too
         return removed
+
+
+@lru_cache(64)  # rendered anew it costs as much as reading a row
+def _read_sql(table: str, keys: int) -> str:
+    return render("feast_online_read", table=table, keys=keys)
 
 
 def _features(data: list[Row], version: int, rebuilt: tuple[int, int]) -> Iterator[tuple]:

@@ -100,20 +100,22 @@ class Split:
         """
         trunk, *sides = h.split(self.nets.widths, dim=1)
         target, *others = self.nets.nets
-        module, hidden = self.model.module, units.hidden[slot]
+        module, hidden = self.model.module, units.hidden.index_select(0, slot)
         if not sides:
             members, order = target(trunk.relu_())
             return arrays(alone(members[None], order))
         source, transfer = (net(x.relu_()).T for net, x in zip(others, sides, strict=True))
         if isinstance(module, Exit):
-            bounds = None if units.bounds is None else units.bounds[slot]
+            bounds = None if units.bounds is None else units.bounds.index_select(0, slot)
             transfer = held(transfer, bounds)
-            share = module.share(units.known[slot], transfer.sigmoid(), bounds)
+            known = units.known.index_select(0, slot)
+            share = module.share(known, transfer.sigmoid(), bounds)
             if share is not None and units.spread is not None and units.place is not None:
-                _lessen(trunk, share, units.place[slot], units.spread)
+                _lessen(trunk, share, units.place.index_select(0, slot), units.spread)
         members, order = target(trunk.relu_())
         combine = module.combine
-        return arrays(combine(members[None], order, source, transfer, units.index[slot], hidden))  # type: ignore[operator]
+        index = units.index.index_select(0, slot)
+        return arrays(combine(members[None], order, source, transfer, index, hidden))  # type: ignore[operator]
 
     @torch.inference_mode()
     def score(self, rows: pa.Table) -> Scores:
@@ -196,15 +198,22 @@ class Share:
 
         As `RowEmbedding` has it with no source hidden, in numpy, whose small steps cost less.
         """
+        parts = [table[at] for table, at in zip(self.tables, indices.T, strict=True)]
+        if numbers.shape[1]:
+            parts += self._shares(numbers)
+        return torch.from_numpy(np.concatenate(parts, axis=1, dtype=np.float32)) @ self.weight
+
+    def _shares(self, numbers: np.ndarray) -> list[np.ndarray]:
+        """Of each number its bins' shares, and whether it is unknown."""
         unknown = np.isnan(numbers)
-        finite = np.clip(np.where(unknown, 0, numbers), -MOST, MOST)
+        # Without the checks of `np.clip`, which cost more than the work.
+        finite = np.minimum(np.maximum(numbers, -MOST), MOST)
+        finite[unknown] = 0
         with np.errstate(over="ignore"):  # what is far out of the bins is cut off
             shares = (finite[:, :, None] - self.low) * self.scale
-        np.clip(shares, 0, 1, out=shares)
+        np.minimum(np.maximum(shares, 0, out=shares), 1, out=shares)
         shares[unknown] = 0
-        words = [table[at] for table, at in zip(self.tables, indices.T, strict=True)]
-        parts = [*words, shares.reshape(len(shares), -1), unknown]
-        return torch.from_numpy(np.concatenate(parts, axis=1, dtype=np.float32)) @ self.weight
+        return [shares.reshape(len(shares), -1), unknown]
 
 
 def _parts(spec: ProfileSpec, columns: Sequence[str]) -> dict[str, set[str]]:

@@ -14,6 +14,8 @@ from exit_pipeline.serving.log import log_config
 from exit_pipeline.serving.service import Options, Service
 from exit_pipeline.settings import Settings
 
+# What requests take and free stays here, or each would get its pages from the system anew.
+FREED = 64 << 20
 LOOPBACK = ("127.0.0.1", "::1", "localhost")
 log = logging.getLogger(__name__)
 
@@ -30,7 +32,10 @@ def serve(settings: Settings, profile: Profile, options: Options, host: str, por
     """
     import torch
 
+    from exit_pipeline.training.device import keep_freed
+
     torch.set_num_threads(1)  # requests run beside each other; one of them is small
+    keep_freed(FREED)
     private = host in LOOPBACK or bool(settings.api_key)
     # Without a key, a page elsewhere whose name is turned to this machine must not get through.
     names = (*LOOPBACK, "[::1]") if host in LOOPBACK and not settings.api_key else ()

@@ -51,14 +51,14 @@ def reproducible(seed: int, threads: int) -> Iterator[None]:
         torch.use_deterministic_algorithms(True, warn_only=True)
         # No kernel reads what it did not write; filling new tensors was an eighth of a step.
         _fill(False)
-        _keep_freed(KEPT, MAPPED)
+        keep_freed(KEPT)
         try:
             yield
         finally:
             torch.set_num_threads(before[0])
             torch.use_deterministic_algorithms(before[1])
             _fill(True)
-            _keep_freed(GIVEN_BACK, GIVEN_BACK)
+            keep_freed(GIVEN_BACK, GIVEN_BACK)
 
 
 def _fill(fresh: bool) -> None:
@@ -83,7 +83,7 @@ def ahead(batches: Iterator[Batch], device: torch.device) -> Iterator[Batch]:
             yield batch
 
 
-def _keep_freed(kept: int, mapped: int) -> None:
+def keep_freed(kept: int, mapped: int = MAPPED) -> None:
     """Sets how much freed memory glibc keeps, and from which size on it maps; elsewhere nothing."""
     with suppress(OSError, AttributeError):
         libc = ctypes.CDLL("libc.so.6")
