@@ -18,7 +18,7 @@ from typing import Any
 from exit_pipeline.bench.measure import start, told
 
 COMMAND = [sys.executable, "-c", "from exit_pipeline.cli.main import main; main()"]
-UP_SECONDS = 120
+UP_SECONDS = 300
 
 
 @dataclass(frozen=True)
