@@ -21,7 +21,7 @@ from assets import checks, features, ingestion, labels, online, training
 from assets.failures import failure_sensor
 from assets.jobs import JOBS, SCHEDULES
 from assets.partitions import SETTLING_DAYS
-from assets.resources import PIPELINE
+from assets.resources import EVERY, PIPELINE
 from assets.sensors import SENSORS
 from assets.watch import champion_sensor
 from exit_pipeline import __version__
@@ -85,6 +85,7 @@ defs = Definitions(
         AutomationConditionSensorDefinition(
             "automation",
             target=AssetSelection.all(),
+            minimum_interval_seconds=EVERY,
             default_status=DefaultSensorStatus.RUNNING,
             description="Asks for what follows new content.",
         ),

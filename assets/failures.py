@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from dagster import DefaultSensorStatus, RunFailureSensorContext, run_failure_sensor
 from dagster._utils.error import SerializableErrorInfo
 
-from assets.resources import PIPELINE
+from assets.resources import EVERY, PIPELINE
 from exit_pipeline.errors import ExitPipelineError
 
 
@@ -18,7 +18,7 @@ def behind(error: SerializableErrorInfo | None) -> SerializableErrorInfo | None:
     return error
 
 
-@run_failure_sensor(minimum_interval_seconds=30, default_status=DefaultSensorStatus.RUNNING)
+@run_failure_sensor(minimum_interval_seconds=EVERY, default_status=DefaultSensorStatus.RUNNING)
 def failure_sensor(context: RunFailureSensorContext) -> None:
     """Writes a line for each failed run to `failures.jsonl`, and posts it to `EXIT_WEBHOOK`."""
     from exit_pipeline.monitoring.failures import tell

@@ -4,6 +4,7 @@ from datetime import date, timedelta
 
 from dagster import (
     AssetKey,
+    AssetRecordsFilter,
     AssetSelection,
     Backoff,
     DagsterInstance,
@@ -95,6 +96,13 @@ def late_data() -> None:
     follow()
 
 
+def recorded(instance: DagsterInstance, table: str, day: date) -> float:
+    """When a day of a table was materialized last, in seconds since the epoch; 0 for never."""
+    seen = AssetRecordsFilter(AssetKey(table), asset_partitions=[day.isoformat()])
+    records = instance.fetch_materializations(seen, limit=1).records
+    return records[0].timestamp if records else 0.0
+
+
 @schedule(
     job=daily_ingest,
     cron_schedule=_SCHEDULE.daily,
@@ -102,10 +110,16 @@ def late_data() -> None:
     default_status=DefaultScheduleStatus.RUNNING,
 )
 def daily_schedule(context: ScheduleEvaluationContext) -> RunRequest | SkipReason:
-    """Ingests the day that ended last, if it is one of the log's."""
-    day = (context.scheduled_execution_time - timedelta(days=1)).date().isoformat()
+    """Ingests the day that ended last, if it is one of the log's and was not read yet.
+
+    What is changed of a day after it was read is the landing sensor's to see.
+    """
+    ended = (context.scheduled_execution_time - timedelta(days=1)).date()
+    day = ended.isoformat()
     if not daily.has_partition_key(day):
         return SkipReason(f"{day} is no day of this log (see `start` and `end` in the profile)")
+    if recorded(context.instance, "events", ended):
+        return SkipReason(f"{day} was read when it landed")
     return RunRequest(partition_key=day, run_key=day)
 
 

@@ -47,3 +47,5 @@ def load_pipeline() -> Pipeline:
 
 
 PIPELINE = load_pipeline()
+# Seconds between a sensor's looks, at least; the daemon itself goes round every five.
+EVERY = PIPELINE.settings.sensor_seconds

@@ -8,8 +8,6 @@ from datetime import date, timedelta
 from typing import TYPE_CHECKING
 
 from dagster import (
-    AssetKey,
-    AssetRecordsFilter,
     DagsterInstance,
     DefaultSensorStatus,
     RunRequest,
@@ -22,9 +20,9 @@ from dagster import (
 from dagster._core.storage.dagster_run import NOT_FINISHED_STATUSES
 
 from assets.instance import BY_COMMAND
-from assets.jobs import backfill, daily_ingest, late_data
+from assets.jobs import backfill, daily_ingest, late_data, recorded
 from assets.partitions import SETTLING_DAYS, daily, mature, range_tags
-from assets.resources import PIPELINE
+from assets.resources import EVERY, PIPELINE
 from exit_pipeline.validation import BLOCKING
 
 if TYPE_CHECKING:
@@ -34,7 +32,9 @@ if TYPE_CHECKING:
 DAYS_A_TICK = 31
 
 
-@sensor(job=daily_ingest, minimum_interval_seconds=30, default_status=DefaultSensorStatus.RUNNING)
+@sensor(
+    job=daily_ingest, minimum_interval_seconds=EVERY, default_status=DefaultSensorStatus.RUNNING
+)
 def landing_sensor(context: SensorEvaluationContext) -> SensorResult | SkipReason:
     """Asks for landing days whose files are new or changed, once they are at rest."""
     from exit_pipeline.ingest.arrivals import arrivals
@@ -54,7 +54,7 @@ def landing_sensor(context: SensorEvaluationContext) -> SensorResult | SkipReaso
         day
         for day in changed
         # A home whose days were read before the sensor looked at it first.
-        if str(day) in known or _recorded(context.instance, "events", day) <= landed[day].changed
+        if str(day) in known or recorded(context.instance, "events", day) <= landed[day].changed
     ]
     known |= {str(day): landed[day].fingerprint for day in changed}
     requests = [
@@ -68,14 +68,14 @@ def landing_sensor(context: SensorEvaluationContext) -> SensorResult | SkipReaso
     return SensorResult(requests, skip_reason=reason, cursor=json.dumps(known))
 
 
-@sensor(job=late_data, minimum_interval_seconds=30, default_status=DefaultSensorStatus.RUNNING)
+@sensor(job=late_data, minimum_interval_seconds=EVERY, default_status=DefaultSensorStatus.RUNNING)
 def late_data_sensor(context: SensorEvaluationContext) -> SensorResult | SkipReason:
     """Asks for what days that landed late or again re-opened, further back than conditions follow.
 
     Content decides: a day that was read again and came out the same re-opens nothing. Of a day that
     a blocking check refused nothing is asked; it comes up again once it was mended.
     """
-    if _reading(context.instance):
+    if reading(context.instance):
         return SkipReason("days are being read just now")
     lake = PIPELINE.lake("late-data sensor")
     known: dict[str, str] = json.loads(context.cursor or "{}")
@@ -130,26 +130,19 @@ def _left_behind(instance: DagsterInstance, lake: "Lake", day: date, touched: da
         return False
     if moved > date.fromisoformat(followed) - timedelta(days=SETTLING_DAYS):
         return False
-    return _recorded(instance, "training_set", moved) <= _recorded(instance, "events", day)
+    return recorded(instance, "training_set", moved) <= recorded(instance, "events", day)
 
 
-def _reading(instance: DagsterInstance) -> bool:
+def reading(instance: DagsterInstance) -> bool:
     """Whether a run that reads landing days, or builds on them by stages, is going on."""
     runs = instance.get_runs(RunsFilter(statuses=NOT_FINISHED_STATUSES))
     jobs = {job.name for job in (daily_ingest, backfill, late_data)}
     return any(run.job_name in jobs or BY_COMMAND.items() <= run.tags.items() for run in runs)
 
 
-def _recorded(instance: DagsterInstance, table: str, day: date) -> float:
-    """When a day of a table was materialized last, in seconds since the epoch; 0 for never."""
-    seen = AssetRecordsFilter(AssetKey(table), asset_partitions=[day.isoformat()])
-    records = instance.fetch_materializations(seen, limit=1).records
-    return records[0].timestamp if records else 0.0
-
-
 def _key(instance: DagsterInstance, contents: Mapping[date, object]) -> str:
     """A key by content and, since what was there once may come again, by when it was last read."""
-    parts = [(day, told, _recorded(instance, "events", day)) for day, told in contents.items()]
+    parts = [(day, told, recorded(instance, "events", day)) for day, told in contents.items()]
     return hashlib.sha256(repr(parts).encode()).hexdigest()[:16]
 
 

@@ -27,7 +27,8 @@ from dagster._core.storage.asset_check_execution_record import AssetCheckExecuti
 from dagster._core.storage.dagster_run import NOT_FINISHED_STATUSES
 
 from assets.jobs import nothing_to_train_on, retrain, roll_back
-from assets.resources import PIPELINE, Pipeline
+from assets.resources import EVERY, PIPELINE, Pipeline
+from assets.sensors import reading
 
 if TYPE_CHECKING:
     from exit_pipeline.lake import Lake
@@ -130,15 +131,16 @@ def champion_performance(pipeline: ResourceParam[Pipeline]) -> AssetCheckResult:
 
 @sensor(
     jobs=[retrain, roll_back],
-    minimum_interval_seconds=30,
+    minimum_interval_seconds=EVERY,
     default_status=DefaultSensorStatus.RUNNING,
 )
 def champion_sensor(context: SensorEvaluationContext) -> RunRequest | SkipReason:
     """Asks for a new model, or for the champion before, where the newest checks say so.
 
     Once for the same rows and champion, and not while a blocking check of what they were made
-    from has failed: what was measured then says something of the rows. What a check said of a
-    version that is champion no more asks for nothing.
+    from has failed: what was measured then says something of the rows. Nor while days are being
+    read or built again: the rows that were looked at may change yet. What a check said of a version
+    that is champion no more asks for nothing.
     """
     from exit_pipeline.registry import CHAMPION, Registry
     from exit_pipeline.validation.verdicts import unfit
@@ -154,6 +156,8 @@ def champion_sensor(context: SensorEvaluationContext) -> RunRequest | SkipReason
     asked = [told for told in asked if told["champion"] == champion]
     if not asked:
         return SkipReason("what asked for something is champion no more")
+    if reading(context.instance):
+        return SkipReason("days are being read just now")
     if failed := unfit(PIPELINE.lake("champion sensor"), PIPELINE.profile.spec):
         return SkipReason(f"blocking checks did not pass: {'; '.join(failed)}")
     for told in asked:

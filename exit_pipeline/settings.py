@@ -33,6 +33,9 @@ class Settings(BaseSettings):
     executor: Literal["in_process", "multiprocess"] = Field(
         "multiprocess", description="How Dagster runs the steps of a run started from the UI."
     )
+    sensor_seconds: int = Field(
+        30, ge=1, description="Seconds between looks of what runs by itself."
+    )
     webhook: SecretStr | None = Field(
         None, description="Where a failed run is told by POST, an http(s) address."
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date
@@ -77,25 +78,39 @@ def stand(lake: Lake, profile: Profile) -> Standing | None:
 def judge(now: Mapping[str, Any], then: Mapping[str, Any], spec: MonitoringSpec) -> tuple[str, str]:
     """Says what a champion's figures ask for, and why.
 
+    Logloss is held against that of always saying the days' own rate: where more is clicked, the
+    same model has a higher logloss.
+
     Args:
-        now: `logloss`, `predicted_to_actual` and `positives` of newly matured days.
+        now: `logloss`, `predicted_to_actual`, `rows` and `positives` of newly matured days.
         then: The same at promotion.
         spec: The limits; a second one lies `rollback_factor` times as far.
     """
     if now["positives"] < spec.min_positives:
         return HOLDS, f"{now['positives']} positives are too few to say"
-    rise = now["logloss"] / then["logloss"] - 1
+    entropy = normalized_entropy(now), normalized_entropy(then)
+    rise = entropy[0] / entropy[1] - 1
     ratio = now["predicted_to_actual"] / (then["predicted_to_actual"] or 1.0)
     shift = max(ratio, 1 / ratio) - 1
     beyond = max(rise / spec.max_logloss_rise, shift / spec.max_calibration_shift)
     reason = (
-        f"logloss {then['logloss']:.4f} → {now['logloss']:.4f} ({rise:+.1%}, "
-        f"limit {spec.max_logloss_rise:+.1%}), predicted/actual moved by {ratio - 1:+.1%} "
-        f"(limit {spec.max_calibration_shift:.1%} either way)"
+        f"logloss {then['logloss']:.4f} → {now['logloss']:.4f} ({rise:+.1%} beside that of the "
+        f"base rate, limit {spec.max_logloss_rise:+.1%}), predicted/actual moved by "
+        f"{ratio - 1:+.1%} (limit {spec.max_calibration_shift:.1%} either way)"
     )
     if beyond > spec.rollback_factor:
         return ROLL_BACK, reason
     return (RETRAIN if beyond > 1 else HOLDS), reason
+
+
+def normalized_entropy(figures: Mapping[str, Any]) -> float:
+    """Logloss ÷ the entropy of the base rate p, −p · ln p − (1 − p) · ln(1 − p) (He et al. 2014).
+
+    Below 1 a model knows more than the rate. Half a row is added to both outcomes (ours), so that
+    days of one outcome have an entropy.
+    """
+    rate = (figures["positives"] + 0.5) / (figures["rows"] + 1)
+    return figures["logloss"] / -(rate * math.log(rate) + (1 - rate) * math.log(1 - rate))
 
 
 def _better(

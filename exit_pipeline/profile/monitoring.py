@@ -29,7 +29,9 @@ class MonitoringSpec(Strict):
         100, ge=1, description="Positives below which nothing is said of the champion."
     )
     max_logloss_rise: float = Field(
-        0.1, gt=0, description="Share by which logloss may rise over that at promotion."
+        0.1,
+        gt=0,
+        description="Share by which logloss ÷ that of the base rate may rise over promotion.",
     )
     max_calibration_shift: float = Field(
         0.2, gt=0, description="Share by which predicted/actual may move, up or down."

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from datetime import date
+from datetime import UTC, date, datetime
 
 import pytest
 from dagster import (
@@ -12,12 +12,14 @@ from dagster import (
     DagsterRunStatus,
     SensorResult,
     SkipReason,
+    build_schedule_context,
     build_sensor_context,
 )
 from dagster._core.test_utils import create_run_for_test
 
 from assets import sensors
 from assets.definitions import defs
+from assets.jobs import daily_schedule
 from assets.resources import Pipeline
 from exit_pipeline.settings import load_settings
 from exit_pipeline.validation import EXPECTATIONS
@@ -194,3 +196,16 @@ def test_it_waits_for_runs_that_read_days(here, instance, built):
     store(here, instance, "2026-01-20", "2026-01-14")
     create_run_for_test(instance, job_name="daily_ingest", status=DagsterRunStatus.NOT_STARTED)
     assert isinstance(tick(sensors.late_data_sensor, instance, built), SkipReason)
+
+
+def test_the_schedule_asks_for_a_day_that_nobody_has_read(tmp_path):
+    def asked(instance: DagsterInstance, day: date):
+        at = datetime(day.year, day.month, day.day, 3, tzinfo=UTC)
+        return daily_schedule(build_schedule_context(instance, at))
+
+    with DagsterInstance.local_temp(str(tmp_path)) as instance:
+        told = asked(instance, date(2026, 1, 16))
+        assert (told.partition_key, told.run_key) == ("2026-01-15", "2026-01-15")
+        instance.report_runless_asset_event(AssetMaterialization("events", partition="2026-01-15"))
+        assert "read when it landed" in asked(instance, date(2026, 1, 16)).skip_message
+        assert "no day of this log" in asked(instance, date(2026, 3, 1)).skip_message

@@ -12,6 +12,7 @@ from dagster import (
     AssetMaterialization,
     AssetSelection,
     DagsterInstance,
+    DagsterRunStatus,
     RunRequest,
     SkipReason,
     build_sensor_context,
@@ -21,6 +22,7 @@ from dagster._core.definitions.asset_checks.asset_check_evaluation import (
     AssetCheckEvaluationPlanned,
 )
 from dagster._core.events import DagsterEvent, DagsterEventType
+from dagster._core.test_utils import create_run_for_test
 
 from assets import jobs, watch
 from assets.definitions import ASSETS, defs
@@ -141,9 +143,8 @@ def test_a_champion_that_went_wrong_is_rolled_back_with_the_reason(here, instanc
 def test_without_a_better_champion_before_a_new_model_is_asked_for_once(here, instance, registry):
     registry.rollback("it was worse")
     bad = Registry(here.home, "simulated")
-    bad.record(
-        1, {}, "evaluation.json", {"model": {"all": {"logloss": 0.01, "predicted_to_actual": 1.0}}}
-    )
+    perfect = {"logloss": 0.01, "predicted_to_actual": 1.0, "rows": 1000, "positives": 100}
+    bad.record(1, {}, "evaluation.json", {"model": {"all": perfect}})
     told = check(here, instance)["champion_performance"]
     assert told["asks_for"] == "retrain"
     assert "there is no earlier champion" in told["reason"]
@@ -183,6 +184,9 @@ def test_inputs_that_drifted_ask_for_a_model_unless_a_blocking_check_failed(
     refused = tick(instance)
     assert "training_set:great_expectations" in refused.skip_message
     monkeypatch.setattr("exit_pipeline.validation.verdicts.unfit", lambda lake, spec: [])
+    run = create_run_for_test(instance, job_name="late_data", status=DagsterRunStatus.STARTED)
+    assert "being read" in tick(instance).skip_message
+    instance.report_run_failed(run)
     assert tick(instance).job_name == "retrain"
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from datetime import date
 
 import duckdb
@@ -11,7 +12,7 @@ import pytest
 
 from exit_pipeline.model import Encoder, InputSpec
 from exit_pipeline.monitoring.drift import Drift
-from exit_pipeline.monitoring.performance import judge
+from exit_pipeline.monitoring.performance import judge, normalized_entropy
 from exit_pipeline.monitoring.psi import OTHER, Reference, psi
 from exit_pipeline.profile.monitoring import MonitoringSpec
 
@@ -88,6 +89,10 @@ def test_two_drifted_days_with_the_newest_ask_for_a_model(prices, asks):
     assert ("price" in drift.reason) == bool(drift.drifted)
 
 
+def figures(logloss: float, positives: int, rows: int = 5000) -> dict[str, float]:
+    return {"logloss": logloss, "predicted_to_actual": 1.0, "rows": rows, "positives": positives}
+
+
 @pytest.mark.parametrize(
     ("logloss", "ratio", "positives", "verdict"),
     [
@@ -102,7 +107,16 @@ def test_two_drifted_days_with_the_newest_ask_for_a_model(prices, asks):
     ],
 )
 def test_what_figures_ask_for(logloss, ratio, positives, verdict):
-    now = {"logloss": logloss, "predicted_to_actual": ratio, "positives": positives}
-    said, reason = judge(now, {"logloss": 0.40, "predicted_to_actual": 1.0}, SPEC)
+    now = figures(logloss, positives) | {"predicted_to_actual": ratio}
+    said, reason = judge(now, figures(0.40, positives), SPEC)
     assert said == verdict
     assert reason
+
+
+def test_a_higher_base_rate_alone_asks_for_nothing():
+    """A model that knows nothing but the rate: logloss is its entropy, and no rise is its fault."""
+    then, now = figures(0.325083, 1000, rows=10_000), figures(0.500402, 2000, rows=10_000)
+    assert normalized_entropy(then) == pytest.approx(1.0, abs=1e-3)
+    assert judge(now, then, SPEC)[0] == "holds"
+    assert judge(figures(0.45, 1000, rows=10_000), then, SPEC)[0] == "roll back"
+    assert math.isfinite(normalized_entropy(figures(0.1, 0)))
