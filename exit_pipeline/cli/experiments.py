@@ -16,7 +16,9 @@ from exit_pipeline.errors import UsageError
 NAMES = (
     "baselines", "ablation", "data", "labels", "abtest", "lambdas", "granularity", "sources",
     "context", "overlap", "incompatible", "seeds", "policy", "tuning",
+    "loop",
 )  # fmt: skip
+WHOLE = ("tuning", "loop")
 NEEDED = ("lightgbm", "optuna")
 
 
@@ -76,5 +78,5 @@ def _refuse(name: str, partly: bool) -> None:
         near = get_close_matches(name, NAMES, n=1)
         hint = f"did you mean {near[0]!r}? " if near else ""
         raise UsageError(f"there is no study {name!r}", mend=f"{hint}one of {', '.join(NAMES)}")
-    if partly and name == "tuning":
-        raise UsageError("tuning is one whole", mend="leave --seeds, --world, --at and --only out")
+    if partly and name in WHOLE:
+        raise UsageError(f"{name} is one whole", mend="leave --seeds, --world, --at and --only out")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from datetime import date
+from datetime import date, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -34,21 +34,35 @@ def build_tables(settings: Settings, lake: Lake, profile: Profile) -> None:
     """Builds every table of a finished log, all days at once; what stands already stays."""
     spec = profile.spec
     days = landed_days(profile, lake.home) or days_between(spec.start, spec.end or spec.start)
+    build_landed(settings, lake, profile, days)
+
+
+def build_landed(settings: Settings, lake: Lake, profile: Profile, days: Sequence[date]) -> None:
+    """Builds every table as far as some landing days move it.
+
+    Args:
+        settings: Limits.
+        lake: Gets the tables.
+        profile: The data set.
+        days: Days that follow each other; none brings rows of a day before it.
+    """
+    spec, first = profile.spec, min(days)
     with connect(settings, lake.home) as connection:
         for table in ("items", "users"):
             ingest_attributes(connection, lake, profile, table)
         for _ in ingest_days(connection, lake, profile, days):
             pass
-        first, mature = min(days), last_mature(lake, spec)
+        opened = max(first - timedelta(days=spec.labels.horizon_days), spec.start)
+        mature = last_mature(lake, spec)
         assert mature is not None
         for build in (build_impressions, build_source_interest):
-            build(connection, lake, profile, first, mature)
+            build(connection, lake, profile, opened, mature)
         build_group_consistency(connection, lake, profile, first, last_morning(lake) or mature)
-        build_icl_labels(connection, lake, profile, first, mature)
+        build_icl_labels(connection, lake, profile, opened, mature)
         for table in FEATURE_TABLES:
             newest = newest_feature_day(lake, table) or mature
             build_features(connection, lake, profile, first, newest, table=table)
-        build_training_set(connection, lake, profile, first, mature, settings=settings)
+        build_training_set(connection, lake, profile, opened, mature, settings=settings)
 
 
 def sorted_rows(settings: Settings, home: Home, files: Sequence[str], out: Path) -> None:

@@ -154,7 +154,8 @@ def _item(
     scorer: Scorer, rank: int, i: int, item: str, unit: str | None, scores: Scores
 ) -> RankedItem:
     def by_source(values: np.ndarray) -> dict[str, float]:
-        return dict(zip(scorer.sources, values[i].tolist(), strict=True))
+        told = values[i].tolist()  # a model without source heads carries nothing
+        return dict(zip(scorer.sources, told, strict=True)) if told else {}
 
     return RankedItem(
         rank=rank,

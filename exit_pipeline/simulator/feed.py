@@ -18,6 +18,20 @@ def ask(
     world: World, intents: Intents, sated: Satiation, day: int, rng: np.random.Generator
 ) -> Exposures:
     """Draws the feed requests of a day and the items that retrieval shows for each."""
+    x = offer(world, intents, sated, day, rng)
+    sated.add(x)
+    return x
+
+
+def offer(
+    world: World,
+    intents: Intents,
+    sated: Satiation,
+    day: int,
+    rng: np.random.Generator,
+    slate: int = SLATE,
+) -> Exposures:
+    """Draws the feed requests of a day, and `slate` candidates that retrieval offers for each."""
     config = world.config
     asks = np.repeat(np.arange(config.users), rng.poisson(config.requests, config.users))
     hour = rng.choice(24, size=len(asks), p=HOUR_WEIGHTS / HOUR_WEIGHTS.sum())
@@ -26,20 +40,18 @@ def ask(
     at_work = ((hour >= 9) & (hour < 17)) * (0.1 if weekend else 0.55)
     draw = rng.random(len(asks))
     place = np.where(draw < at_work, 1, np.where(draw < at_work + 0.2, 2, 0))
-    user = np.repeat(asks, SLATE)
-    x = place_exposures(
+    user = np.repeat(asks, slate)
+    return place_exposures(
         world,
         intents,
         sated,
         day,
         user,
-        retrieve(world, intents, day, asks, us, rng),
-        np.repeat(us, SLATE),
-        np.repeat(place, SLATE),
+        retrieve(world, intents, day, asks, us, rng, slate),
+        np.repeat(us, slate),
+        np.repeat(place, slate),
         weekend,
     )
-    sated.add(x)
-    return x
 
 
 def place_exposures(

@@ -13,6 +13,7 @@ from exit_pipeline.experiments.studies.granularity import GRANULARITY
 from exit_pipeline.experiments.studies.incompatible import INCOMPATIBLE
 from exit_pipeline.experiments.studies.labels import LABELS
 from exit_pipeline.experiments.studies.lambdas import LAMBDAS
+from exit_pipeline.experiments.studies.loop import run_loop
 from exit_pipeline.experiments.studies.overlap import OVERLAP
 from exit_pipeline.experiments.studies.policy import POLICY
 from exit_pipeline.experiments.studies.seeds import SEEDS
@@ -36,8 +37,9 @@ STUDIES: Mapping[str, Study] = {
     "policy": POLICY,
 }
 
-# What the command `experiment` runs: the studies, and the tuning that they start from.
+# What the command `experiment` runs: the studies, the tuning that they start from, and the loop.
 EXPERIMENTS: Mapping[str, Callable[..., dict[str, Any]]] = {
     **{name: partial(run_study, name, study) for name, study in STUDIES.items()},
     "tuning": run_tuning,
+    "loop": run_loop,
 }
