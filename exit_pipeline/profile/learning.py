@@ -119,7 +119,10 @@ class GatesSpec(Strict):
         (0.5, 1.5), description="Healthy range of mean p_transfer ÷ mean a where y_s = 1."
     )
     max_memorized: float = Field(
-        0.05, gt=0, description="How much more logloss thin groups may lose out of training."
+        0.05,
+        gt=0,
+        description="How much more logloss thin groups may lose out of training than with "
+        "target-only.",
     )
     transfer_min_rows: int = Field(
         200, ge=1, description="Rows below which neither of these two is asked for."

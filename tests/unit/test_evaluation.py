@@ -129,6 +129,14 @@ DECISIONS = {
 }  # fmt: skip
 
 
+@pytest.mark.parametrize(("gap", "base", "promote"), [(0.2, 0.16, True), (0.2, 0.14, False), (0.04, -0.3, True), (0.06, -0.3, False)])  # fmt: skip
+def test_what_target_only_loses_on_thin_groups_is_not_held_against_a_model(gap, base, promote):
+    challenger = evaluation(-0.01, memorized=Memorized(gap, 500))
+    target_only = replace(BASE, memorized=Memorized(base, 500))
+    decision = decide(challenger, target_only, None, SPEC)
+    assert decision.promote == promote, decision.reason
+
+
 @pytest.mark.parametrize("case", DECISIONS)
 def test_decisions(case):
     challenger, champion, options, promote, word = DECISIONS[case]
