@@ -120,7 +120,7 @@ def _not_by_heart(found: Memorized | None, base: Memorized | None, spec: GatesSp
     What target-only loses there too is no work of the scene selector: thin groups are also where
     new items are, of which ids say nothing yet.
     """
-    name, limit = "thin groups not memorized", f"≤ {spec.max_memorized}"
+    name, limit = "thin groups not memorized", f"≤ {spec.max_memorized} beyond target-only"
     if found is None or found.rows < spec.transfer_min_rows:
         rows = 0 if found is None else found.rows
         return GateResult(name, True, f"{rows} rows: too few to say", limit)
