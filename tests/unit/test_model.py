@@ -180,9 +180,9 @@ def test_the_rate_falls_to_nothing(tmp_path):
     rates = []
 
     class Watched(Stepper):
-        def __call__(self, batch, rate=1.0):
+        def __call__(self, batch, rate=1.0, weight=1.0):
             rates.append(rate)
-            return super().__call__(batch, rate)
+            return super().__call__(batch, rate, weight)
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("exit_pipeline.training.loop.Stepper", Watched)
