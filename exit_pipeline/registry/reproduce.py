@@ -36,7 +36,7 @@ from exit_pipeline.training.device import choose_device
 from exit_pipeline.training.loop import Progress
 
 # Where these are as they were, and on a CPU, equal inputs give equal bytes.
-PLACE = ("packages", "instruction set", "device")
+PLACE = ("packages", "instruction set", "device", "processes")
 
 
 @dataclass(frozen=True)
@@ -114,6 +114,7 @@ def reproduce(
     lineage, device = made_from(found), _device(found.lineage["device"])
     recipe, table = Recipe.read(lineage, device), lineage["tables"][TABLE]
     causes = [*_around(lineage, device), *_profile(lineage, profile)]
+    causes += _processes(registry, found.version, recipe)
     exact = device == "cpu" and {cause.what for cause in causes}.isdisjoint(PLACE)
     held = holder(lake, lineage)
     rows = other_rows(settings, held, lineage)
@@ -150,6 +151,15 @@ def _around(lineage: Mapping[str, Any], device: str) -> Iterator[Difference]:
     yield from values("instruction set", "", lineage.get("machine", {}), machine(device))
     if lineage["device"] != device:
         yield Difference("device", "", lineage["device"], device)
+
+
+def _processes(registry: Registry, version: int, recipe: Recipe) -> Iterator[Difference]:
+    """What went on from a checkpoint with more or fewer processes is repeated with one number."""
+    for role in recipe.names:
+        told = json.loads((registry.folder(version, role) / DESCRIPTION).read_text("utf-8"))
+        found = sorted({epoch.get("workers", 1) for epoch in told["history"]})
+        if found != [recipe.workers]:
+            yield Difference("processes", role, found, recipe.workers)
 
 
 def _profile(lineage: Mapping[str, Any], profile: Profile) -> Iterator[Difference]:

@@ -22,6 +22,7 @@ class Epoch:
         transfer: Mean p_tr ÷ mean a where y_s = 1; nan without such rows.
         alarm: Whether `transfer` is outside its healthy range.
         balance: By term of the loss the norm of its gradient at the embeddings, first batch.
+        workers: Processes that trained it.
     """
 
     number: int
@@ -30,6 +31,7 @@ class Epoch:
     transfer: float
     alarm: bool
     balance: dict[str, float]
+    workers: int = 1
 
     def to_dict(self) -> dict[str, Any]:
         """JSON-able values; what is not a number is None."""

@@ -69,7 +69,7 @@ def fit(
         loss, balance = _epoch(stepper, train, history, progress)
         logloss, transfer = validate(model, validation, model_spec, device, team)
         said = alarm(transfer)
-        history.append(Epoch(number, loss, logloss, transfer, bool(said), balance))
+        history.append(Epoch(number, loss, logloss, transfer, bool(said), balance, team.size))
         steps = -(-len(train) // spec.batch_size)
         text = f"epoch {number + 1}, validation logloss {logloss:.4f}{said}"
         progress((number + 1) * steps, spec.epochs * steps, text)
@@ -103,7 +103,8 @@ def _epoch(
         weight = team.weight(min(spec.batch_size, len(rows) - step * spec.batch_size))
         loss = stepper(batch, 1 - at / (spec.epochs * steps), weight)
         usual = loss if usual is None else usual
-        _check(loss, usual * spec.max_loss_rise, number, step)
+        if weight:  # a row that counts for nothing is no sign
+            _check(loss, usual * spec.max_loss_rise, number, step)
         total += weight * loss
         if step % 20 == 0:
             progress(at, spec.epochs * steps, f"epoch {number + 1}, loss {loss:.4f}{said}")

@@ -8,9 +8,10 @@ import subprocess
 import sys
 from pathlib import Path
 
+import torch
 from safetensors.torch import load_file, save_file
 
-from exit_pipeline.errors import TrainingError
+from exit_pipeline.errors import SettingsError, TrainingError
 from exit_pipeline.model.base import Model
 from exit_pipeline.training.history import Epoch
 from exit_pipeline.training.loop import Progress
@@ -22,7 +23,7 @@ LOG, TOLD_LINES = "workers.log", 15
 
 
 def fit_together(
-    job: Job, model: Model, rows: int, folder: Path, workers: int, progress: Progress
+    job: Job, model: Model, folder: Path, workers: int, progress: Progress
 ) -> list[Epoch]:
     """Does what `fit` does, in processes that each read their share of every epoch's rows.
 
@@ -33,7 +34,6 @@ def fit_together(
     Args:
         job: What to train.
         model: Changed in place; ends with the weights of its best epoch.
-        rows: Of training.
         folder: Holds the rows that `encode_files` wrote; the processes leave there what they find.
         workers: How many.
         progress: See `fit`.
@@ -42,13 +42,10 @@ def fit_together(
         The history, an entry per epoch.
 
     Raises:
-        TrainingError: The loss went wrong, processes died too often, or the rows are too few.
+        SettingsError: So many processes cannot work on the device, or in batches of this size.
+        TrainingError: The loss went wrong, or processes died too often.
     """
-    if rows < workers * job.training.batch_size:
-        raise TrainingError(
-            f"{rows} rows are no batch of {job.training.batch_size} for each of {workers} workers",
-            where="EXIT_WORKERS", mend="set it to 1, or land more days",
-        )  # fmt: skip
+    _check(job, workers)
     save_file(model.state_dict(), folder / START)
     job.write(folder)
     code = _run(folder, workers, job.threads, progress)
@@ -64,6 +61,21 @@ def fit_together(
     model.eval()
     told = json.loads((folder / HISTORY).read_text("utf-8"))
     return [Epoch.from_dict(values) for values in told]
+
+
+def _check(job: Job, workers: int) -> None:
+    """Raises SettingsError where processes would have nothing to train on, or the same GPU."""
+    places = {"cpu": workers, "cuda": torch.cuda.device_count()}.get(job.device, 1)
+    if workers > places:
+        raise SettingsError(
+            f"{workers} processes cannot train on {places} {job.device} device(s)",
+            where="EXIT_WORKERS", mend=f"set it to {places}, or EXIT_DEVICE to cpu",
+        )  # fmt: skip
+    if workers > job.training.batch_size:
+        raise SettingsError(
+            f"a batch of {job.training.batch_size} rows has none for each of {workers} processes",
+            where="EXIT_WORKERS", mend="set it lower, or training.batch_size higher",
+        )  # fmt: skip
 
 
 def _run(folder: Path, workers: int, threads: int, progress: Progress) -> int:

@@ -64,7 +64,7 @@ def train_model(
 
     Raises:
         TrainingError: No rows, one class only, or the loss went wrong.
-        SettingsError: The device is not there.
+        SettingsError: The device is not there, or not for so many processes.
     """
     builder, where = MODELS[name], choose_device(device)
     inputs = inputs if builder.reads_sources else inputs.without_sources()
@@ -93,7 +93,7 @@ def train_model(
         else:
             each = max(threads // workers, 1)
             job = Job(name, encoder, model_spec, training, where.type, each, kept)
-            history = fit_together(job, model, len(train), Path(folder), workers, progress)
+            history = fit_together(job, model, Path(folder), workers, progress)
         calibration = _calibrated(model, rows["calibration"], training.calibration, where)
         by_heart = memorized(model, rows, encoder, where)
     epochs = [epoch.to_dict() for epoch in history]

@@ -98,7 +98,7 @@ def _join(device: torch.device) -> Team:
     distributed.init_process_group("nccl" if on_gpu else "gloo")
     rank, size = distributed.get_rank(), distributed.get_world_size()
     if on_gpu:
-        device = torch.device("cuda", rank % torch.cuda.device_count())
+        device = torch.device("cuda", rank)
         torch.cuda.set_device(device)
     return Team(rank, size, device)
 

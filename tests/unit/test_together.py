@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import distributed
 
-from exit_pipeline.errors import TrainingError
+from exit_pipeline.errors import SettingsError, TrainingError
 from exit_pipeline.profile import load_profile
 from exit_pipeline.registry.recipe import Recipe
 from exit_pipeline.training import train_model
@@ -93,21 +93,22 @@ def test_a_process_that_is_killed_costs_no_more_than_its_epoch(tmp_path, parts, 
     def progress(done, total, text):
         told.append(text.split(",")[0])
         if told.count("epoch 2") == 1 and told[-1] == "epoch 2":
-            os.kill(_workers()[-1], signal.SIGKILL)
+            os.kill(_workers(tmp_path)[-1], signal.SIGKILL)
 
     again = train(tmp_path, parts, workers=2, checkpoints=tmp_path / "kept", progress=progress)
     assert told.index("epoch 2") < len(told) - 1
     assert again.weights() == together.weights()
-    # One process goes on from where two were.
+    # One process goes on from where two were, and the history says who trained what.
     alone = train(tmp_path, parts, checkpoints=tmp_path / "kept")
     assert alone.history == together.history
+    assert [epoch["workers"] for epoch in alone.history] == [2, 2, 2]
 
 
-def _workers() -> list[int]:
-    """Processes that `torchrun` started."""
+def _workers(folder: Path) -> list[int]:
+    """Processes that `torchrun` started for a job under a folder."""
     lines = {int(p.name): _line(p) for p in Path("/proc").glob("[0-9]*")}
     return [pid for pid, line in sorted(lines.items())
-            if b"-m\0exit_pipeline.training.worker" in line and b"torch.distributed" not in line]  # fmt: skip
+            if str(folder).encode() in line and b"torch.distributed" not in line]  # fmt: skip
 
 
 def _line(process: Path) -> bytes:
@@ -140,9 +141,17 @@ def test_what_goes_wrong_in_a_process_is_said_once(tmp_path, parts, monkeypatch)
     assert not distributed.is_initialized()
 
 
-def test_more_processes_than_batches_are_refused_before_any_starts(tmp_path, parts):
-    with pytest.raises(TrainingError, match="1500 rows are no batch of 256 for each of 6 workers"):
-        train(tmp_path, parts, workers=6)
+@pytest.mark.parametrize(
+    ("workers", "device", "message"),
+    [(300, "cpu", "a batch of 256 rows has none"), (3, "cuda", "3 processes cannot train on")],
+)
+def test_processes_that_could_not_work_are_refused_before_any_starts(
+    tmp_path, parts, monkeypatch, workers, device, message
+):
+    monkeypatch.setattr("exit_pipeline.training.train.choose_device", torch.device)
+    monkeypatch.setattr("torch.cuda.device_count", lambda: 2)
+    with pytest.raises(SettingsError, match=message):
+        train(tmp_path, parts, workers=workers, device=device)
 
 
 def test_how_many_trained_a_version_is_recorded():
