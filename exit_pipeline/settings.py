@@ -26,6 +26,9 @@ class Settings(BaseSettings):
     memory_limit: str = Field(
         "4GB", pattern=r"^\d+(\.\d+)?\s?[KMGT]i?B$", description="DuckDB's memory limit."
     )
+    engine: Literal["duckdb", "spark"] = Field(
+        "duckdb", description="What `labels` runs on: duckdb, or spark with the extra `spark`."
+    )
     device: Literal["auto", "cpu", "cuda", "mps"] = Field("cpu", description="Training device.")
     workers: int = Field(
         1, ge=1, le=256, description="Processes that fit one model together, started by torchrun."

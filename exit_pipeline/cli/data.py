@@ -4,12 +4,18 @@ from __future__ import annotations
 
 from datetime import UTC, date, datetime
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from exit_pipeline.cli.output import Json, ProfileOption, console, emit, progress, use_profile
 
+if TYPE_CHECKING:
+    from exit_pipeline.settings import Settings
+
+EngineOption = Annotated[
+    str | None, typer.Option("--engine", help="duckdb or spark; else what EXIT_ENGINE says.")
+]
 Day = Annotated[datetime | None, typer.Option(formats=["%Y-%m-%d"])]
 
 
@@ -138,6 +144,7 @@ def labels(
     users: Annotated[Path, typer.Option(help="Parquet file or folder, or Delta table.")],
     out: Annotated[Path, typer.Option(help="Folder for the label files; must be empty or new.")],
     profile: ProfileOption = "simulated",
+    engine: EngineOption = None,
     json: Json = False,
 ) -> None:
     """Runs the label stage alone, on any path in the contract's form; writes Parquet.
@@ -148,11 +155,10 @@ def labels(
     """
     from exit_pipeline.labels.alone import label_files
     from exit_pipeline.profile import load_profile
-    from exit_pipeline.settings import load_settings
 
     inputs = {"events": events, "items": items, "users": users}
     with progress("labelling", quiet=json):
-        summary = label_files(load_settings(), load_profile(profile), inputs, out)
+        summary = label_files(_settings(engine), load_profile(profile), inputs, out)
     if json:
         emit(summary)
         return
@@ -211,6 +217,12 @@ def init(
         console.print(f"  note: {note}", markup=False)
     console.print(f"read what is marked DECIDE in {found['out']}/profile.yaml, then")
     console.print(f"  exit-pipeline profile check {found['out']}")
+
+
+def _settings(engine: str | None) -> Settings:
+    from exit_pipeline.settings import load_settings
+
+    return load_settings(**({"engine": engine} if engine else {}))
 
 
 def _date(moment: datetime | None) -> date | None:

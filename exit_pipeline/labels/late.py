@@ -4,15 +4,13 @@ from __future__ import annotations
 
 from datetime import date, timedelta
 
-import duckdb
-
 from exit_pipeline.labels.names import names, values
-from exit_pipeline.lake import Lake, create_table
+from exit_pipeline.lake import Connection, Lake, create_table
 from exit_pipeline.profile import ProfileSpec
 
 
 def make_late_versions(
-    connection: duckdb.DuckDBPyConnection, lake: Lake, spec: ProfileSpec, first: date, last: date
+    connection: Connection, lake: Lake, spec: ProfileSpec, first: date, last: date
 ) -> None:
     """Makes `late_landings` and `versions`, the inputs of `group_sums.sql`.
 

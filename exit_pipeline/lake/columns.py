@@ -33,7 +33,7 @@ def columns_of_query(
         whole, schema=schema, dialect="duckdb", validate_qualify_columns=False, identify=False
     )
     for union in list(whole.find_all(exp.Union)):
-        _match_by_name(union)
+        match_by_name(union)
     found = lineage(None, whole, schema, dialect="duckdb")
     assert isinstance(found, dict)  # every column was asked for
     return {name: sorted(set(_leaves(node.walk(), inputs))) for name, node in found.items()}
@@ -46,7 +46,7 @@ def _leaves(nodes: Iterable, inputs: Mapping[str, Sequence[str]]) -> Iterable[tu
             yield table, node.name.rsplit(".", 1)[-1]
 
 
-def _match_by_name(union: exp.Union) -> None:
+def match_by_name(union: exp.Union) -> None:
     """Puts the columns of a `union all by name` in one order, as sqlglot matches by position."""
     if not union.args.get("by_name"):
         return
@@ -55,6 +55,7 @@ def _match_by_name(union: exp.Union) -> None:
     for side in sides:
         own = {column.alias_or_name: column for column in side.selects}
         side.set("expressions", [own.get(n) or exp.alias_(exp.null(), n) for n in names])
+    union.set("by_name", False)
 
 
 def _selects(side: exp.Query) -> Iterable[exp.Select]:

@@ -14,6 +14,7 @@ import duckdb
 import pyarrow as pa
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
+from exit_pipeline.lake.engine import Connection, Engine
 from exit_pipeline.lake.limits import ran_out
 from exit_pipeline.lake.paths import exact, hive_value
 from exit_pipeline.settings import Home, Settings
@@ -71,14 +72,15 @@ def _environment() -> Environment:
     return environment
 
 
-def render(name: str, **context: Any) -> str:
+def render(name: str, *, sum_bits: int = 128, **context: Any) -> str:
     """Renders `sql/NAME.sql`.
 
     Args:
         name: The file's name without its suffix.
+        sum_bits: How wide a sum of whole numbers the engine has.
         **context: Names of the profile; a name that is missing is an error.
     """
-    return _environment().get_template(f"{name}.sql").render(**context)
+    return _environment().get_template(f"{name}.sql").render(sum_bits=sum_bits, **context)
 
 
 def quoted(identifier: str) -> str:
@@ -100,7 +102,7 @@ def empty_sql(schema: pa.Schema) -> str:
 
 
 def create_table(
-    connection: duckdb.DuckDBPyConnection,
+    connection: Connection,
     table: str,
     name: str,
     values: Mapping[str, Any],
@@ -118,6 +120,9 @@ def create_table(
     Raises:
         LakeError: Memory or disk ran out.
     """
+    if isinstance(connection, Engine):
+        connection.fill(table, render(name, sum_bits=connection.sum_bits, **context), values)
+        return
     sql = render(name, **context)
     code = re.sub(r"--[^\n]*", "", sql)
     used = {key: value for key, value in values.items() if re.search(rf"\${key}\b", code)}

@@ -26,6 +26,7 @@ from deltalake.schema import ArrayType, PrimitiveType
 from exit_pipeline import __version__
 from exit_pipeline.errors import LakeError
 from exit_pipeline.lake.duck import empty_sql, quoted, render
+from exit_pipeline.lake.engine import Connection, Engine, in_duckdb
 from exit_pipeline.lake.form import CONFIGURATION, WRITER
 from exit_pipeline.lake.limits import ran_out
 from exit_pipeline.lake.paths import check_folder, is_table, table_files
@@ -120,14 +121,17 @@ class Lake:
 
     def view(
         self,
-        connection: duckdb.DuckDBPyConnection,
+        connection: Connection,
         name: str,
         filters: Sequence[Filter] = (),
         *,
         alias: str | None = None,
         version: int | None = None,
     ) -> None:
-        """Makes a DuckDB view over a table's rows that match filters (see `scan`)."""
+        """Makes a view over a table's rows that match filters (see `scan`)."""
+        if isinstance(connection, Engine):
+            connection.view(alias or name, *self._read(name, filters, version))
+            return
         sql = self.scan(name, filters, version)
         connection.execute(f"create or replace temp view {quoted(alias or name)} as {sql}")
 
@@ -136,13 +140,18 @@ class Lake:
 
         The version read is kept in `inputs`, and so reaches the metadata of what is written next.
         """
-        table = self.open(name, version)
-        self.inputs[name] = table.version()
-        files = self.files(name, filters, table.version())
+        table, files = self._read(name, filters, version)
         if files:
             return render("_files", files=files, partitions=self.partitions(name))
         # Every file is pruned away: no row, and the same columns.
         return empty_sql(pa.schema(table.schema().to_arrow()))
+
+    def _read(
+        self, name: str, filters: Sequence[Filter], version: int | None
+    ) -> tuple[DeltaTable, list[str]]:
+        table = self.open(name, version)
+        self.inputs[name] = table.version()
+        return table, self.files(name, filters, table.version())
 
     def days(self, name: str) -> dict[date, DayState]:
         """Returns the state of every stored day, from the table's own commit metadata."""
@@ -155,7 +164,7 @@ class Lake:
 
     def replace(
         self,
-        connection: duckdb.DuckDBPyConnection,
+        connection: Connection,
         name: str,
         rows: str,
         days: Sequence[date],
@@ -165,7 +174,7 @@ class Lake:
         Args:
             connection: Where the new rows are.
             name: The table to write.
-            rows: A DuckDB table with the new rows, all of them within `days`.
+            rows: A temporary table with the new rows, all of them within `days`.
             days: The days to replace; one without rows ends up empty. Consecutive.
 
         Returns:
@@ -174,14 +183,14 @@ class Lake:
         Raises:
             LakeError: Another run is writing, or the columns changed since the table was made.
         """
-        states = day_states(connection, rows, self.partitions(name)[0], days)
-        with self.writing(name):
-            stored = self.days(name)
-            if all(stored.get(day) == states[day] for day in days):
-                return states
-            column = self.partitions(name)[0]
-            predicate = f"{column} >= '{min(days)}' and {column} <= '{max(days)}'"
-            self._write(connection, name, rows, states, predicate)
+        column = self.partitions(name)[0]
+        with in_duckdb(connection, rows) as duck:
+            states = day_states(duck, rows, column, days)
+            with self.writing(name):
+                stored = self.days(name)
+                if any(stored.get(day) != states[day] for day in days):
+                    predicate = f"{column} >= '{min(days)}' and {column} <= '{max(days)}'"
+                    self._write(duck, name, rows, states, predicate)
         return states
 
     def replace_all(self, connection: duckdb.DuckDBPyConnection, name: str, rows: str) -> DayState:

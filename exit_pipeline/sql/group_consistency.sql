@@ -11,7 +11,8 @@
 -- Sums of doubles run over ordered lists, so that two runs agree in the last bit.
 {% set regression = consistency.expectation == "regression" %}
 with days as (
-  select unnest(generate_series($first::date, $last::date, interval 1 day))::date as ds
+  select ds::date as ds
+  from (select unnest(generate_series($first::date, $last::date, interval 1 day)) as ds)
 ),
 changes as (
   select greatest(ds, $first) as ds, unit, cell, band, sum(n)::bigint as n, sum(c)::bigint as c

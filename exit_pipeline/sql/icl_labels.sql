@@ -10,7 +10,7 @@ select i.ds, i.event_id, i.request_id, i.user_id, i.item_id, i.ts, i.unit, i.sce
        , coalesce(g.consistent_{{ s }}, 0) as consistent_{{ s }}
        , i.y + s.ys_{{ s }} * coalesce(g.consistent_{{ s }}, 0) as icl_{{ s }}
 {% endfor %}
-       , greatest({% for s in sources %}{{ ", " if not loop.first }}i.y + s.ys_{{ s }} * coalesce(g.consistent_{{ s }}, 0){% endfor %}) as icl
+       , greatest(i.y{% for s in sources %}, i.y + s.ys_{{ s }} * coalesce(g.consistent_{{ s }}, 0){% endfor %}) as icl
        , i.ds + $maturity_days::integer as mature_on
 from impressions i
 join source_interest s on s.ds = i.ds and s.event_id = i.event_id

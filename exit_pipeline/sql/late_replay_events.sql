@@ -2,7 +2,9 @@
 --        and events carry the version in front of their ids.
 -- Inputs: {{ events }}, replay_versions.
 -- Cut-off: known_on < version.
-select e.* replace (v.version || '~' || e.user_id as user_id, v.version || '~' || e.event_id as event_id)
+select e.* exclude (user_id, event_id),
+       v.version::varchar || '~' || e.user_id as user_id,
+       v.version::varchar || '~' || e.event_id as event_id
 from {{ events }} e
 join replay_versions v
   on v.user_id = e.user_id and e.known_on < v.version

@@ -10,13 +10,14 @@ with rows as (
 {% for s in sources %}         , ys_{{ s }}
 {% endfor %}
   from labelled
+{% for edge, sign in (("valid_from", 1), ("valid_to", -1)) %}
   union all by name
-  select unnest([valid_from, valid_to]) as effective, unnest([1, -1]) as sign, ds, unit, cell, y,
-         own_shown, own_responses
+  select {{ edge }} as effective, {{ sign }} as sign, ds, unit, cell, y, own_shown, own_responses
 {% for s in sources %}         , ys_{{ s }}
 {% endfor %}
   from versions
+{% endfor %}
 )
-select *, greatest({% for s in sources %}{{ ", " if not loop.first }}ys_{{ s }}{% endfor %}) = 0 as quiet
+select *, greatest(0{% for s in sources %}, ys_{{ s }}{% endfor %}) = 0 as quiet
 from rows
 where effective between $first and $last and unit is not null

@@ -7,10 +7,12 @@
 --         aggregates, so two sources share a 128-bit sum: 32 bits each for interest and for orders
 --         of the first, then of the second. The last time before t is a value, not an aggregate.
 {% set two_32, two_64, two_96 = 4294967296, 18446744073709551616, 79228162514264337593543950336 %}
-{% set pairs = sources | batch(2) | list %}
+{# Spark's widest sum of whole numbers has 64 bits: one source each. #}
+{% set pairs = sources | batch(sum_bits // 64) | list %}
+{% set wide = "hugeint" if sum_bits == 128 else "bigint" %}
 with timeline as (
   select user_id, unit, epoch_us(ts) as us, ds, event_id, y as own, 1 as shown
-{% for pair in pairs %}         , 0::hugeint as shows_{{ loop.index }}, 0::bigint as counts_{{ loop.index }}
+{% for pair in pairs %}         , 0::{{ wide }} as shows_{{ loop.index }}, 0::bigint as counts_{{ loop.index }}
 {% endfor %}
 {% for s in sources %}         , null::bigint as at_{{ s }}
 {% endfor %}
@@ -20,7 +22,7 @@ with timeline as (
   select user_id, unit, epoch_us(ts) as us, null as ds, null as event_id, 0 as own, 0 as shown
 {% for pair in pairs %}
          , case domain
-             when '{{ pair[0] }}' then 1 + is_order::hugeint * {{ two_32 }}
+             when '{{ pair[0] }}' then 1 + is_order::{{ wide }} * {{ two_32 }}
              {% if pair | length > 1 -%}
              when '{{ pair[1] }}' then {{ two_64 }}::hugeint + is_order::hugeint * {{ two_96 }}
              {% endif -%}
