@@ -69,14 +69,16 @@ class Arm:
         self.lake, self.landing = Lake(Home(folder / "home"), "loop"), Landing(world)
         self.champion: Scorer | None = None
         self.promoted = 0
+        self.trained: tuple[date, ...] = ()  # on these days the champion was
 
     def learn(self) -> None:
         """Trains on what has matured; the new model ranks from now on unless it is surely worse."""
         spec, lake = self.spec, self.lake
         days = [day for day, state in lake.days(TABLE).items() if state.rows]
+        split = split_days(days, spec.split, spec.labels.horizon_days)
         parts = {
             part: lake.files(TABLE, [("ds", ">=", found[0]), ("ds", "<=", found[-1])])
-            for part, found in split_days(days, spec.split, spec.labels.horizon_days).days().items()
+            for part, found in split.days().items()
         }
         with lake.home.scratch() as scratch:
             model = train_model(
@@ -88,6 +90,7 @@ class Arm:
         challenger = Scorer(model)
         if self.champion is None or not self._surely_worse(challenger, parts["evaluation"]):
             self.champion, self.promoted = challenger, self.promoted + 1
+            self.trained = split.train
 
     def _surely_worse(self, challenger: Scorer, files: list[str]) -> bool:
         """Whether all of the paired 95 % interval of the logloss is above the champion's."""

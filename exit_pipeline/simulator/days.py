@@ -15,7 +15,7 @@ import pyarrow.parquet as pq
 from exit_pipeline.errors import UsageError
 from exit_pipeline.simulator.config import SimulationConfig
 from exit_pipeline.simulator.faults import Landing
-from exit_pipeline.simulator.feed import ask, respond
+from exit_pipeline.simulator.feed import happen
 from exit_pipeline.simulator.intents import Intents
 from exit_pipeline.simulator.profile import write_profile
 from exit_pipeline.simulator.rows import (
@@ -92,11 +92,9 @@ def _write_days(world: World, root: Path) -> dict[str, Any]:
         ("events", "exposures", "clicks", "orders", "negatives", "source_events"), 0
     )
     for day in range(world.config.days):
-        rng = world.config.rng(4, day)
         source = source_rows(world, day, intents.next_day(day))
-        x = ask(world, intents, sated, day, rng)
-        told = respond(world, x, day, rng)
-        happened = pa.concat_tables([source, feed_rows(world, day, x, told, rng)])
+        x, told = happen(world, intents, sated, day)
+        happened = pa.concat_tables([source, feed_rows(world, day, x, told)])
         landed = landing.land(day, happened)
         ds = world.config.start + timedelta(days=day)
         _write(landed, root / "events" / f"ds={ds}" / "part-0.parquet")

@@ -9,9 +9,20 @@ from exit_pipeline.simulator.satiation import Satiation
 from exit_pipeline.simulator.world import BAND_STARTS, CATEGORIES, Exposures, World, sigmoid
 
 SLATE = 6
+# Of each outcome: the share that names the request it follows.
+NAMED = 0.9
 HOUR_WEIGHTS = np.array(
     [1, 0.5, 0.3, 0.3, 0.4, 0.8, 2, 4, 4, 3, 3, 4, 6, 5, 4, 4, 5, 6, 7, 8, 9, 8, 5, 3]
 )
+
+
+def happen(
+    world: World, intents: Intents, sated: Satiation, day: int
+) -> tuple[Exposures, dict[str, np.ndarray]]:
+    """Draws a day of the log: what retrieval shows, and what follows each of it."""
+    rng = world.config.rng(4, day)
+    x = ask(world, intents, sated, day, rng)
+    return x, respond(world, x, day, rng)
 
 
 def ask(
@@ -114,13 +125,16 @@ def retrieve(
 def respond(
     world: World, x: Exposures, day: int, rng: np.random.Generator
 ) -> dict[str, np.ndarray]:
-    """Draws what users do: clicks, orders and negative feedback, with their delays in µs."""
+    """Draws what users do: clicks, orders and negative feedback, with their delays in µs.
+
+    `…_named` says which of them name the request that they follow.
+    """
     parts = world.logits(x, day)
     n = len(x.user)
     clicked = rng.random(n) < sigmoid(parts["logit"])
     ordered = clicked & (rng.random(n) < world.order_rate(parts))
     negative = ~clicked & (rng.random(n) < world.negative_rate(parts, x))
-    return {
+    told = {
         **parts,
         "clicked": clicked,
         "ordered": ordered,
@@ -129,3 +143,8 @@ def respond(
         "order_delay": (9e7 + np.minimum(rng.exponential(3.6e9, n), 7.0e10)).astype(np.int64),
         "negative_delay": (2e6 + rng.exponential(20e6, n)).astype(np.int64),
     }
+    for kind, happened in (("click", clicked), ("order", ordered), ("negative", negative)):
+        named = np.zeros(n, bool)
+        named[happened] = rng.random(happened.sum()) < NAMED
+        told[f"{kind}_named"] = named
+    return told

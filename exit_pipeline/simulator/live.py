@@ -10,11 +10,19 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from exit_pipeline.errors import UsageError
 from exit_pipeline.simulator.answer import _values
 from exit_pipeline.simulator.config import SimulationConfig
-from exit_pipeline.simulator.feed import SLATE, offer, respond
+from exit_pipeline.simulator.feed import SLATE, happen, offer, respond
 from exit_pipeline.simulator.intents import Intents
-from exit_pipeline.simulator.rows import day_start_us, feed_rows, names, source_rows
+from exit_pipeline.simulator.rows import (
+    EVENTS,
+    INSTANT,
+    day_start_us,
+    feed_rows,
+    names,
+    source_rows,
+)
 from exit_pipeline.simulator.satiation import Satiation
 from exit_pipeline.simulator.world import PLACES, Exposures, World
 
@@ -50,7 +58,8 @@ class LiveDay:
     Args:
         world: The truth.
         day: The day's number.
-        source: What users did in the sources, in the log contract's form.
+        source: What users did in the sources, in the log contract's form; on the first day also
+            what followed the log's last day after its midnight.
         x: n candidates as exposures, request by request.
         told: What would follow each, as `respond` draws it.
         value: Measure → float64[n], what is expected of each if it is shown.
@@ -104,7 +113,7 @@ class LiveDay:
         order = np.arange(len(flat))
         x = replace(x, position=order % SLATE, request=order // SLATE)
         told = {name: values[flat] for name, values in self.told.items()}
-        rows = feed_rows(self.world, self.day, x, told, self.world.config.rng(8, self.day))
+        rows = feed_rows(self.world, self.day, x, told)
         return rows.filter(pc.not_equal(rows["event_type"], "impression"))
 
 
@@ -115,15 +124,35 @@ def live_days(config: SimulationConfig, first: int, slate: int) -> Iterator[Live
         config: The simulation's; `days` is where it ends.
         first: The first day's number; the log has those before it.
         slate: Candidates of each request.
+
+    Raises:
+        UsageError: It is world B, where users tire of what they are shown.
     """
-    world = World(config)
+    if config.world != "A":
+        raise UsageError(
+            "what is shown today changes what users do tomorrow, and live days do not",
+            where=f"world {config.world}", mend="name world A",
+        )  # fmt: skip
+    world, overdue = World(config), EVENTS.empty_table()
     intents, unsated = Intents(world), Satiation(world)
     for day in range(config.days):
-        source = intents.next_day(day)
+        source = source_rows(world, day, intents.next_day(day))
         if day < first:
+            if day == first - 1:
+                overdue = _after_midnight(world, intents, day)
             continue
+        source = pa.concat_tables([source, overdue])
+        overdue = EVENTS.empty_table()
         rng = config.rng(7, day, slate)
         x = offer(world, intents, unsated, day, rng, slate)
         told = respond(world, x, day, rng)
-        yield LiveDay(world, day, source_rows(world, day, source), x, told,
-                      _values(world, x, world.logits(x, day)), slate)  # fmt: skip
+        value = _values(world, x, world.logits(x, day))
+        yield LiveDay(world, day, source, x, told, value, slate)
+
+
+def _after_midnight(world: World, intents: Intents, day: int) -> pa.Table:
+    """What follows a day of the log on the next one, where the log ends with that day."""
+    x, told = happen(world, intents, Satiation(world), day)
+    rows = feed_rows(world, day, x, told)
+    midnight = EPOCH + timedelta(microseconds=day_start_us(world, day + 1))
+    return rows.filter(pc.greater_equal(rows["ts"], pa.scalar(midnight, INSTANT)))

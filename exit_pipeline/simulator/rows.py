@@ -82,9 +82,7 @@ def source_rows(world: World, day: int, events: SourceEvents) -> pa.Table:
                 domains[events.source], KINDS[events.kind], value=value)  # fmt: skip
 
 
-def feed_rows(
-    world: World, day: int, x: Exposures, told: dict[str, np.ndarray], rng: np.random.Generator
-) -> pa.Table:
+def feed_rows(world: World, day: int, x: Exposures, told: dict[str, np.ndarray]) -> pa.Table:
     """Rows of a day's exposures and of what followed; one in ten outcomes names no request."""
     request = names(f"r{day:04d}-", x.request)
     place = np.array(PLACES)[x.place]
@@ -96,7 +94,7 @@ def feed_rows(
                                ("negative", "negative", "n")):  # fmt: skip
         m = np.flatnonzero(told[mask])
         named = request[m].astype(object)
-        named[rng.random(len(m)) >= 0.9] = None
+        named[~told[f"{kind}_named"][m]] = None
         value = world.price[x.item[m]] if kind == "order" else None
         tables.append(
             rows(world, day, names(f"{prefix}{day:04d}-", m), x.us[m] + told[f"{kind}_delay"][m],

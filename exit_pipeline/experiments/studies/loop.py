@@ -30,13 +30,13 @@ from exit_pipeline.simulator.live import live_days
 ARMS, AGAINST = ("target_only", "mmoe", "exit"), "target_only"
 CANDIDATES = 48
 NAMES = {"ctcvr": "CTCVR", "gtv": "GTV", "negative": "negative feedback"}
-HEAD = ("day", "arm", "models promoted", "shown otherwise",
+HEAD = ("day", "arm", "models promoted", "trained on played days", "shown otherwise",
         *(column for name in NAMES.values() for column in (name, "Δ")))  # fmt: skip
 # Days of history, and days that are then played.
-FULL = SimulationConfig(days=12, users=1000, items=480), 10
-TINY = SimulationConfig(days=9, users=120, items=96), 2
+FULL = SimulationConfig(days=12, users=1000, items=480), 20
+TINY = SimulationConfig(days=9, users=60, items=48), 9
 # The shortest parts that there are: what is shown is evaluated on two days later, calibrated on
-# after four and trained on after eight.
+# after four and trained on after eight: nine played days are the fewest that close the loop.
 SPLIT = {"split.validation_days": 1, "split.calibration_days": 1, "split.evaluation_days": 1}
 
 
@@ -47,12 +47,19 @@ class Played:
     Args:
         answer: What was earned by whom.
         promoted: Arm → models promoted up to that day.
+        learned: Arm → played days that the model which ranked was trained on.
         otherwise: Arm → share of what it showed that target-only did not show to that request.
     """
 
     answer: Answer
     promoted: Mapping[str, int]
+    learned: Mapping[str, int]
     otherwise: Mapping[str, float]
+
+    @property
+    def closed(self) -> bool:
+        """Whether every arm's model was trained on what its predecessors showed."""
+        return min(self.learned.values()) > 0
 
 
 def run_loop(
@@ -84,6 +91,7 @@ def run_loop(
     changes = {**SPLIT, **{k: v for k, v in changes.items() if not k.startswith("trees.")}}
     arms = [Arm(one, settings, history, work / one, World(whole), changes) for one in ARMS]
     played: list[Played] = []
+    first = config.start + timedelta(days=config.days)
     for today in live_days(whole, config.days, CANDIDATES):
         day, shown = config.start + timedelta(days=today.day), {}
         for number, arm in enumerate(arms):
@@ -93,9 +101,10 @@ def run_loop(
             shown[arm.name] = arm.live(today, day)
         earned = {one: today.earned(what) for one, what in shown.items()}
         promoted = {arm.name: arm.promoted for arm in arms}
+        learned = {arm.name: sum(one >= first for one in arm.trained) for arm in arms}
         otherwise = {one: _otherwise(what, shown[AGAINST]) for one, what in shown.items()}
         answer = Answer(earned, today.exposures(shown[AGAINST]))
-        played.append(Played(answer, promoted, otherwise))
+        played.append(Played(answer, promoted, learned, otherwise))
     return {"study": "loop", **_report(out or root / "studies" / name, config, played)}
 
 
@@ -114,11 +123,12 @@ def _otherwise(shown: np.ndarray, reference: np.ndarray) -> float:
 
 
 def _report(out: Path, config: SimulationConfig, played: Sequence[Played]) -> dict[str, Any]:
-    whole = _all_days(played)
-    rows = [row for n, one in enumerate([*played, whole], 1)
-            for row in _rows("all" if one is whole else str(n), one)]  # fmt: skip
+    closed = [one for one in played if one.closed]
+    days = {str(n): one for n, one in enumerate(played, 1)}
+    sums = {name: _summed(some) for name, some in (("closed", closed), ("all", played)) if some}
+    rows = [row for name, one in {**days, **sums}.items() for row in _rows(name, one)]
     title = f"The closed loop: {len(played)} days, {config.users} users"
-    sentence = _sentence(whole)
+    sentence = _sentence(sums, len(closed))
     lines = [f"# {title}", "", sentence, "", f"| {' | '.join(HEAD)} |", "|---" * len(HEAD) + "|"]
     lines += [f"| {' | '.join(row)} |" for row in rows]
     out.mkdir(parents=True, exist_ok=True)
@@ -129,7 +139,7 @@ def _report(out: Path, config: SimulationConfig, played: Sequence[Played]) -> di
     return {"out": str(out), **document}
 
 
-def _all_days(played: Sequence[Played]) -> Played:
+def _summed(played: Sequence[Played]) -> Played:
     per_user = {
         arm: {
             measure: np.sum([one.answer.per_user[arm][measure] for one in played], axis=0)
@@ -139,7 +149,8 @@ def _all_days(played: Sequence[Played]) -> Played:
     }
     shown = np.sum([one.answer.shown for one in played], axis=0)
     otherwise = {arm: float(np.mean([one.otherwise[arm] for one in played])) for arm in ARMS}
-    return Played(Answer(per_user, shown), played[-1].promoted, otherwise)
+    last = played[-1]
+    return Played(Answer(per_user, shown), last.promoted, last.learned, otherwise)
 
 
 def _rows(day: str, one: Played) -> list[list[str]]:
@@ -149,7 +160,8 @@ def _rows(day: str, one: Played) -> list[list[str]]:
         for measure in NAMES:
             against = "" if arm == AGAINST else _against(one.answer, arm, measure)
             cells += [f"{one.answer.mean(arm, measure):.4f}", against]
-        rows.append([day, arm, str(one.promoted[arm]), f"{one.otherwise[arm]:.0%}", *cells])
+        counts = [str(one.promoted[arm]), str(one.learned[arm])]
+        rows.append([day, arm, *counts, f"{one.otherwise[arm]:.0%}", *cells])
     return rows
 
 
@@ -158,12 +170,18 @@ def _against(answer: Answer, arm: str, measure: str) -> str:
     return f"{mean:+.1%} [{low:+.1%}, {high:+.1%}]"
 
 
-def _sentence(whole: Played) -> str:
-    said = []
-    for arm in ARMS:
-        if arm != AGAINST:
-            told = ", ".join(
-                f"{NAMES[measure]} {_against(whole.answer, arm, measure)}" for measure in NAMES
-            )
-            said.append(f"{arm} against {AGAINST} over all days: {told}")
-    return "; ".join(said) + "."
+def _sentence(sums: Mapping[str, Played], closed: int) -> str:
+    """What the arms earned since the loop is closed, apart from all days."""
+    spans = {"closed": f"the {closed} days since models were trained on played days"}
+    said = [_told(one, spans.get(name, "all days")) for name, one in sums.items()]
+    return "; ".join(said if closed else ["no model was trained on a played day", *said]) + "."
+
+
+def _told(one: Played, span: str) -> str:
+    arms = [
+        f"{arm} against {AGAINST}: "
+        + ", ".join(f"{NAMES[measure]} {_against(one.answer, arm, measure)}" for measure in NAMES)
+        for arm in ARMS
+        if arm != AGAINST
+    ]
+    return f"over {span}, {'; '.join(arms)}"
