@@ -27,9 +27,8 @@ from exit_pipeline.errors import UsageError
 
 _SCHEDULE = PIPELINE.profile.spec.schedule
 _DAILY = "group:ingest, group:labels, group:features"
-_LANDED = AssetSelection.groups("ingest") | AssetSelection.assets(
-    "user_features", "item_features", "user_interest"
-)
+_FEATURES = ("user_features", "item_features", "user_interest")
+_LANDED = AssetSelection.groups("ingest") | AssetSelection.assets(*_FEATURES)
 
 daily_ingest = define_asset_job(
     "daily_ingest",
@@ -110,15 +109,17 @@ def recorded(instance: DagsterInstance, table: str, day: date) -> float:
     default_status=DefaultScheduleStatus.RUNNING,
 )
 def daily_schedule(context: ScheduleEvaluationContext) -> RunRequest | SkipReason:
-    """Ingests the day that ended last, if it is one of the log's and was not read yet.
+    """Ingests the day that ended last, if it is one of the log's and not done yet.
 
-    What is changed of a day after it was read is the landing sensor's to see.
+    Its features are made last: a run may have failed after it read the events. What is changed of a
+    day after it was read is the landing sensor's to see.
     """
     ended = (context.scheduled_execution_time - timedelta(days=1)).date()
     day = ended.isoformat()
     if not daily.has_partition_key(day):
         return SkipReason(f"{day} is no day of this log (see `start` and `end` in the profile)")
-    if recorded(context.instance, "events", ended):
+    read = recorded(context.instance, "events", ended)
+    if read and all(recorded(context.instance, table, ended) > read for table in _FEATURES):
         return SkipReason(f"{day} was read when it landed")
     return RunRequest(partition_key=day, run_key=day)
 

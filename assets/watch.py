@@ -138,9 +138,9 @@ def champion_sensor(context: SensorEvaluationContext) -> RunRequest | SkipReason
     """Asks for a new model, or for the champion before, where the newest checks say so.
 
     Once for the same rows and champion, and not while a blocking check of what they were made
-    from has failed: what was measured then says something of the rows. Nor while days are being
-    read or built again: the rows that were looked at may change yet. What a check said of a version
-    that is champion no more asks for nothing.
+    from has failed: what was measured then says something of the rows. A new model also waits for
+    days that are being read or built again: it is to be trained on all of them. A rollback does
+    not. What a check said of a version that is champion no more asks for nothing.
     """
     from exit_pipeline.registry import CHAMPION, Registry
     from exit_pipeline.validation.verdicts import unfit
@@ -156,13 +156,13 @@ def champion_sensor(context: SensorEvaluationContext) -> RunRequest | SkipReason
     asked = [told for told in asked if told["champion"] == champion]
     if not asked:
         return SkipReason("what asked for something is champion no more")
-    if reading(context.instance):
-        return SkipReason("days are being read just now")
     if failed := unfit(PIPELINE.lake("champion sensor"), PIPELINE.profile.spec):
         return SkipReason(f"blocking checks did not pass: {'; '.join(failed)}")
     for told in asked:
         if told["asks_for"] == ROLL_BACK:
             return _back(told)
+    if reading(context.instance):
+        return SkipReason("days are being read just now")
     if _going_on(context.instance):
         return SkipReason("a model is being trained just now")
     if reason := nothing_to_train_on(context.instance):

@@ -198,7 +198,7 @@ def test_it_waits_for_runs_that_read_days(here, instance, built):
     assert isinstance(tick(sensors.late_data_sensor, instance, built), SkipReason)
 
 
-def test_the_schedule_asks_for_a_day_that_nobody_has_read(tmp_path):
+def test_the_schedule_asks_for_a_day_that_was_not_read_to_the_end(tmp_path):
     def asked(instance: DagsterInstance, day: date):
         at = datetime(day.year, day.month, day.day, 3, tzinfo=UTC)
         return daily_schedule(build_schedule_context(instance, at))
@@ -206,6 +206,12 @@ def test_the_schedule_asks_for_a_day_that_nobody_has_read(tmp_path):
     with DagsterInstance.local_temp(str(tmp_path)) as instance:
         told = asked(instance, date(2026, 1, 16))
         assert (told.partition_key, told.run_key) == ("2026-01-15", "2026-01-15")
-        instance.report_runless_asset_event(AssetMaterialization("events", partition="2026-01-15"))
+        for table in ("events", "user_interest", "user_features"):
+            read = AssetMaterialization(table, partition="2026-01-15")
+            instance.report_runless_asset_event(read)
+        # The run failed before the last of its tables.
+        assert asked(instance, date(2026, 1, 16)).partition_key == "2026-01-15"
+        last = AssetMaterialization("item_features", partition="2026-01-15")
+        instance.report_runless_asset_event(last)
         assert "read when it landed" in asked(instance, date(2026, 1, 16)).skip_message
         assert "no day of this log" in asked(instance, date(2026, 3, 1)).skip_message
