@@ -7,6 +7,7 @@ import json
 import os
 import platform
 import resource
+import signal
 import subprocess
 import sys
 import threading
@@ -20,6 +21,7 @@ from typing import Any
 PACKAGES = ("duckdb", "deltalake", "feast", "great_expectations", "polars", "pandas", "torch",
             "torch-rechub", "deepctr-torch")  # fmt: skip
 Contender = tuple[str, dict[str, Any]]
+LIMIT = 3600.0  # seconds that a contender may take
 
 
 @contextmanager
@@ -51,13 +53,16 @@ def watched() -> Iterator[dict[str, float]]:
         found["rss_mb"] = round(max(peak[0], resident_mb()), 1)
 
 
-def measure(contenders: Mapping[str, Contender], repeats: int = 3) -> dict[str, dict[str, Any]]:
+def measure(
+    contenders: Mapping[str, Contender], repeats: int = 3, limit: float = LIMIT
+) -> dict[str, dict[str, Any]]:
     """Runs each contender `repeats` times, in turn, each time in a fresh process.
 
     Args:
         contenders: Name → ("module:function", arguments). The function does its preparation, then
             its work inside `watched()`, and returns what that found, with anything of its own.
         repeats: How often.
+        limit: Seconds for each; one that takes longer is ended, and raises `TimeoutExpired`.
 
     Returns:
         By name the minimum of each measured number; other values are those of the last run.
@@ -65,7 +70,11 @@ def measure(contenders: Mapping[str, Contender], repeats: int = 3) -> dict[str, 
     runs: dict[str, list[dict[str, Any]]] = {name: [] for name in contenders}
     for _ in range(repeats):
         for name, (target, arguments) in contenders.items():
-            runs[name].append(told(start(target, arguments)))
+            process = start(target, arguments)
+            try:
+                runs[name].append(told(process, limit))
+            finally:
+                end(process, seconds=60)  # it ends its own processes first
     least = ("cpu_s", "wall_s", "rss_mb")
     return {
         name: {k: min(run[k] for run in done) if k in least else done[-1][k] for k in done[-1]}
@@ -82,20 +91,32 @@ def start(target: str, arguments: Mapping[str, Any]) -> subprocess.Popen[str]:
     )  # fmt: skip
 
 
-def told(process: subprocess.Popen[str]) -> dict[str, Any]:
-    """Waits for what a contender says at its end.
+def told(process: subprocess.Popen[str], limit: float) -> dict[str, Any]:
+    """Waits, so many seconds at most, for what a contender says at its end.
 
     Raises:
         CalledProcessError: It failed.
+        TimeoutExpired: It goes on yet.
     """
-    out, _ = process.communicate()
+    out, _ = process.communicate(timeout=limit)
     if process.returncode:
         raise subprocess.CalledProcessError(process.returncode, process.args)
     return json.loads(out.splitlines()[-1])
 
 
+def end(process: subprocess.Popen, seconds: float = 15) -> None:
+    """Ends a process, by force where that takes longer, and closes its pipes."""
+    with process:
+        process.terminate()
+        try:
+            process.wait(seconds)
+        except subprocess.TimeoutExpired:
+            process.kill()
+
+
 def child() -> None:
     """Runs one contender in this process and prints what it found as JSON."""
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # so that it ends what it started
     module, function = sys.argv[1].split(":")
     found = getattr(importlib.import_module(module), function)(**json.loads(sys.argv[2]))
     print("\n" + json.dumps(found))  # after what a peer may have printed

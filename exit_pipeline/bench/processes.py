@@ -11,14 +11,14 @@ import time
 import urllib.request
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from exit_pipeline.bench.measure import start, told
+from exit_pipeline.bench.measure import end, start, told
 
 COMMAND = [sys.executable, "-c", "from exit_pipeline.cli.main import main; main()"]
-UP_SECONDS = 300
+UP_SECONDS = LOAD_SECONDS = 300.0
 
 
 @dataclass(frozen=True)
@@ -50,7 +50,7 @@ def service(root: Path, **environment: str) -> Iterator[Server]:
     port = free_port()
     with (root / "serve.log").open("ab") as log:
         process = subprocess.Popen(
-            [*COMMAND, "serve", "--port", str(port)], stderr=log,
+            [*COMMAND, "serve", "--port", str(port)], stdout=log, stderr=log,
             env={**os.environ, "EXIT_HOME": str(root), **environment},
         )  # fmt: skip
     with _up(process, Server(port, process.pid)) as server:
@@ -82,26 +82,46 @@ def answer_bare(port: int) -> None:
     )
 
 
+@dataclass(frozen=True)
+class Load:
+    """A process that asks a server.
+
+    Args:
+        process: It.
+        answers: What `serving_load.asked` returned; nothing before it has.
+    """
+
+    process: subprocess.Popen[str]
+    answers: dict[str, Any] = field(default_factory=dict)
+
+
 @contextmanager
-def under_load(server: Server, file: str, **how: Any) -> Iterator[dict[str, Any]]:
-    """Asks a server meanwhile (see `serving_load.asked`); at the end it is filled with answers."""
+def under_load(
+    server: Server, file: str, limit: float = LOAD_SECONDS, **how: Any
+) -> Iterator[Load]:
+    """Asks a server meanwhile (see `serving_load.asked`); the answers are there at the end.
+
+    Raises:
+        TimeoutExpired: Answers to what is still to be asked then take longer than the limit, in
+            seconds.
+    """
     process = start(
         "exit_pipeline.bench.serving_load:asked",
         {"port": server.port, "pid": server.pid, "bodies": file, **how},
     )
-    found: dict[str, Any] = {}
-    try:
-        yield found
-        found |= told(process)
-    finally:
-        process.kill()
+    with process:
+        try:
+            yield (load := Load(process))
+            load.answers.update(told(process, limit))
+        finally:
+            process.kill()
 
 
 def load(server: Server, file: str, **how: Any) -> dict[str, Any]:
     """Asks a server and returns the answers."""
     with under_load(server, file, **how) as found:
         pass
-    return found
+    return found.answers
 
 
 def wait_until(holds: Callable[[], bool], seconds: float = UP_SECONDS) -> None:
@@ -128,8 +148,7 @@ def _up(process: subprocess.Popen, server: Server) -> Iterator[Server]:
         wait_until(answers)
         yield server
     finally:
-        process.terminate()
-        process.wait(UP_SECONDS)
+        end(process)
 
 
 def free_port() -> int:

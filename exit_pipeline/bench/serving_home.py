@@ -1,4 +1,4 @@
-"""A home to serve from: a simulated log, the whole graph, versions that tell themselves apart."""
+"""A home to serve from: a simulated log, its features, versions that tell themselves apart."""
 
 from __future__ import annotations
 
@@ -11,25 +11,24 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 
 from exit_pipeline.bench.processes import COMMAND
-from exit_pipeline.bench.training import TOWERS
+from exit_pipeline.bench.serving_scoring import untrained
 from exit_pipeline.lake import Lake
-from exit_pipeline.model import MODELS, Encoder, InputSpec
 from exit_pipeline.profile import Profile, load_profile
 from exit_pipeline.profile.policy import scene_values
-from exit_pipeline.registry import CHALLENGER, Registry
+from exit_pipeline.registry import Registry
 from exit_pipeline.settings import Settings, load_settings
 from exit_pipeline.simulator import SimulationConfig, simulate
-from exit_pipeline.training import load_model
+from exit_pipeline.simulator.world import CATEGORIES
 from exit_pipeline.training.artifact import TrainedModel, save_model
-from exit_pipeline.training.calibrate import Calibration
 
 # What would lead a bench to state that is not its own.
 ELSEWHERE = ("EXIT_API_KEY", "EXIT_PROFILE", "EXIT_REDIS", "MLFLOW_TRACKING_URI")
 BIASES = (-0.5, 0.5)
 K = 10
+ITEMS = 1000  # with ids that a model knows
+RUN_SECONDS = 600
 
 
 @dataclass(frozen=True)
@@ -72,40 +71,30 @@ class ServedHome:
 
 
 def make_home(root: Path, config: SimulationConfig) -> ServedHome:
-    """Simulates a log and runs the whole graph on it in a process of its own; then as below."""
+    """Simulates a log and brings its features online in a process of its own; then as below."""
     for name in ELSEWHERE:
         os.environ.pop(name, None)
     simulate(config, load_settings(home=root).home_of("simulated").landing)
     environment = {**os.environ, "EXIT_HOME": str(root)}
-    subprocess.run([*COMMAND, "run"], env=environment, check=True, stdout=subprocess.DEVNULL)
+    subprocess.run(
+        [*COMMAND, "run", "--select", "+online_store"], env=environment, check=True,
+        stdout=subprocess.DEVNULL, timeout=RUN_SECONDS,
+    )  # fmt: skip
     return with_versions(root)
 
 
 def with_versions(root: Path) -> ServedHome:
-    """Registers the versions from the newest model of a home, and makes the first champion."""
+    """Registers untrained versions in a home, and makes the first champion."""
     registry = Registry(load_settings(home=root).home_of("simulated"), "simulated")
-    newest, lineage = load_model(registry.folder(CHALLENGER)), registry.get(CHALLENGER).lineage
     numbers = {}
-    for name, model in (("exit", newest), ("towers", _towers(newest.encoder))):
+    for name in ("exit", "towers"):
+        model = untrained(name, load_profile("simulated").spec, ITEMS, CATEGORIES)
         numbers[name] = [
-            registry.register({"model": _saved(model, bias, root)}, {}, {**lineage, "model": name})
+            registry.register({"model": _saved(model, bias, root)}, {}, {"model": name})
             for bias in BIASES
         ]
     registry.force(numbers["exit"][0], "the first")
     return ServedHome(root, {name: (one, other) for name, (one, other) in numbers.items()})
-
-
-def _towers(encoder: Encoder) -> TrainedModel:
-    """The reference configuration, untrained: what its weights are does not change what it costs.
-
-    It reads eight columns or so, and no numbers.
-    """
-    words = tuple(name for name in encoder.spec.categorical if name != "age_band")
-    spec = InputSpec(words, (), dict.fromkeys(encoder.spec.sources, ()))
-    own = Encoder(spec, {name: encoder.vocabularies[name] for name in words}, {}, encoder.unit)
-    torch.manual_seed(0)
-    module = MODELS["towers"](own, TOWERS).eval()
-    return TrainedModel("towers", module, own, TOWERS, Calibration("platt"), [])
 
 
 def _saved(model: TrainedModel, bias: float, root: Path) -> Path:

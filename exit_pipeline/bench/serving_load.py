@@ -23,7 +23,8 @@ from exit_pipeline.bench.measure import cpu_seconds
 
 LENGTH = re.compile(rb"\r\ncontent-length: (\d+)", re.IGNORECASE)
 Connection = tuple[asyncio.StreamReader, asyncio.StreamWriter]
-Ask = Callable[[bytes], Awaitable[None]]
+Ask = Callable[[bytes, float], Awaitable[None]]
+ANSWER_SECONDS = 60
 
 
 def asked(
@@ -44,24 +45,26 @@ def asked(
         connections: As many ask at a time, each again when it has its answer.
         rate: Or, a second, at the times of a Poisson process, whoever waits yet.
         pid: The service's, whose CPU seconds are wanted.
-        check: What each answer must be, see `fault`; None where nobody looks.
+        check: What each answer must be, see `fault`; None where its status is enough.
 
     Returns:
-        `wall_s`, `cpu_s`, and of each answer `sent` (monotonic clock), `seconds`, `told` (`fault`
-        or nothing, version, flags).
+        `wall_s`, `cpu_s`, and of each answer `sent` (monotonic clock), `seconds` and `told`
+        (`fault`, version, flags). A question counts as sent when it was due, so that one which had
+        to wait for this process is not told to have been answered sooner. One without an answer
+        after a minute is given up.
     """
     lines = Path(bodies).read_bytes().splitlines()
     questions = islice(cycle([_request(line) for line in lines]), requests)
     told: list[tuple[float, float, Any]] = []
     idle: list[Connection] = []
 
-    async def ask(question: bytes) -> None:
-        sent = time.monotonic()
+    async def ask(question: bytes, due: float) -> None:
         try:
-            status, body = await _answer(port, idle, question)
-        except (OSError, asyncio.IncompleteReadError):
-            status, body = 0, b""  # cut off
-        told.append((sent, time.monotonic() - sent, check and _looked_at(status, body, check)))
+            answer = _answer(port, idle, question)
+            status, body = await asyncio.wait_for(answer, ANSWER_SECONDS)
+        except (OSError, EOFError):
+            status, body = 0, b""  # cut off, or given up
+        told.append((due, time.monotonic() - due, _looked_at(status, body, check)))
 
     before, started = cpu_seconds(pid) if pid else 0.0, time.monotonic()
     if rate:
@@ -77,7 +80,7 @@ def fault(status: int, answer: Mapping[str, Any], check: Mapping[str, Any]) -> s
     """Says what is wrong with an answer, None if nothing is.
 
     Args:
-        status: Of HTTP; 0 where the connection was cut.
+        status: Of HTTP; 0 where the connection was cut, or no answer came.
         answer: Its body.
         check: `k` items are wanted; `bias` says by version what stands in each of its items, so
             that an answer of two versions shows.
@@ -98,7 +101,9 @@ def fault(status: int, answer: Mapping[str, Any], check: Mapping[str, Any]) -> s
     return None
 
 
-def _looked_at(status: int, body: bytes, check: Mapping[str, Any]) -> list[Any]:
+def _looked_at(status: int, body: bytes, check: Mapping[str, Any] | None) -> list[Any]:
+    if check is None:
+        return [None if status == 200 else f"status {status}", None, []]
     answer = orjson.loads(body) if status == 200 else {}
     return [fault(status, answer, check), answer.get("model_version"), answer.get("flags", [])]
 
@@ -110,7 +115,7 @@ async def _one_after_another(
 
     async def asking() -> None:
         for question in questions:
-            await ask(question)
+            await ask(question, time.monotonic())
             if over.is_set():
                 return
 
@@ -124,12 +129,12 @@ async def _one_after_another(
 
 async def _at_random(ask: Ask, questions: Iterator[bytes], rate: float) -> None:
     """Asks at the times of a Poisson process of that rate, the same ones each time."""
-    loop, rng = asyncio.get_running_loop(), random.Random(7)
-    due, asking = loop.time(), []
+    rng, due = random.Random(7), time.monotonic()
+    asking = []
     for question in questions:
         due += rng.expovariate(rate)
-        await asyncio.sleep(due - loop.time())
-        asking.append(asyncio.ensure_future(ask(question)))
+        await asyncio.sleep(due - time.monotonic())
+        asking.append(asyncio.ensure_future(ask(question, due)))
     await asyncio.gather(*asking)
 
 
@@ -144,11 +149,15 @@ async def _answer(port: int, idle: list[Connection], question: bytes) -> tuple[i
 
 @asynccontextmanager
 async def _connection(port: int, idle: list[Connection]) -> AsyncIterator[Connection]:
-    """One that is free, a new one where none is; one that failed is not used again."""
+    """One that is free, a new one where none is; one that failed is closed."""
     while idle and idle[-1][0].at_eof():
-        idle.pop()
+        idle.pop()[1].close()
     found = idle.pop() if idle else await asyncio.open_connection("127.0.0.1", port)
-    yield found
+    try:
+        yield found
+    except BaseException:
+        found[1].close()
+        raise
     idle.append(found)
 
 

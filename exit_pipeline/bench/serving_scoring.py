@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
@@ -28,7 +28,8 @@ from exit_pipeline.training.calibrate import Calibration
 from exit_pipeline.training.device import keep_freed
 
 CANDIDATES = 200
-UNITS, WORDS = 24, 8
+UNITS, INTERESTS = 24, 8
+WORDS = tuple(f"c{n}" for n in range(UNITS))
 NOW = datetime(2026, 2, 1, 12, tzinfo=UTC)
 SCENE = {"hour_band": "day", "day_kind": "weekday", "place": "home"}
 
@@ -39,7 +40,7 @@ def scoring(name: str, items: int, rounds: int) -> dict[str, float]:
     keep_freed(FREED)  # as the service does
     spec = load_profile("simulated").spec
     snapshot, user = _snapshot(spec, items), _user(spec)
-    model = _model(name, spec, items)
+    model = untrained(name, spec, items)
     engine, ids = Engine(Scorer(model), snapshot), snapshot.catalogue[: CANDIDATES * 5 : 5]
 
     def request() -> Request:
@@ -68,7 +69,7 @@ class Products:
         wide = len(engine.nets.bias)
         shapes = [
             (1, n, engine.shares[share].inputs.numel(), wide)
-            for share, n in (("request", 1), ("state", WORDS + 1))
+            for share, n in (("request", 1), ("state", INTERESTS + 1))
         ]
         for net in engine.nets.nets:
             shapes += [(m, CANDIDATES, i, o) for m, i, o in (w.shape for w, _ in net.layers)]
@@ -98,14 +99,23 @@ def least(works: Mapping[str, Callable[[], Any]], rounds: int) -> dict[str, floa
     return {name: round(us, 1) for name, us in least.items()}
 
 
-def _model(name: str, spec: ProfileSpec, items: int) -> TrainedModel:
-    """An untrained model: what its weights are does not change what scoring costs."""
+def untrained(
+    name: str, spec: ProfileSpec, items: int, words: Sequence[str] = WORDS
+) -> TrainedModel:
+    """A model as initialized: what its weights are does not change what scoring costs.
+
+    Args:
+        name: `exit`, or `towers`: the reference configuration.
+        spec: The profile's.
+        items: How many it has an id of.
+        words: What it knows in each categorical column.
+    """
     own = input_spec(spec)
     if name == "towers":  # eight columns, no numbers
-        words = tuple(column for column in own.categorical if column != "age_band")
-        own = InputSpec(words, (), dict.fromkeys(spec.sources, ()))
+        columns = tuple(column for column in own.categorical if column != "age_band")
+        own = InputSpec(columns, (), dict.fromkeys(spec.sources, ()))
     sizes = {"user_id": [f"u{n}" for n in range(1000)], "item_id": [f"i{n}" for n in range(items)]}
-    known = {column: [f"c{n}" for n in range(UNITS)] for column in own.categorical} | {
+    known = {column: list(words) for column in own.categorical} | {
         column: list(values) for column, values in scene_values(spec).items()
     }
     edges = {column: np.linspace(0, 4, 17).tolist() for column in own.numbers}
@@ -145,8 +155,8 @@ def _user(spec: ProfileSpec) -> UserRow:
     for domain in (spec.target, *spec.sources):
         values |= {
             f"{domain}_state_us": since_epoch(NOW),
-            f"{domain}_units": [f"c{n}" for n in range(WORDS)],
-            f"{domain}_last_us": [since_epoch(NOW) - 10**9] * WORDS,
-            f"{domain}_counts": [2] * WORDS, f"{domain}_weights": [1.5] * WORDS,
+            f"{domain}_units": list(WORDS[:INTERESTS]),
+            f"{domain}_last_us": [since_epoch(NOW) - 10**9] * INTERESTS,
+            f"{domain}_counts": [2] * INTERESTS, f"{domain}_weights": [1.5] * INTERESTS,
         }  # fmt: skip
     return UserRow("u1", values)

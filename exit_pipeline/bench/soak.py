@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import re
+import subprocess
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -15,7 +16,14 @@ import numpy as np
 from pydantic import SecretStr
 
 from exit_pipeline.bench.measure import measure, report, resident_mb
-from exit_pipeline.bench.processes import Server, free_port, service, under_load, wait_until
+from exit_pipeline.bench.processes import (
+    Load,
+    Server,
+    free_port,
+    service,
+    under_load,
+    wait_until,
+)
 from exit_pipeline.bench.redis_server import RedisServer
 from exit_pipeline.bench.serving import faults
 from exit_pipeline.bench.serving_home import ServedHome, make_home, questions
@@ -28,7 +36,8 @@ HERE = "exit_pipeline.bench.soak"
 CONNECTIONS = 4
 ANSWERED = re.compile(rb'exit_requests_total\{route="/v1/rank",status="\d+"\} ([\d.e+]+)')
 WARM = 0.2  # of the time, before memory is looked at
-HOURS = 24 * 365.0
+SLOWEST = 10  # answers a second; fewer end the bench
+START = 600.0  # seconds for the home, the service, and what is under way
 
 
 def run(rows: int = 100_000, quick: bool = False) -> dict[str, Any]:
@@ -39,7 +48,8 @@ def run(rows: int = 100_000, quick: bool = False) -> dict[str, Any]:
         quick: 1,000 on a small home.
     """
     rows = 1_000 if quick else rows
-    found = measure({"soak": (f"{HERE}:soaked", {"requests": rows, "quick": quick})}, 1)["soak"]
+    soak = {"soak": (f"{HERE}:soaked", {"requests": rows, "quick": quick})}
+    found = measure(soak, 1, 2 * START + rows / SLOWEST)["soak"]
     return report("soak", {"requests": rows}, found, None, {}, {}, found)
 
 
@@ -63,17 +73,18 @@ def without_store(
         environment["EXIT_REDIS"] = redis.address
         with service(home.root, **environment) as server, _memory(server) as memory:
             asking = {"requests": requests, "connections": CONNECTIONS, "check": home.check}
-            with under_load(server, file, **asking) as answers:
-                wait_until(lambda: answered(server) > requests / 3, HOURS)
+            third = START + requests / 3 / SLOWEST  # seconds
+            with under_load(server, file, third, **asking) as load:
+                wait_until(lambda: _reached(server, load, requests / 3), third)
                 redis.stop()
                 gone = time.monotonic()
-                wait_until(lambda: answered(server) > 2 * requests / 3, HOURS)
+                wait_until(lambda: _reached(server, load, 2 * requests / 3), third)
                 back = time.monotonic()
                 redis.start()
                 materialize_online(settings, home.lake, home.profile)
     finally:
         redis.stop()
-    return {**_looked_at(answers, gone, back), **slope(memory)}
+    return {**_looked_at(load.answers, gone, back), **slope(memory)}
 
 
 def answered(server: Server) -> float:
@@ -81,12 +92,21 @@ def answered(server: Server) -> float:
     return sum(map(float, ANSWERED.findall(server.get("/metrics"))))
 
 
+def _reached(server: Server, load: Load, requests: float) -> bool:
+    """Whether there were more answers than that; raises where nobody asks for more."""
+    if answered(server) > requests:
+        return True
+    if load.process.poll() is not None:
+        raise subprocess.CalledProcessError(load.process.returncode, load.process.args)
+    return False
+
+
 def _looked_at(answers: dict[str, Any], gone: float, back: float) -> dict[str, Any]:
     """What came before, while and after the store was gone."""
     flagged = [UNREACHABLE in flags for _, _, flags in answers["told"]]
     each = list(zip(answers["sent"], answers["seconds"], flagged, strict=True))
     while_gone = [flag for sent, took, flag in each if sent > gone and sent + took < back]
-    last = max(sent for sent, _, flag in each if flag)
+    last = max((sent for sent, _, flag in each if flag), default=None)  # none: it never told
     return {
         "answers": len(each),
         "failed": len(faults(answers)),
@@ -94,7 +114,7 @@ def _looked_at(answers: dict[str, Any], gone: float, back: float) -> dict[str, A
         "answers_while_gone": len(while_gone),
         "unflagged_while_gone": while_gone.count(False),
         "flagged_before": sum(flag for sent, _, flag in each if sent < gone - 1),
-        "flagged_seconds_after_return": round(last - back, 1),
+        "flagged_seconds_after_return": None if last is None else round(last - back, 1),
         "flagged_at_end": flagged[-1],
         "per_s": round(len(each) / answers["wall_s"], 1),
         "p99_ms": round(1000 * float(np.percentile(answers["seconds"], 99)), 1),
@@ -109,8 +129,11 @@ def _memory(server: Server) -> Iterator[list[tuple[float, float]]]:
     over = threading.Event()
 
     def look() -> None:
-        while not over.wait(0.5):
-            found.append((time.monotonic(), resident_mb(server.pid)))
+        while True:
+            with suppress(OSError):  # it has ended, which others will tell
+                found.append((time.monotonic(), resident_mb(server.pid)))
+            if over.wait(0.5):
+                return
 
     looking = threading.Thread(target=look)
     looking.start()
