@@ -77,7 +77,7 @@ def make_home(root: Path, config: SimulationConfig) -> ServedHome:
     simulate(config, load_settings(home=root).home_of("simulated").landing)
     environment = {**os.environ, "EXIT_HOME": str(root)}
     subprocess.run(
-        [*COMMAND, "run", "--select", "+online_store"], env=environment, check=True,
+        [*COMMAND, "run", "--select", "*online_store"], env=environment, check=True,
         stdout=subprocess.DEVNULL, timeout=RUN_SECONDS,
     )  # fmt: skip
     return with_versions(root)
