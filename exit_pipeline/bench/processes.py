@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import socket
 import subprocess
 import sys
@@ -19,6 +20,7 @@ from exit_pipeline.bench.measure import end, start, told
 
 COMMAND = [sys.executable, "-c", "from exit_pipeline.cli.main import main; main()"]
 UP_SECONDS = LOAD_SECONDS = 300.0
+LOOKED = re.compile(rb"^exit_pipeline_looked_timestamp_seconds [1-9]", re.MULTILINE)
 
 
 @dataclass(frozen=True)
@@ -36,6 +38,13 @@ class Server:
     def serves(self, version: int) -> None:
         """Returns when the service has that version."""
         wait_until(lambda: json.loads(self.get("/v1/model"))["version"] == version)
+
+    def settled(self) -> None:
+        """Returns when the service has read the pipeline's figures once, and all that it imports.
+
+        It does so beside requests, whose cost this would seem to be.
+        """
+        wait_until(lambda: LOOKED.search(self.get("/metrics")) is not None)
 
     def alive(self) -> bool:
         """Whether it answers."""

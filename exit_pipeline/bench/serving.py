@@ -76,6 +76,7 @@ def of_service(home: ServedHome, users: int, quick: bool, **environment: str) ->
     times, seconds = (1, 0.5) if quick else (3, 10)
     found: dict[str, Any] = {}
     with service(home.root, **environment) as server, bare_server() as bare:
+        server.settled()
         for name in MODELS:
             home.registry.force(home.versions[name][0], "a bench")
             server.serves(home.versions[name][0])
