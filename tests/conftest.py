@@ -18,6 +18,7 @@ import pytest
 from pydantic import SecretStr
 from typer.testing import CliRunner
 
+from exit_pipeline.bench.processes import COMMAND
 from exit_pipeline.cli.main import app
 from exit_pipeline.lake import Lake
 from exit_pipeline.profile import load_profile
@@ -37,11 +38,10 @@ def pytest_sessionfinish(exitstatus: int) -> None:
     atexit.register(leave)
 
 
-# What takes minutes beside nothing else: by hand, since its short form does so too on two cores.
+# What takes minutes in its short form too.
 ON_DEMAND = pytest.mark.skipif(
     "EXIT_LONG_TESTS" not in os.environ, reason="takes minutes; set EXIT_LONG_TESTS=1"
 )
-COMMAND = [sys.executable, "-c", "from exit_pipeline.cli.main import main; main()"]
 SMALL = SimulationConfig(days=11, users=260, items=120, seed=3)
 
 

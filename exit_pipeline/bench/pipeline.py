@@ -12,11 +12,11 @@ from pathlib import Path
 from typing import Any
 
 from exit_pipeline.bench.measure import measure, report
+from exit_pipeline.bench.processes import COMMAND
 from exit_pipeline.settings import load_settings
 from exit_pipeline.simulator import SimulationConfig, simulate
 
 HERE = "exit_pipeline.bench.pipeline"
-COMMAND = [sys.executable, "-c", "from exit_pipeline.cli.main import main; main()"]
 
 
 def run(rows: int = 130_000, quick: bool = False) -> dict[str, Any]:

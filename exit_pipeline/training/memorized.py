@@ -76,9 +76,7 @@ def memorized(
 def _spread(rows: EncodedRows, wanted: int) -> EncodedRows:
     """Every n-th row, so that all times are there."""
     step = max(len(rows) // wanted, 1)
-    return EncodedRows(
-        rows.categorical[::step], rows.numeric[::step], rows.labels[::step], rows.sources
-    )
+    return rows.part(slice(None, None, step))
 
 
 def _losses(model: nn.Module, rows: EncodedRows, device: torch.device) -> np.ndarray:

@@ -48,7 +48,7 @@ class EncodedRows:
         return cls(**arrays, sources=sources)
 
     def part(self, place: slice) -> EncodedRows:
-        """Returns rows that lie side by side, not copied."""
+        """Returns some rows, not copied."""
         return EncodedRows(
             self.categorical[place], self.numeric[place], self.labels[place], self.sources
         )

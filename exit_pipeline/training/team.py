@@ -98,11 +98,13 @@ class Team:
         Args:
             found: float or int[n, …]; n may differ from process to process.
         """
-        if self.size == 1:
-            return dict(found)
+        every = found if self.size == 1 else self._joined(found)
+        return {name: values.cpu() for name, values in every.items()}
+
+    def _joined(self, found: Mapping[str, Tensor]) -> dict[str, Tensor]:
         n = len(next(iter(found.values())))
         counts = self._all(torch.tensor([n])).flatten().tolist()
-        return {name: self._rows(values, counts).cpu() for name, values in found.items()}
+        return {name: self._rows(values, counts) for name, values in found.items()}
 
     def _rows(self, values: Tensor, counts: Sequence[int]) -> Tensor:
         padded = values.new_zeros(max(counts), *values.shape[1:])
@@ -118,9 +120,11 @@ class Team:
 
     def _gathered(self, gradient: Tensor) -> Tensor:
         rows, sums = unique_rows(gradient)
-        counts = self._all(torch.tensor([len(rows)])).flatten().tolist()
-        every, values = self._rows(rows, counts), self._rows(sums, counts).div_(self.size)
-        return torch.sparse_coo_tensor(every[None], values, gradient.shape, check_invariants=False)
+        every = self._joined({"rows": rows, "sums": sums})
+        return torch.sparse_coo_tensor(
+            every["rows"][None], every["sums"].div_(self.size), gradient.shape,
+            check_invariants=False,
+        )  # fmt: skip
 
 
 ALONE = Team()

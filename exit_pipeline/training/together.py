@@ -42,10 +42,8 @@ def fit_together(
         The history, an entry per epoch.
 
     Raises:
-        SettingsError: So many processes cannot work on the device, or in batches of this size.
         TrainingError: The loss went wrong, or processes died too often.
     """
-    _check(job, workers)
     save_file(model.state_dict(), folder / START)
     job.write(folder)
     code = _run(folder, workers, job.threads, progress)
@@ -63,17 +61,17 @@ def fit_together(
     return [Epoch.from_dict(values) for values in told]
 
 
-def _check(job: Job, workers: int) -> None:
-    """Raises SettingsError where processes would have nothing to train on, or the same GPU."""
-    places = {"cpu": workers, "cuda": torch.cuda.device_count()}.get(job.device, 1)
+def check_workers(workers: int, device: str, batch_size: int) -> None:
+    """Raises SettingsError where processes would have no row of a batch, or the same GPU."""
+    places = {"cpu": workers, "cuda": torch.cuda.device_count()}.get(device, 1)
     if workers > places:
         raise SettingsError(
-            f"{workers} processes cannot train on {places} {job.device} device(s)",
+            f"{workers} processes cannot train on {places} {device} device(s)",
             where="EXIT_WORKERS", mend=f"set it to {places}, or EXIT_DEVICE to cpu",
         )  # fmt: skip
-    if workers > job.training.batch_size:
+    if workers > batch_size:
         raise SettingsError(
-            f"a batch of {job.training.batch_size} rows has none for each of {workers} processes",
+            f"a batch of {batch_size} rows has none for each of {workers} processes",
             where="EXIT_WORKERS", mend="set it lower, or training.batch_size higher",
         )  # fmt: skip
 

@@ -22,7 +22,7 @@ from exit_pipeline.training.device import choose_device, reproducible
 from exit_pipeline.training.loop import SCORE_ROWS, Progress, fit, predict
 from exit_pipeline.training.memorized import memorized
 from exit_pipeline.training.rows import EncodedRows, encode_files
-from exit_pipeline.training.together import fit_together
+from exit_pipeline.training.together import check_workers, fit_together
 from exit_pipeline.training.worker import Job
 
 
@@ -67,6 +67,8 @@ def train_model(
         SettingsError: The device is not there, or not for so many processes.
     """
     builder, where = MODELS[name], choose_device(device)
+    if workers > 1:
+        check_workers(workers, where.type, training.batch_size)
     inputs = inputs if builder.reads_sources else inputs.without_sources()
     scratch.mkdir(parents=True, exist_ok=True)
     with (
