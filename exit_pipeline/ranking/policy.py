@@ -114,11 +114,13 @@ class Policy:
         shape = n, len(self.sources)
         return Governed(np.full(shape, np.nan), np.zeros(shape, bool), np.full(shape, FREE))
 
-    def rulings(self, rule: np.ndarray) -> list[Ruling]:
-        """Names the rules that acted on one row, int64[K], in the order of sources."""
+    def rulings(self, rule: Sequence[int]) -> list[Ruling]:
+        """Names the rules that acted on one row, in the order of its K sources."""
+        if not self.rules:
+            return []
         return [
             Ruling(source, f"policy.{n}", self.rules[n].effect, self.rules[n].reason)
-            for source, n in zip(self.sources, rule.tolist(), strict=True)
+            for source, n in zip(self.sources, rule, strict=True)
             if n != FREE
         ]
 

@@ -146,30 +146,30 @@ def best_items(
     scorer: Scorer, items: Sequence[str], units: Sequence[str | None], scores: Scores, k: int
 ) -> list[RankedItem]:
     """Returns the k best of n items that were scored; of equal ones the smaller id comes first."""
-    best = np.lexsort((np.array(items), -scores.logit, -scores.score))[:k].tolist()
-    return [_item(scorer, rank, i, items[i], units[i], scores) for rank, i in enumerate(best, 1)]
+    best = _best(items, scores, k)
+    told = scores.take(best)
+
+    def by_source(values: np.ndarray) -> list[dict[str, float]]:
+        # A model without source heads carries nothing.
+        return [dict(zip(scorer.sources, row, strict=False)) for row in values.tolist()]
+
+    columns = (
+        range(1, len(best) + 1), [items[i] for i in best], told.score.tolist(),
+        told.p_target.tolist(), told.own.tolist(), told.bias.tolist(), by_source(told.carry),
+        by_source(told.p_source), by_source(told.p_transfer), [units[i] for i in best],
+        map(scorer.policy.rulings, told.rule.tolist()),
+    )  # fmt: skip
+    return [RankedItem(*row) for row in zip(*columns, strict=True)]
 
 
-def _item(
-    scorer: Scorer, rank: int, i: int, item: str, unit: str | None, scores: Scores
-) -> RankedItem:
-    def by_source(values: np.ndarray) -> dict[str, float]:
-        told = values[i].tolist()  # a model without source heads carries nothing
-        return dict(zip(scorer.sources, told, strict=True)) if told else {}
-
-    return RankedItem(
-        rank=rank,
-        item_id=item,
-        score=float(scores.score[i]),
-        p_target=float(scores.p_target[i]),
-        own=float(scores.own[i]),
-        bias=float(scores.bias[i]),
-        carry=by_source(scores.carry),
-        p_source=by_source(scores.p_source),
-        p_transfer=by_source(scores.p_transfer),
-        unit=unit,
-        policy=scorer.policy.rulings(scores.rule[i]),
-    )
+def _best(items: Sequence[str], scores: Scores, k: int) -> list[int]:
+    """Sorts only those that score no less than the k-th."""
+    among, n = list(range(len(items))), len(items)
+    if k < n:
+        least = np.partition(scores.score, n - k)[n - k]
+        among = np.flatnonzero(scores.score >= least).tolist()
+    score, logit = scores.score, scores.logit
+    return sorted(among, key=lambda i: (-score[i], -logit[i], items[i]))[:k]
 
 
 def scene_flags(spec: ProfileSpec, scene: Mapping[str, str]) -> list[str]:

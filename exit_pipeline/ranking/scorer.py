@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 
 import numpy as np
@@ -26,27 +26,50 @@ class Scores:
     Args:
         score: float64[n], the calibrated probability of the outcome.
         logit: float64[n], before calibration; it orders rows that an isotonic map made equal.
-        p_target: float64[n], of own interest alone, before calibration.
-        p_source: float64[n, K].
-        p_transfer: float64[n, K].
-        p_order: float64[n], of an order: score × p(order | outcome), or the score itself where an
-            order is the outcome.
         own: float64[n], part of the calibrated logit that is target interest.
         carry: float64[n, K], parts that came over from each source.
         bias: float64[n], the calibration's part.
         rule: int64[n, K], index of the policy's rule that acted on the source, −1 where none.
+        target: float64[n], z_t.
+        source: float64[n, K], z_s.
+        transfer: float64[n, K], z_tr.
+        order: float64[n], logit of an order given the outcome; ∞ where an order is the outcome.
     """
 
     score: np.ndarray
     logit: np.ndarray
-    p_target: np.ndarray
-    p_source: np.ndarray
-    p_transfer: np.ndarray
-    p_order: np.ndarray
     own: np.ndarray
     carry: np.ndarray
     bias: np.ndarray
     rule: np.ndarray
+    target: np.ndarray
+    source: np.ndarray
+    transfer: np.ndarray
+    order: np.ndarray
+
+    @property
+    def p_target(self) -> np.ndarray:
+        """float64[n], of own interest alone, before calibration."""
+        return _sigmoid(self.target)
+
+    @property
+    def p_source(self) -> np.ndarray:
+        """float64[n, K]."""
+        return _sigmoid(self.source)
+
+    @property
+    def p_transfer(self) -> np.ndarray:
+        """float64[n, K]."""
+        return _sigmoid(self.transfer)
+
+    @property
+    def p_order(self) -> np.ndarray:
+        """float64[n], of an order: score × p(order | outcome)."""
+        return self.score * _sigmoid(self.order)
+
+    def take(self, rows: Sequence[int]) -> Scores:
+        """Returns some of the rows."""
+        return Scores(**{f.name: getattr(self, f.name)[rows] for f in fields(self)})
 
 
 class Scorer:
@@ -124,18 +147,18 @@ class Scorer:
         # Summed here in 64 bits, so that the parts add up to what is calibrated.
         logit = out["own"] + out["carry"].sum(1)
         calibrated, slope = calibration(logit), calibration.slope
-        score = _sigmoid(calibrated)
+        an_order = self.model.outcome == "order"
         return Scores(
-            score=score,
+            score=_sigmoid(calibrated),
             logit=logit,
-            p_target=_sigmoid(out["target"]),
-            p_source=_sigmoid(out["source"]),
-            p_transfer=_sigmoid(out["transfer"]),
-            p_order=score if self.model.outcome == "order" else score * _sigmoid(out["order"]),
             own=slope * out["own"],
             carry=slope * out["carry"],
             bias=calibrated - slope * logit,
             rule=rule,
+            target=out["target"],
+            source=out["source"],
+            transfer=out["transfer"],
+            order=np.full(len(logit), np.inf) if an_order else out["order"],
         )
 
 

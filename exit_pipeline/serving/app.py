@@ -15,6 +15,7 @@ from exit_pipeline import __version__
 from exit_pipeline.errors import ExitPipelineError, UsageError
 from exit_pipeline.serving import schema
 from exit_pipeline.serving.about import model_answer, ready_answer, shadow_answer
+from exit_pipeline.serving.bodies import BodyRoute
 from exit_pipeline.serving.events import EventsAnswer, events_model
 from exit_pipeline.serving.front import add_front
 from exit_pipeline.serving.guard import Guard
@@ -37,6 +38,7 @@ def make_app(service: Service) -> FastAPI:
         title="EXIT ranking", version=__version__, lifespan=lifespan, docs_url=None,
         redoc_url=None, description="Rankings whose scores are taken apart.",
     )  # fmt: skip
+    app.router.route_class = BodyRoute
     _questions(app, service)
     _events(app, service)
     _state(app, service)
@@ -63,7 +65,7 @@ def _questions(app: FastAPI, service: Service) -> None:
 
 
 def _events(app: FastAPI, service: Service) -> None:
-    async def events(ask: Any) -> Response:
+    async def events(ask: Any, request: Request) -> Response:
         """Takes in what users did; their interest reaches rankings when training would see it."""
         return reply(await service.push(ask.events))
 

@@ -10,7 +10,7 @@ import time
 from collections.abc import Collection
 from uuid import uuid4
 
-from starlette.datastructures import Headers, MutableHeaders
+from starlette.datastructures import Headers
 from starlette.requests import ClientDisconnect
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -37,6 +37,7 @@ HEADERS = {
     "X-Content-Type-Options": "nosniff",
     "X-Frame-Options": "DENY",
 }
+OURS = {name.lower().encode(): value.encode() for name, value in HEADERS.items()}
 log = logging.getLogger(__name__)
 
 
@@ -75,8 +76,9 @@ class Guard:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = message["status"]
-                headers = MutableHeaders(scope=message)
-                headers.update({**HEADERS, "X-Request-ID": state["request_id"]})
+                theirs = (pair for pair in message["headers"] if pair[0] not in OURS)
+                named = (b"x-request-id", state["request_id"].encode())
+                message["headers"] = [*theirs, *OURS.items(), named]
             await send(message)
 
         try:

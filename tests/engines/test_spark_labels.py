@@ -7,6 +7,7 @@ import shutil
 from datetime import timedelta
 
 import pyarrow.parquet as pq
+import pytest
 from typer.testing import CliRunner
 
 from exit_pipeline.cli.main import app
@@ -50,6 +51,7 @@ def test_label_tables_of_a_random_log_are_equal(spark, tmp_path):
         assert other.days(table) == log.lake.days(table), table
 
 
+@pytest.mark.slow
 def test_the_command_labels_a_simulated_log_alike_on_spark(spark, tmp_path):
     landing, out = tmp_path / "landing", tmp_path / "a b" / "100% {x}"
     simulate(SimulationConfig(days=6, users=60, items=40, seed=3), landing)

@@ -5,10 +5,12 @@ from __future__ import annotations
 import json
 
 import numpy as np
+import pytest
 
 from tests.experiments.regression import FILE, figures
 
 
+@pytest.mark.slow
 def test_the_default_model_is_what_it_was(arena):
     held = json.loads(FILE.read_text("utf-8"))
     runs = [figures(arena, seed) for seed in range(held["runs"])]

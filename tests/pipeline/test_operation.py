@@ -24,6 +24,7 @@ from urllib.request import Request, urlopen
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
+import pytest
 from dagster import DagsterInstance, DagsterRun, DagsterRunStatus, RunsFilter
 
 from exit_pipeline.lake import Lake
@@ -31,7 +32,7 @@ from exit_pipeline.registry import Registry
 from exit_pipeline.registry.version import Version
 from exit_pipeline.settings import Home, load_settings
 from exit_pipeline.simulator import SimulationConfig, simulate
-from tests.conftest import COMMAND, ON_DEMAND
+from tests.conftest import COMMAND
 from tests.servers import free_port
 
 USERS = int(os.environ.get("OPERATION_USERS", "260"))
@@ -212,7 +213,7 @@ def drifted(rows: pa.Table, back: int) -> pa.Table:
     return pa.concat_tables([rows, first.cast(rows.schema)])
 
 
-@ON_DEMAND
+@pytest.mark.long
 def test_a_day_of_operation(tmp_path):
     it = Operation(tmp_path)
     it.simulate()

@@ -38,11 +38,10 @@ def searched(monkeypatch):
     """Lets every user have searched for other things, and more of them, from the store on."""
     read = online._read
 
-    def changed(store, at, ttl, view, columns, keys):
-        values, old = read(store, at, ttl, view, columns, keys)
-        if view == "user_features":
+    def changed(store, at, ttl, views, keys):
+        values, old = read(store, at, ttl, views, keys)
+        if "user_interest" in views:
             values["user_search"] = [99]
-        if view == "user_interest":
             us = values["state_us"][0]
             values["search_state_us"] = [us]
             values["search_units"], values["search_last_us"] = [["novels", "toys"]], [[us, us - 60]]

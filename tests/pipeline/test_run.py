@@ -8,6 +8,7 @@ from datetime import timedelta
 import numpy as np
 import pyarrow.compute as pc
 import pyarrow.dataset as ds
+import pytest
 from dagster import AssetKey, AssetRecordsFilter
 
 from assets.instance import open_instance
@@ -83,6 +84,7 @@ def test_two_runs_at_a_time_are_refused(small_home):
     assert "mend:" in said
 
 
+@pytest.mark.slow
 def test_a_missing_day_holds_up_what_it_would_mature_until_it_lands(tmp_path, simulated):
     home = SmallHome(tmp_path)
     home.land()

@@ -20,7 +20,7 @@ from exit_pipeline.bench.serving import MODELS, of_service, run
 from exit_pipeline.bench.serving_home import questions, with_versions
 from exit_pipeline.bench.serving_load import asked, fault
 from exit_pipeline.bench.soak import slope, without_store
-from tests.conftest import ON_DEMAND, SMALL
+from tests.conftest import SMALL
 
 PATIENT = {"EXIT_SERVE_TIMEOUT": "30", "EXIT_SERVE_STORE_TIMEOUT": "10", "EXIT_SERVE_WATCH": "0.1"}
 CHECK = {"k": 2, "bias": {"1": -0.5, "2": 0.5}}
@@ -84,7 +84,7 @@ def test_a_process_that_does_not_end_is_killed_and_leaves_nothing_open():
     assert process.stdout.closed
 
 
-@ON_DEMAND
+@pytest.mark.long
 def test_the_service_is_measured_and_answers_all_through_promotions(home):
     found = of_service(with_versions(home.root), SMALL.users, quick=True, **PATIENT)
     assert (found["failed_requests"], found["faults"]) == (0, [])
@@ -96,7 +96,7 @@ def test_the_service_is_measured_and_answers_all_through_promotions(home):
         assert found[name]["failed"] == 0
 
 
-@ON_DEMAND
+@pytest.mark.long
 def test_the_command_reports_what_is_to_be_reached(monkeypatch):
     for name, value in PATIENT.items():
         monkeypatch.setenv(name, value)
@@ -108,7 +108,7 @@ def test_the_command_reports_what_is_to_be_reached(monkeypatch):
     assert found["figures"]["swaps"] == 2
 
 
-@ON_DEMAND
+@pytest.mark.long
 @pytest.mark.skipif(not shutil.which("redis-server"), reason="needs redis-server")
 def test_the_service_outlives_its_store_under_load(home, tmp_path):
     served = with_versions(home.root)
