@@ -23,7 +23,7 @@ class BodyRoute(APIRoute):
 
     def get_route_handler(self) -> Handler:
         """Returns what FastAPI calls for a request."""
-        kind = self.body_field and self.body_field.field_info.annotation
+        kind: Any = self.body_field and self.body_field.field_info.annotation
         if kind is None:
             return super().get_route_handler()
         form, endpoint = TypeAdapter[Any](kind), self.endpoint
