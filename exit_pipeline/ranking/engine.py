@@ -62,7 +62,7 @@ class Engine:
     user's interest in a unit adds once a unit. A candidate pays for the layers after it.
 
         engine = Engine(Scorer.load(folder, spec.policy), Snapshot.load(settings, lake, spec))
-        user = user_row(store, spec, user_id, at)           # out of Feast
+        user = UserReader(store, spec)(user_id, at)         # out of Feast
         candidates = engine.snapshot.candidates(items, at)  # ids → rows, units, what is unknown
         scores = engine.score(user, candidates, scene, at)
 

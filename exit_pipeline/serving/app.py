@@ -23,7 +23,7 @@ from exit_pipeline.serving.reference import reference_page
 from exit_pipeline.serving.replies import refusal, refusal_of, reply
 from exit_pipeline.serving.service import Service
 
-POST = schema.failures(400, 401, 413, 415, 422, 500, 503)
+POST = schema.failures(401, 413, 415, 422, 500, 503)
 
 
 def make_app(service: Service) -> FastAPI:

@@ -9,16 +9,13 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, TypeVar
+from typing import TypeVar
 
 from exit_pipeline.feast_stores.repo import open_store
 from exit_pipeline.profile import ProfileSpec
-from exit_pipeline.ranking.rows import UserRow, user_row
+from exit_pipeline.ranking.rows import UserReader, UserRow
 from exit_pipeline.serving.metrics import Metrics
 from exit_pipeline.settings import Home, Settings
-
-if TYPE_CHECKING:
-    from feast import FeatureStore
 
 LOOK_SECONDS = 10.0
 UNREACHABLE = "online store unreachable: defaults are used"
@@ -30,8 +27,7 @@ Result = TypeVar("Result")
 class _Reading:
     """One user's, in a thread; who waits for it may have given it up by the time it is done."""
 
-    store: FeatureStore
-    spec: ProfileSpec
+    read: UserReader
     user_id: str
     at: datetime
     since: float | None = None
@@ -41,7 +37,7 @@ class _Reading:
     def then(self, work: Callable[[UserRow], Result]) -> Result:
         """Reads, and works if that came in time."""
         self.since = time.monotonic()
-        row = user_row(self.store, self.spec, self.user_id, self.at)
+        row = self.read(self.user_id, self.at)
         self.done = True
         if self.given_up:
             raise TimeoutError
@@ -63,7 +59,7 @@ class Users:
     def __init__(self, settings: Settings, home: Home, spec: ProfileSpec, metrics: Metrics) -> None:
         self.settings, self.home, self.spec, self.metrics = settings, home, spec, metrics
         self.reachable = False
-        self._store: FeatureStore | None = None
+        self._reader: UserReader | None = None
         self._threads, self._looking = self._executor(), ThreadPoolExecutor(1, "look")
         self._storeless = self._executor()
 
@@ -78,8 +74,8 @@ class Users:
             work: Is given the defaults, and a flag, if no store can say.
         """
         loop = asyncio.get_running_loop()
-        if self._store is not None and self.reachable:
-            reading = _Reading(self._store, self.spec, user_id, at)
+        if self._reader is not None and self.reachable:
+            reading = _Reading(self._reader, user_id, at)
             job = loop.run_in_executor(self._threads, reading.then, work)
             if await self._in_time(reading, job):
                 return await job
@@ -104,14 +100,14 @@ class Users:
         loop = asyncio.get_running_loop()
         try:
             async with asyncio.timeout(LOOK_SECONDS):
-                store, seconds = await loop.run_in_executor(self._looking, self._open)
+                reader, seconds = await loop.run_in_executor(self._looking, self._open)
             if seconds > self.settings.serve_store_timeout:
                 raise TimeoutError
         except Exception as error:  # noqa: BLE001 — a store may raise anything
             self._failed(error)
             return
         self._threads.shutdown(wait=False, cancel_futures=True)  # some may hang yet
-        self._store, self._threads, self.reachable = store, self._executor(), True
+        self._reader, self._threads, self.reachable = reader, self._executor(), True
         self.metrics.store_up.set(1)
         log.info("online store reachable")
 
@@ -127,18 +123,18 @@ class Users:
         for threads in (self._threads, self._looking, self._storeless):
             threads.shutdown(wait=False, cancel_futures=True)
 
-    def _open(self) -> tuple[FeatureStore, float]:
-        """A store, and how long it takes to answer once it is open."""
-        store, now = open_store(self.settings, self.home), datetime.now(UTC)
-        user_row(store, self.spec, "nobody", now)
+    def _open(self) -> tuple[UserReader, float]:
+        """A reader, and how long the store takes to answer once it is open."""
+        read, now = UserReader(open_store(self.settings, self.home), self.spec), datetime.now(UTC)
+        read("nobody", now)
         started = time.perf_counter()
-        user_row(store, self.spec, "nobody", now)
-        return store, time.perf_counter() - started
+        read("nobody", now)
+        return read, time.perf_counter() - started
 
     def _failed(self, error: BaseException) -> None:
         self.metrics.store_failures.inc()
         self.metrics.store_up.set(0)
-        if self.reachable or self._store is None:
+        if self.reachable or self._reader is None:
             log.error("online store unreachable", extra={"kind": type(error).__name__})
         self.reachable = False
 

@@ -11,8 +11,8 @@ import pytest
 from exit_pipeline.errors import ProfileError
 from exit_pipeline.profile import load_profile
 from exit_pipeline.profile.policy import RuleSpec
-from exit_pipeline.ranking import rows as online
 from exit_pipeline.ranking.rank import Ranker
+from exit_pipeline.ranking.rows import UserReader
 from exit_pipeline.registry import CHAMPION, Registry
 from exit_pipeline.settings import load_settings
 
@@ -36,19 +36,20 @@ def ranker_with(small_home, simulated):
 @pytest.fixture
 def searched(monkeypatch):
     """Lets every user have searched for other things, and more of them, from the store on."""
-    read = online._read
+    read = UserReader.__call__
 
-    def changed(store, at, ttl, views, keys):
-        values, old = read(store, at, ttl, views, keys)
-        if "user_interest" in views:
-            values["user_search"] = [99]
-            us = values["state_us"][0]
-            values["search_state_us"] = [us]
-            values["search_units"], values["search_last_us"] = [["novels", "toys"]], [[us, us - 60]]
-            values["search_counts"], values["search_weights"] = [[40, 7]], [[38.5, 6.5]]
-        return values, old
+    def changed(self, user_id, at):
+        found = read(self, user_id, at)
+        us = found.values["state_us"]
+        other = {
+            "user_search": 99,
+            "search_state_us": us, "search_units": ["novels", "toys"],
+            "search_last_us": [us, us - 60], "search_counts": [40, 7],
+            "search_weights": [38.5, 6.5],
+        }  # fmt: skip
+        return replace(found, values=found.values | other)
 
-    return lambda: monkeypatch.setattr(online, "_read", changed)
+    return lambda: monkeypatch.setattr(UserReader, "__call__", changed)
 
 
 def everything(ranker):

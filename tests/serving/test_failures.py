@@ -9,6 +9,8 @@ import time
 import pytest
 from starlette.testclient import TestClient
 
+from exit_pipeline.feast_stores.repo import open_store
+from exit_pipeline.ranking.rows import UserReader
 from exit_pipeline.serving.app import make_app
 from exit_pipeline.serving.users import UNREACHABLE
 from tests.serving.conftest import SCENE, ask
@@ -74,23 +76,20 @@ def test_a_broken_online_store_is_a_flag(home, content):
 
 
 def test_a_slow_store_costs_one_request_its_wait(home, monkeypatch):
-    from exit_pipeline.serving import users
+    reads, read, slow = [], UserReader.__call__, threading.Event()
 
-    reads, read, slow = [], users.user_row, threading.Event()
-
-    def sometimes_slow(*arguments):
+    def sometimes_slow(self, *arguments):
         reads.append(arguments)
         if slow.is_set():
             time.sleep(1.0)
-        return read(*arguments)
+        return read(self, *arguments)
 
-    monkeypatch.setattr(users, "user_row", sometimes_slow)
+    monkeypatch.setattr(UserReader, "__call__", sometimes_slow)
     service = home.service(serve_store_timeout=0.5, serve_store_retry=60.0)
     with TestClient(make_app(service)) as client:
         service.users.reachable = True  # a busy machine may have found it slow at the start
-        service.users._store = service.users._store or users.open_store(
-            home.settings, home.lake.home
-        )
+        store = open_store(home.settings, home.lake.home)
+        service.users._reader = service.users._reader or UserReader(store, service.spec)
         slow.set()
         reads.clear()
         assert [flags(client) for _ in range(20)] == [[UNREACHABLE]] * 20
@@ -103,14 +102,14 @@ def test_a_slow_store_costs_one_request_its_wait(home, monkeypatch):
 
 def test_without_room_a_request_is_sent_away_at_once(home):
     service, inside, go = home.service(serve_concurrency=1), threading.Event(), threading.Event()
-    score = service._score
+    score = service._answered
 
     async def waiting(function, *arguments):
         inside.set()
         await asyncio.to_thread(go.wait, 30)
         return await score(function, *arguments)
 
-    service._score = waiting
+    service._answered = waiting
     with TestClient(make_app(service)) as client:
         found = []
         first = threading.Thread(target=lambda: found.append(ask(client)))
@@ -132,7 +131,7 @@ def test_an_answer_that_takes_too_long_is_given_up(home):
     async def never(function, *arguments):
         await asyncio.sleep(60)
 
-    service._score = never
+    service._answered = never
     with TestClient(make_app(service)) as client:
         late = ask(client)
         assert (late.status_code, late.headers["retry-after"]) == (503, "1")
@@ -145,7 +144,7 @@ def test_what_nobody_foresaw_is_an_error_of_the_one_form(home):
     async def broken(function, *arguments):
         raise KeyError("u0000001")
 
-    service._score = broken
+    service._answered = broken
     with TestClient(make_app(service)) as client:
         answer = client.post("/v1/rank", json={"user_id": "u0000001", "scene": SCENE})
         assert answer.status_code == 500

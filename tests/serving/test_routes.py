@@ -128,7 +128,7 @@ def test_a_question_out_of_bounds_is_refused_with_its_place(client, change, wher
     ("method", "path", "content", "headers", "status"),
     [
         ("POST", "/v1/rank", b"{", JSON, 422),
-        ("POST", "/v1/rank", b"[" * 100_000, JSON, 400),
+        ("POST", "/v1/rank", b"[" * 100_000, JSON, 422),
         ("POST", "/v1/rank", rb'{"user_id": "\ud800", "scene": {}}', JSON, 422),
         ("POST", "/v1/rank", rb'{"user_id": "u", "scene": {}, "\ud800": 1}', JSON, 422),
         ("POST", "/v1/rank", b"{}", {"content-type": "text/plain"}, 415),
