@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,6 +12,7 @@ from typing import Self
 import torch
 from safetensors.torch import load_file, save_file
 from torch import distributed
+from torch.distributed.rendezvous import rendezvous
 
 from exit_pipeline.errors import TrainingError
 from exit_pipeline.files import write_text
@@ -95,8 +97,12 @@ def work(folder: Path) -> None:
 
 def _join(device: torch.device) -> Team:
     on_gpu = device.type == "cuda"
-    distributed.init_process_group("nccl" if on_gpu else "gloo")
-    rank, size = distributed.get_rank(), distributed.get_world_size()
+    store, rank, size = next(rendezvous("env://"))
+    # `torchrun` keeps its store: without a place of their own in it, processes that it started
+    # again may find the addresses of those before them, and wait for the dead.
+    mine = distributed.PrefixStore(os.environ.get("TORCHELASTIC_RESTART_COUNT", "0"), store)
+    backend = "nccl" if on_gpu else "gloo"
+    distributed.init_process_group(backend, store=mine, rank=rank, world_size=size)
     if on_gpu:
         device = torch.device("cuda", rank)
         torch.cuda.set_device(device)
