@@ -22,6 +22,9 @@ from exit_pipeline.features.training_set import STATE_PARTS, state_features
 from exit_pipeline.profile import ProfileSpec
 
 
+UNSET = datetime(1970, 1, 1, tzinfo=UTC)  # what Feast says of a row that is not there
+
+
 @dataclass(frozen=True)
 class UserRow:
     """What is known of one user: the user's half of the scorer's inputs.
@@ -77,7 +80,7 @@ class UserReader:
         values: dict[str, Any] = {}
         for view, names in self.views:
             ((moment, found),) = self.online.online_read(self.config, view, [key], names)
-            gone = moment is not None and make_tzaware(moment) < since
+            gone = moment is not None and UNSET < make_tzaware(moment) < since
             old |= gone
             told = {} if gone or found is None else found
             values |= {
@@ -181,9 +184,8 @@ def _read(
     response = store.get_online_features(features=features, entity_rows=keys)
     found = response.to_dict()
     names = list(response.proto.metadata.feature_names.val)
-    unset = datetime(1970, 1, 1, tzinfo=UTC)  # what Feast says of a row that is not there
     moments = response.proto.results[names.index(columns[0])].event_timestamps
-    old = [unset < moment.ToDatetime(UTC) < at - ttl for moment in moments]
+    old = [UNSET < moment.ToDatetime(UTC) < at - ttl for moment in moments]
     pairs = {name: zip(found[name], old, strict=True) for name in columns}
     values = {name: [None if gone else v for v, gone in of] for name, of in pairs.items()}
     return values, sum(old)
