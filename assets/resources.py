@@ -10,9 +10,11 @@ from exit_pipeline.profile import Profile, load_profile
 from exit_pipeline.settings import Home, Settings, load_settings
 
 if TYPE_CHECKING:
+    from contextlib import AbstractContextManager
+
     import duckdb
 
-    from exit_pipeline.lake import Lake
+    from exit_pipeline.lake import Connection, Lake
 
 
 @dataclass(frozen=True)
@@ -38,6 +40,12 @@ class Pipeline:
         from exit_pipeline.lake import connect
 
         return connect(self.settings, self.home)
+
+    def engine(self) -> AbstractContextManager[Connection]:
+        """Opens the engine of the settings, which fills label and feature tables."""
+        from exit_pipeline.engines import open_engine
+
+        return open_engine(self.settings, self.home)
 
 
 def load_pipeline() -> Pipeline:

@@ -27,7 +27,7 @@ class Settings(BaseSettings):
         "4GB", pattern=r"^\d+(\.\d+)?\s?[KMGT]i?B$", description="DuckDB's memory limit."
     )
     engine: Literal["duckdb", "spark"] = Field(
-        "duckdb", description="What `labels` runs on: duckdb, or spark with the extra `spark`."
+        "duckdb", description="What fills label and feature tables: duckdb, or spark (an extra)."
     )
     device: Literal["auto", "cpu", "cuda", "mps"] = Field("cpu", description="Training device.")
     workers: int = Field(

@@ -103,6 +103,10 @@ def materialize(
     quiet: bool = False,
 ) -> list[str]:
     """Runs the graph with progress; returns the stages' titles."""
+    from exit_pipeline.engines import check_engine
+    from exit_pipeline.settings import load_settings
+
+    check_engine(load_settings())
     with progress("loading the graph", quiet=quiet) as update:
         from assets.run import run_graph
 

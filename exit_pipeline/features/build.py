@@ -6,11 +6,9 @@ from collections.abc import Sequence
 from datetime import date, timedelta
 from typing import Any
 
-import duckdb
-
 from exit_pipeline.labels import last_landed, newest_day
 from exit_pipeline.labels.names import DAY_US, HOUR_US, names, values
-from exit_pipeline.lake import DayState, Lake, create_table
+from exit_pipeline.lake import Connection, DayState, Lake, create_table
 from exit_pipeline.lake.table import Filter, days_between
 from exit_pipeline.profile import Profile, ProfileSpec
 
@@ -18,7 +16,7 @@ FEATURE_TABLES = ("user_features", "item_features", "scene_features", "user_inte
 
 
 def build_features(
-    connection: duckdb.DuckDBPyConnection,
+    connection: Connection,
     lake: Lake,
     profile: Profile,
     first: date,
@@ -31,7 +29,7 @@ def build_features(
     A day's rows depend on nothing that landed after it, so building a day again gives the same.
 
     Args:
-        connection: An open in-memory DuckDB.
+        connection: An open engine.
         lake: Where the tables are.
         profile: The data set.
         first: The first day.

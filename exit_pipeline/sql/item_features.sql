@@ -29,8 +29,8 @@ select d.ds, i.item_id
        , (coalesce(w.responses, 0) + 1) / (coalesce(w.shown, 0) + 20) as item_rate
        , (coalesce(w.orders, 0) + 1) / (coalesce(w.shown, 0) + 100) as item_order_rate
        , (coalesce(w.negatives, 0) + 1) / (coalesce(w.shown, 0) + 100) as item_negative_rate
-       , (d.ds + 1)::timestamptz + to_microseconds($lag_us) as event_timestamp
-       , (d.ds + 1)::timestamptz + to_microseconds($lag_us) as created
+       , make_timestamptz(epoch_us((d.ds + 1)::timestamptz) + $lag_us) as event_timestamp
+       , make_timestamptz(epoch_us((d.ds + 1)::timestamptz) + $lag_us) as created
 from days d
 join items i
   on i.valid_from < (d.ds + 1)::timestamptz

@@ -8,7 +8,7 @@ select ds - 1 as ds, unit, cell
 {% for s in sources %}
        , support_{{ s }}, lift_{{ s }}, consistent_{{ s }} as carries_{{ s }}
 {% endfor %}
-       , ds::timestamptz + to_microseconds($lag_us) as event_timestamp
-       , ds::timestamptz + to_microseconds($lag_us) as created
+       , make_timestamptz(epoch_us(ds::timestamptz) + $lag_us) as event_timestamp
+       , make_timestamptz(epoch_us(ds::timestamptz) + $lag_us) as created
 from group_consistency
 where ds between $first + 1 and $last + 1

@@ -31,8 +31,8 @@ windowed as (
   group by all
 ),
 past as (
-  select distinct day + $window_days::integer as ds, user_id
-  from daily
+  select distinct ds, user_id
+  from (select user_id, known_on, day + $window_days::integer as ds from daily)
   where ds between $first and $last and known_on <= ds
 ),
 known as (
@@ -51,8 +51,8 @@ select ds, user_id
        , case when w.seen then (w.negatives + 1) / (w.shown + 100) end as user_negative_rate
 {% for s in sources %}       , w.interest_{{ s }} as user_{{ s }}
 {% endfor %}
-       , (ds + 1)::timestamptz + to_microseconds($lag_us) as event_timestamp
-       , (ds + 1)::timestamptz + to_microseconds($lag_us) as created
+       , make_timestamptz(epoch_us((ds + 1)::timestamptz) + $lag_us) as event_timestamp
+       , make_timestamptz(epoch_us((ds + 1)::timestamptz) + $lag_us) as created
 from windowed w
 full join known u using (ds, user_id)
 full join past using (ds, user_id)

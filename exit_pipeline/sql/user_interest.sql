@@ -11,10 +11,13 @@
 -- Counts decay by half in $half_life_us; weights are whole millionths, so that sums are exact.
 {% macro held(d) %}{{ d }}.state_us >= m.state_us - $hold_us{% endmacro %}
 with shown as (
-  select user_id, domain, unit, epoch_us(ts) as us, known_on,
-         case when ds = known_on then epoch_us(ts)
-              else epoch_us((known_on + 1)::timestamptz) - 1 end as state_us
-  from interest_events
+  select *
+  from (
+    select user_id, domain, unit, epoch_us(ts) as us, known_on,
+           case when ds = known_on then epoch_us(ts)
+                else epoch_us((known_on + 1)::timestamptz) - 1 end as state_us
+    from interest_events
+  )
   where us > state_us - $window_us
 ),
 changes as (

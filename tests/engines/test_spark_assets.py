@@ -1,0 +1,38 @@
+"""The assets fill their tables with the engine of the settings."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+from dagster import materialize
+
+from assets.features import ASSETS as FEATURES
+from assets.labels import ASSETS as LABELS
+from assets.resources import Pipeline
+from exit_pipeline.lake import table
+from tests.logs import DAY, SmallLog, at, event
+
+
+def test_labels_and_features_of_a_day_are_filled_by_spark(spark, tmp_path, monkeypatch):
+    log = SmallLog(tmp_path / "log")
+    for day in range(4):
+        log.land(
+            day, [event(f"e{day}", at(day)), event(f"s{day}", at(day), "click", domain="search")]
+        )
+    log.ingest(0, 3)
+    handed = []
+    in_duckdb = table.in_duckdb
+    monkeypatch.setattr(
+        table, "in_duckdb", lambda engine, name: handed.append(engine) or in_duckdb(engine, name)
+    )
+    pipeline = Pipeline(log.settings.model_copy(update={"engine": "spark"}), log.profile)
+    chosen = [a for a in (*LABELS, *FEATURES) if a.key.path[-1] in ("impressions", "item_features")]
+    done = materialize(
+        chosen,
+        partition_key=str(DAY + timedelta(days=1)),
+        resources={"pipeline": pipeline},
+    )
+    assert done.success
+    assert [type(engine).__name__ for engine in handed] == ["SparkEngine", "SparkEngine"]
+    assert [row["event_id"] for row in log.rows("impressions")] == ["e1"]
+    assert len(log.rows("item_features")) == len(log.items)
