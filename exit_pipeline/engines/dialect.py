@@ -63,6 +63,26 @@ def _fold_frame(frame: exp.WindowSpec) -> None:
             frame.set(side, simplify(bound))
 
 
+def _newest_before(join: exp.Join) -> None:
+    """An ASOF join as one on the keys, of rows that each know when the next one follows.
+
+    Spark has no ASOF join. A row is paired with those of its own keys alone, so what it costs grows
+    with the rows of a key, not with the table.
+    """
+    if join.method != "ASOF":
+        return
+    pairs = list(join.args["on"].flatten())
+    keys = [pair.left.name for pair in pairs if isinstance(pair, exp.EQ)]
+    (time,) = (pair for pair in pairs if isinstance(pair, exp.LTE))
+    theirs, mine = time.left, time.right
+    until = exp.column("until", join.this.alias)
+    rows = _spark("spark_asof", rows=join.this.this.sql("spark"), keys=keys, time=theirs.name)
+    join.this.set("this", rows)
+    last = exp.Is(this=until, expression=exp.null())
+    join.on(exp.or_(last, mine.copy() < until.copy()), copy=False)
+    join.set("method", None)
+
+
 def _spark(name: str, **context: Any) -> exp.Expr:
     return parse_one(render(name, **context), dialect="spark")
 
@@ -73,5 +93,6 @@ _REWRITES: dict[type[exp.Expression], Callable[[Any], None]] = {
     exp.DayOfWeekIso: _weekday,
     exp.WindowSpec: _fold_frame,
     exp.ArrayAgg: _order_list,
+    exp.Join: _newest_before,
     exp.Anonymous: _name,
 }

@@ -19,7 +19,8 @@ with daily as (
   group by all
 ),
 days as (
-  select unnest(generate_series($first::date, $last::date, interval 1 day))::date as ds
+  select ds::date as ds
+  from (select unnest(generate_series($first::date, $last::date, interval 1 day)) as ds)
 ),
 windowed as (
   select days.ds, user_id

@@ -26,13 +26,10 @@ def test_labels_and_features_of_a_day_are_filled_by_spark(spark, tmp_path, monke
         table, "in_duckdb", lambda engine, name: handed.append(engine) or in_duckdb(engine, name)
     )
     pipeline = Pipeline(log.settings.model_copy(update={"engine": "spark"}), log.profile)
-    chosen = [a for a in (*LABELS, *FEATURES) if a.key.path[-1] in ("impressions", "item_features")]
-    done = materialize(
-        chosen,
-        partition_key=str(DAY + timedelta(days=1)),
-        resources={"pipeline": pipeline},
-    )
-    assert done.success
+    for asset in (*LABELS, *FEATURES):
+        if asset.key.path[-1] in ("impressions", "item_features"):
+            day = str(DAY + timedelta(days=1))
+            assert materialize([asset], partition_key=day, resources={"pipeline": pipeline}).success
     assert [type(engine).__name__ for engine in handed] == ["SparkEngine", "SparkEngine"]
     assert [row["event_id"] for row in log.rows("impressions")] == ["e1"]
     assert len(log.rows("item_features")) == len(log.items)

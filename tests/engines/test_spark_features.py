@@ -8,17 +8,21 @@ import pytest
 
 from exit_pipeline.features import FEATURE_TABLES, build_features
 from exit_pipeline.settings import Home
-from tests.engines.test_spark_labels import copy_of, rule
+from tests.engines.test_spark_labels import copy_of
 from tests.logs import DAY, PROFILE, SmallLog
 from tests.unit.test_labels_oracle import random_log
 
 DAYS = 9
+RULES = """
+labels: {interest_hours: 36, consistency: {min_support: 1, min_rate_support: 3, threshold: 1.1}}
+features: {window_days: 3, recent_units: 2}
+landing: {broken_share: 0.1}
+"""
 
 
 @pytest.fixture(scope="module")
 def log(tmp_path_factory) -> SmallLog:
-    features = "features: {window_days: 3, recent_units: 2}\n"
-    log = SmallLog(tmp_path_factory.mktemp("log"), PROFILE + rule("lift") + features)
+    log = SmallLog(tmp_path_factory.mktemp("log"), PROFILE + RULES)
     log.run(random_log(4, DAYS, 500, ("search", "channel")))
     return log
 

@@ -37,12 +37,18 @@ landing: {broken_share: 0.1}
 """
 
 
+def copy_of(lake: Lake, home: Home, tables: tuple[str, ...]) -> Lake:
+    """A lake with some of another's tables."""
+    other = Lake(home)
+    for table in tables:
+        shutil.copytree(lake.folder(table), other.folder(table))
+    return other
+
+
 def test_label_tables_of_a_random_log_are_equal(spark, tmp_path):
     log = SmallLog(tmp_path / "log", PROFILE.replace("[search, channel]", "[search]") + RULE)
     log.run(random_log(1, DAYS, 400, ("search",)))
-    other = Lake(Home(tmp_path / "other"))
-    for table in ("events", "items", "users"):
-        shutil.copytree(log.lake.folder(table), other.folder(table))
+    other = copy_of(log.lake, Home(tmp_path / "other"), ("events", "items", "users"))
     last = DAY + timedelta(days=DAYS - 2)
     for build in BUILDS:
         build(spark, other, log.profile, DAY, last)
