@@ -104,9 +104,11 @@ def materialize(
 ) -> list[str]:
     """Runs the graph with progress; returns the stages' titles."""
     from exit_pipeline.engines import check_engine
+    from exit_pipeline.profile import load_profile
     from exit_pipeline.settings import load_settings
 
-    check_engine(load_settings())
+    settings = load_settings()
+    check_engine(settings, load_profile(settings.profile).spec)
     with progress("loading the graph", quiet=quiet) as update:
         from assets.run import run_graph
 

@@ -21,7 +21,6 @@ from exit_pipeline.features.inputs import view_columns
 from exit_pipeline.features.training_set import STATE_PARTS, state_features
 from exit_pipeline.profile import ProfileSpec
 
-
 UNSET = datetime(1970, 1, 1, tzinfo=UTC)  # what Feast says of a row that is not there
 
 
