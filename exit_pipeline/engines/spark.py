@@ -137,6 +137,7 @@ def _start(settings: Settings, scratch: Path) -> SparkSession:
         "spark.sql.shuffle.partitions": str(8 * settings.threads),
         "spark.sql.warehouse.dir": str(scratch / "warehouse"),
         "spark.ui.enabled": "false",
+        "spark.ui.showConsoleProgress": "false",
     }
     builder = SparkSession.builder.appName("exit-pipeline")
     for name, value in options.items():
