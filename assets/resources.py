@@ -42,9 +42,14 @@ class Pipeline:
         return connect(self.settings, self.home)
 
     def engine(self) -> AbstractContextManager[Connection]:
-        """Opens the engine of the settings, which fills label and feature tables."""
-        from exit_pipeline.engines import open_engine
+        """Opens the engine of the settings, which fills label and feature tables.
 
+        Raises:
+            SettingsError: It is not there, or the profile asks for what it does not do.
+        """
+        from exit_pipeline.engines import check_engine, open_engine
+
+        check_engine(self.settings, self.profile.spec)
         return open_engine(self.settings, self.home)
 
 

@@ -41,6 +41,8 @@ def pytest_sessionfinish(exitstatus: int) -> None:
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Leaves out what takes long, unless `EXIT_TESTS` asks for it: `slow` or `long`."""
     asked = os.environ.get("EXIT_TESTS", "")
+    if asked not in ("", "slow", "long"):
+        raise pytest.UsageError(f"EXIT_TESTS={asked}: slow or long")
     for item in items:
         for mark in ("slow", "long"):
             if item.get_closest_marker(mark) and asked not in (mark, "long"):

@@ -66,20 +66,25 @@ def _fold_frame(frame: exp.WindowSpec) -> None:
 def _newest_before(join: exp.Join) -> None:
     """An ASOF join as one on the keys, of rows that each know when the next one follows.
 
-    Spark has no ASOF join. A row is paired with those of its own keys alone, so what it costs grows
-    with the rows of a key, not with the table.
+    Spark has no ASOF join. A row meets every row of its own keys, and of no others.
+
+    Raises:
+        ValueError: The condition is more than `right.key = …` of keys and one `right.time <= …`.
     """
     if join.method != "ASOF":
         return
-    pairs = list(join.args["on"].flatten())
+    right, pairs = join.alias, list(join.args["on"].flatten())
     keys = [pair.left.name for pair in pairs if isinstance(pair, exp.EQ)]
-    (time,) = (pair for pair in pairs if isinstance(pair, exp.LTE))
-    theirs, mine = time.left, time.right
-    until = exp.column("until", join.this.alias)
-    rows = _spark("spark_asof", rows=join.this.this.sql("spark"), keys=keys, time=theirs.name)
-    join.this.set("this", rows)
+    times = [pair for pair in pairs if isinstance(pair, exp.LTE)]
+    theirs = {column.table for pair in pairs for column in pair.left.find_all(exp.Column)}
+    if len(times) != 1 or len(keys) + 1 != len(pairs) or theirs != {right}:
+        raise ValueError(f"no form for Spark: {join.sql('duckdb')}")
+    rows = join.this.this.sql("spark")
+    time = times[0].left.name
+    join.this.set("this", _spark("spark_asof", rows=rows, keys=keys, time=time))
+    until = exp.column("followed_at", right)
     last = exp.Is(this=until, expression=exp.null())
-    join.on(exp.or_(last, mine.copy() < until.copy()), copy=False)
+    join.on(exp.or_(last, times[0].right.copy() < until.copy()), copy=False)
     join.set("method", None)
 
 

@@ -17,7 +17,7 @@ from exit_pipeline.lake import Lake, connect, render
 from exit_pipeline.profile import Profile, ProfileSpec
 from exit_pipeline.profile.policy import scene_values
 from exit_pipeline.ranking.policy import Ruling
-from exit_pipeline.ranking.rows import online_rows
+from exit_pipeline.ranking.rows import UserReader, online_rows
 from exit_pipeline.ranking.scorer import Scorer, Scores
 from exit_pipeline.registry import CHAMPION, Registry
 from exit_pipeline.settings import Settings
@@ -80,6 +80,7 @@ class Ranker:
         self.scorer = Scorer.load(registry.folder(self.version), profile.spec.policy)
         self.settings, self.lake, self.spec = settings, lake, profile.spec
         self.store = open_store(settings, lake.home)
+        self.read_user = UserReader(self.store, self.spec)
 
     def catalogue(self) -> list[str]:
         """Items known at the newest day, by id."""
@@ -139,7 +140,8 @@ class Ranker:
         self, user_id: str, items: Sequence[str], scene: Mapping[str, str], at: datetime
     ) -> tuple[pa.RecordBatch, list[str]]:
         """Returns the scorer's inputs for some items, and flags for what was not known."""
-        return online_rows(self.store, self.spec, user_id, items, scene, at)
+        user = self.read_user(user_id, at)
+        return online_rows(self.store, self.spec, user, items, scene, at)
 
 
 def best_items(
@@ -151,7 +153,8 @@ def best_items(
 
     def by_source(values: np.ndarray) -> list[dict[str, float]]:
         # A model without source heads carries nothing.
-        return [dict(zip(scorer.sources, row, strict=False)) for row in values.tolist()]
+        rows = values.tolist()
+        return [dict(zip(scorer.sources, row, strict=True)) if row else {} for row in rows]
 
     columns = (
         range(1, len(best) + 1), [items[i] for i in best], told.score.tolist(),
@@ -163,13 +166,13 @@ def best_items(
 
 
 def _best(items: Sequence[str], scores: Scores, k: int) -> list[int]:
-    """Sorts only those that score no less than the k-th."""
-    among, n = list(range(len(items))), len(items)
-    if k < n:
-        least = np.partition(scores.score, n - k)[n - k]
-        among = np.flatnonzero(scores.score >= least).tolist()
-    score, logit = scores.score, scores.logit
-    return sorted(among, key=lambda i: (-score[i], -logit[i], items[i]))[:k]
+    """Sorts only those that score no less than the k-th; NaN, if there were any, comes last."""
+    low, among = -scores.score, np.arange(len(items))
+    if k < len(items):
+        among = np.flatnonzero(~(low > np.partition(low, k - 1)[k - 1]))
+    names = np.array([items[i] for i in among.tolist()])
+    order = np.lexsort((names, -scores.logit[among], low[among]))
+    return among[order[:k]].tolist()
 
 
 def scene_flags(spec: ProfileSpec, scene: Mapping[str, str]) -> list[str]:

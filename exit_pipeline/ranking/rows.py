@@ -54,7 +54,8 @@ class UserReader:
     """Reads what is known of a user out of Feast's online store.
 
     By the `online_read` of Feast's interface of stores: of one row, `get_online_features` takes two
-    thirds of its time to look up and pack what is the same for every user. Threads may share it.
+    thirds of its time to look up and pack what is the same for every user. The views are those of
+    when it is made. Threads may share it.
 
     Args:
         store: The profile's.
@@ -78,7 +79,8 @@ class UserReader:
         since, old = at - timedelta(days=self.spec.features.ttl_days), False
         values: dict[str, Any] = {}
         for view, names in self.views:
-            ((moment, found),) = self.online.online_read(self.config, view, [key], names)
+            # Redis' store adds to the list that it is given.
+            ((moment, found),) = self.online.online_read(self.config, view, [key], [*names])
             gone = moment is not None and UNSET < make_tzaware(moment) < since
             old |= gone
             told = {} if gone or found is None else found
@@ -92,7 +94,7 @@ class UserReader:
 
 
 def online_rows(
-    store: FeatureStore, spec: ProfileSpec, user_id: str, items: Sequence[str],
+    store: FeatureStore, spec: ProfileSpec, user: UserRow, items: Sequence[str],
     scene: Mapping[str, str], at: datetime,
 ) -> tuple[pa.RecordBatch, list[str]]:  # fmt: skip
     """Reads the scorer's inputs of a user and some items out of Feast's online store.
@@ -100,7 +102,7 @@ def online_rows(
     Args:
         store: The profile's.
         spec: The profile.
-        user_id: Who asks.
+        user: Who asks, as a `UserReader` knows them at that time.
         items: n ≥ 1 candidates.
         scene: Complete (see `scene_of`).
         at: The request's time.
@@ -108,7 +110,7 @@ def online_rows(
     Returns:
         n rows with the columns of the training set that a model reads, and flags.
     """
-    views, user = view_columns(spec), UserReader(store, spec)(user_id, at)
+    views = view_columns(spec)
     read = partial(_read, store, at, timedelta(days=spec.features.ttl_days))
     keys = [{"item_id": item} for item in items]
     item, old_items = read("item_features", views["item_features"], keys)

@@ -100,9 +100,8 @@ class Loaded:
         best = best_items(self.scorer, given, found.units, scores, question.k)
         return Ranked(best, flags, given, scores.score, time.perf_counter() - started)
 
-    def explain(self, question: Question) -> dict[str, Any]:
-        """Takes the one candidate apart: its parts, and every input that the model read."""
-        (item_id,) = question.candidates or ()
+    def explain(self, question: Question, item_id: str) -> dict[str, Any]:
+        """Takes one item apart: its parts, and every input that the model read."""
         found, rows = self.items.candidates([item_id], question.at), self.rows(question, [item_id])
         scores = self.scorer.score(rows)
         spec, row = self.scorer.model.encoder.spec, rows.to_pylist()[0]

@@ -76,9 +76,9 @@ class Guard:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = message["status"]
-                theirs = (pair for pair in message["headers"] if pair[0] not in OURS)
-                named = (b"x-request-id", state["request_id"].encode())
-                message["headers"] = [*theirs, *OURS.items(), named]
+                ours = {**OURS, b"x-request-id": state["request_id"].encode()}
+                theirs = (pair for pair in message["headers"] if pair[0] not in ours)
+                message["headers"] = [*theirs, *ours.items()]
             await send(message)
 
         try:

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 from exit_pipeline.lake import Lake
 from exit_pipeline.profile import Profile
 from exit_pipeline.ranking.rank import scene_of
-from exit_pipeline.ranking.rows import UserRow
 from exit_pipeline.registry import CHALLENGER, CHAMPION
 from exit_pipeline.serving.champion import Loaded, Question
 from exit_pipeline.serving.kept import Kept
@@ -25,8 +25,6 @@ from exit_pipeline.serving.slot import Slot
 from exit_pipeline.serving.standing import LOOK_SECONDS, Standing
 from exit_pipeline.serving.users import UNREACHABLE, Users
 from exit_pipeline.settings import Settings
-
-Answer = TypeVar("Answer")
 
 
 @dataclass(frozen=True)
@@ -79,10 +77,11 @@ class Service:
             self.challenger = Slot(settings, lake, profile, which, "challenger", self.metrics)
             if options.shadow:
                 self.shadow = Shadow(self.challenger, self.metrics)
+        self.threads = ThreadPoolExecutor(settings.threads, "score")
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
-        """Looks for the champion at once and from then on; lets go of what it holds at the end."""
+        """Looks for the champion at once and from then on; lets go of threads at the end."""
         await asyncio.gather(self._look(), self.users.look())
         self.kept = Kept(self.settings, self.spec, self.home, self.log_rankings, self.metrics)
         watching = (
@@ -101,6 +100,7 @@ class Service:
             self.pushes.close()
             if self.shadow:
                 self.shadow.close()
+            self.threads.shutdown(wait=False, cancel_futures=True)
             await asyncio.to_thread(self.kept.close)
 
     async def rank(self, ask: RankAsk, request_id: str) -> dict[str, Any]:
@@ -112,7 +112,8 @@ class Service:
         """
         loaded, role, flags = self._serving(ask)
         candidates = ask.candidates and list(dict.fromkeys(ask.candidates))
-        question, ranked = await self._answered(loaded.rank, loaded, ask, candidates, ask.k)
+        question = await self._question(loaded, ask, candidates, ask.k)
+        ranked = await self._score(loaded.rank, question)
         if self.kept:
             self.kept.keep(loaded, question, ranked, request_id)
         if self.shadow and role == "champion":
@@ -126,7 +127,8 @@ class Service:
     async def explain(self, ask: ExplainAsk, request_id: str) -> dict[str, Any]:
         """Answers `POST /v1/explain`; raises as `rank` does."""
         loaded, role, flags = self._serving(ask)
-        question, told = await self._answered(loaded.explain, loaded, ask, [ask.item_id], 1)
+        question = await self._question(loaded, ask, [ask.item_id], 1)
+        told = await self._score(loaded.explain, question, ask.item_id)
         flags = [*flags, *told.pop("flags")]
         made_from = self._made_from(loaded, role, question, flags, request_id)
         return {**made_from, **told}
@@ -178,19 +180,15 @@ class Service:
             return champion, "champion", ["the challenger is not loaded: the champion answers"]
         return other, "challenger", []
 
-    async def _answered(
-        self, answer: Callable[[Question], Answer], loaded: Loaded, ask: Ask,
-        candidates: list[str] | None, k: int,
-    ) -> tuple[Question, Answer]:  # fmt: skip
-        """The question with what is known of the user, and its answer, both of one thread."""
+    async def _question(
+        self, loaded: Loaded, ask: Ask, candidates: list[str] | None, k: int
+    ) -> Question:
         at = self.at(loaded)
         scene = scene_of(self.spec, ask.scene, at)
+        return Question(await self.users.read(ask.user_id, at), scene, at, candidates, k)
 
-        def of(user: UserRow) -> tuple[Question, Answer]:
-            question = Question(user, scene, at, candidates, k)
-            return question, answer(question)
-
-        return await self.users.read_then(ask.user_id, at, of)
+    async def _score(self, function: Callable[..., Any], *arguments: Any) -> Any:
+        return await asyncio.get_running_loop().run_in_executor(self.threads, function, *arguments)
 
     def _made_from(
         self, loaded: Loaded, role: Role, question: Question, flags: list[str], request_id: str

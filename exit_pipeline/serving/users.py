@@ -5,11 +5,8 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import TypeVar
 
 from exit_pipeline.feast_stores.repo import open_store
 from exit_pipeline.profile import ProfileSpec
@@ -20,28 +17,6 @@ from exit_pipeline.settings import Home, Settings
 LOOK_SECONDS = 10.0
 UNREACHABLE = "online store unreachable: defaults are used"
 log = logging.getLogger(__name__)
-Result = TypeVar("Result")
-
-
-@dataclass
-class _Reading:
-    """One user's, in a thread; who waits for it may have given it up by the time it is done."""
-
-    read: UserReader
-    user_id: str
-    at: datetime
-    since: float | None = None
-    done: bool = False
-    given_up: bool = False
-
-    def then(self, work: Callable[[UserRow], Result]) -> Result:
-        """Reads, and works if that came in time."""
-        self.since = time.monotonic()
-        row = self.read(self.user_id, self.at)
-        self.done = True
-        if self.given_up:
-            raise TimeoutError
-        return work(row)
 
 
 class Users:
@@ -61,39 +36,23 @@ class Users:
         self.reachable = False
         self._reader: UserReader | None = None
         self._threads, self._looking = self._executor(), ThreadPoolExecutor(1, "look")
-        self._storeless = self._executor()
 
-    async def read_then(
-        self, user_id: str, at: datetime, work: Callable[[UserRow], Result]
-    ) -> Result:
-        """Reads a user, then does with what was found what is to be done, in one thread.
-
-        Args:
-            user_id: Who.
-            at: The request's time.
-            work: Is given the defaults, and a flag, if no store can say.
-        """
+    async def read(self, user_id: str, at: datetime) -> UserRow:
+        """Returns what is known of a user at a time; the defaults, and a flag, if none can say."""
+        if self._reader is None or not self.reachable:
+            return UserRow.unknown(self.spec, user_id, UNREACHABLE)
         loop = asyncio.get_running_loop()
-        if self._reader is not None and self.reachable:
-            reading = _Reading(self._reader, user_id, at)
-            job = loop.run_in_executor(self._threads, reading.then, work)
-            if await self._in_time(reading, job):
-                return await job
-            reading.given_up = True
-            self._failed((job.done() and job.exception()) or TimeoutError())
-            job.cancel()
-        unknown = UserRow.unknown(self.spec, user_id, UNREACHABLE)
-        return await loop.run_in_executor(self._storeless, work, unknown)
-
-    async def _in_time(self, reading: _Reading, job: asyncio.Future) -> bool:
-        """Waits for a user: not for longer than allowed from when a thread began to read."""
-        while not (job.done() or reading.done):
-            since, most = reading.since, self.settings.serve_store_timeout
-            left = most if since is None else since + most - time.monotonic()
-            if left <= 0 or (since is None and not self.reachable):
-                return False
-            await asyncio.wait((job,), timeout=left)
-        return reading.done
+        try:
+            async with asyncio.timeout(self.settings.serve_store_timeout):
+                return await loop.run_in_executor(self._threads, self._reader, user_id, at)
+        except asyncio.CancelledError:
+            task = asyncio.current_task()
+            if task is None or task.cancelling():
+                raise
+            # It waited for a thread of before the last look, which opened the store anew.
+        except Exception as error:  # noqa: BLE001 — a store may raise anything
+            self._failed(error)
+        return UserRow.unknown(self.spec, user_id, UNREACHABLE)
 
     async def look(self) -> None:
         """Opens the store anew, and asks it again if it answers in time."""
@@ -120,7 +79,7 @@ class Users:
 
     def close(self) -> None:
         """Lets go of the threads; one that hangs in the store is not waited for."""
-        for threads in (self._threads, self._looking, self._storeless):
+        for threads in (self._threads, self._looking):
             threads.shutdown(wait=False, cancel_futures=True)
 
     def _open(self) -> tuple[UserReader, float]:
@@ -131,7 +90,7 @@ class Users:
         read("nobody", now)
         return read, time.perf_counter() - started
 
-    def _failed(self, error: BaseException) -> None:
+    def _failed(self, error: Exception) -> None:
         self.metrics.store_failures.inc()
         self.metrics.store_up.set(0)
         if self.reachable or self._reader is None:
@@ -139,4 +98,4 @@ class Users:
         self.reachable = False
 
     def _executor(self) -> ThreadPoolExecutor:
-        return ThreadPoolExecutor(self.settings.threads, "rank")
+        return ThreadPoolExecutor(self.settings.threads, "users")

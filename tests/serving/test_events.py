@@ -11,7 +11,7 @@ from starlette.testclient import TestClient
 
 from exit_pipeline.errors import LakeError
 from exit_pipeline.feast_stores.repo import online_identity, open_store
-from exit_pipeline.ranking.rows import online_rows
+from exit_pipeline.ranking.rows import UserReader, online_rows
 from exit_pipeline.serving.app import make_app
 from exit_pipeline.serving.events import event_table, events_model
 from exit_pipeline.serving.metrics import Metrics
@@ -65,7 +65,9 @@ def push(log: SmallLog, taker: Pushes, rows: list[dict], now: datetime) -> dict:
 
 def seen(log: SmallLog, now: datetime, user: str = "u1") -> pa.RecordBatch:
     store = open_store(log.settings, log.lake.home)
-    return online_rows(store, log.profile.spec, user, ["i1", "i3", "i5"], SCENE, now)[0]
+    spec = log.profile.spec
+    known = UserReader(store, spec)(user, now)
+    return online_rows(store, spec, known, ["i1", "i3", "i5"], SCENE, now)[0]
 
 
 def test_pushed_one_by_one_equals_the_daily_batch(log):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import threading
 import time
+from datetime import UTC, datetime
 
 import pytest
 from starlette.testclient import TestClient
@@ -100,16 +101,40 @@ def test_a_slow_store_costs_one_request_its_wait(home, monkeypatch):
         assert len(reads) >= 3
 
 
+def test_who_waits_for_a_thread_while_the_store_is_opened_anew_gets_defaults(home):
+    users, go = home.service(threads=1).users, threading.Event()
+
+    async def reads():
+        await users.look()
+        users._threads.submit(go.wait, 30)
+        waiting = asyncio.create_task(users.read("u0000001", datetime.now(UTC)))
+        await asyncio.sleep(0.05)
+        await users.look()
+        found = await waiting
+        gone = asyncio.create_task(users.read("u0000001", datetime.now(UTC)))
+        await asyncio.sleep(0)
+        gone.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await gone
+        return found.flags, users.reachable
+
+    try:
+        assert asyncio.run(reads()) == ((UNREACHABLE,), True)
+    finally:
+        go.set()
+        users.close()
+
+
 def test_without_room_a_request_is_sent_away_at_once(home):
     service, inside, go = home.service(serve_concurrency=1), threading.Event(), threading.Event()
-    score = service._answered
+    score = service._score
 
     async def waiting(function, *arguments):
         inside.set()
         await asyncio.to_thread(go.wait, 30)
         return await score(function, *arguments)
 
-    service._answered = waiting
+    service._score = waiting
     with TestClient(make_app(service)) as client:
         found = []
         first = threading.Thread(target=lambda: found.append(ask(client)))
@@ -131,7 +156,7 @@ def test_an_answer_that_takes_too_long_is_given_up(home):
     async def never(function, *arguments):
         await asyncio.sleep(60)
 
-    service._answered = never
+    service._score = never
     with TestClient(make_app(service)) as client:
         late = ask(client)
         assert (late.status_code, late.headers["retry-after"]) == (503, "1")
@@ -144,7 +169,7 @@ def test_what_nobody_foresaw_is_an_error_of_the_one_form(home):
     async def broken(function, *arguments):
         raise KeyError("u0000001")
 
-    service._answered = broken
+    service._score = broken
     with TestClient(make_app(service)) as client:
         answer = client.post("/v1/rank", json={"user_id": "u0000001", "scene": SCENE})
         assert answer.status_code == 500

@@ -14,7 +14,7 @@ from exit_pipeline.features.inputs import input_spec
 from exit_pipeline.features.training_set import build_training_set
 from exit_pipeline.profile.policy import RuleSpec
 from exit_pipeline.ranking.online import materialize_online
-from exit_pipeline.ranking.rows import online_rows
+from exit_pipeline.ranking.rows import UserReader, online_rows
 from exit_pipeline.ranking.scorer import Scorer
 from exit_pipeline.training import train_model
 from tests.logs import DAY, PROFILE, SmallLog, _day, at, event
@@ -94,10 +94,11 @@ def tell(root, extra: dict[int, list[dict]]) -> Told:
     from exit_pipeline.feast_stores.repo import open_store
 
     store = open_store(log.settings, log.lake.home)
-    asked = at(LAST + 1, "18:00")
+    spec, asked = log.profile.spec, at(LAST + 1, "18:00")
+    read = UserReader(store, spec)
     return Told(
         pa.Table.from_pylist(log.rows("training_set")).sort_by("event_id"),
-        {user: online_rows(store, log.profile.spec, user, ITEMS, SCENE, asked)[0]
+        {user: online_rows(store, spec, read(user, asked), ITEMS, SCENE, asked)[0]
          for user in USERS},
     )  # fmt: skip
 

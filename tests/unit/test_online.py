@@ -16,7 +16,7 @@ from exit_pipeline.feast_stores.online_redis import client_of
 from exit_pipeline.feast_stores.repo import apply
 from exit_pipeline.features import build_features
 from exit_pipeline.ranking.online import VIEWS, materialize_online
-from exit_pipeline.ranking.rows import online_rows
+from exit_pipeline.ranking.rows import UserReader, online_rows
 from tests.logs import PROFILE, SmallLog, at, event
 
 SCENE = {"hour_band": "day", "day_kind": "weekday", "place": "home"}
@@ -39,8 +39,8 @@ def online(log: SmallLog) -> dict[str, int]:
 def ask(log: SmallLog, user: str, when, items=("i1",)):
     from exit_pipeline.feast_stores.repo import open_store
 
-    store = open_store(log.settings, log.lake.home)
-    return online_rows(store, log.profile.spec, user, list(items), SCENE, when)
+    store, spec = open_store(log.settings, log.lake.home), log.profile.spec
+    return online_rows(store, spec, UserReader(store, spec)(user, when), list(items), SCENE, when)
 
 
 def lose(log: SmallLog) -> None:
@@ -142,6 +142,20 @@ def test_the_ttl_holds_online_to_the_microsecond(log):
                      "features of 1 items are older than 30 days: defaults are used"]  # fmt: skip
     _, flags = ask(log, "nobody", snapshot)
     assert flags == ["unknown user: defaults are used"]
+
+
+@pytest.mark.parametrize("user", ["u1", "u3", "nobody"])
+def test_a_user_is_who_feast_says(log, user):
+    from exit_pipeline.feast_stores.repo import open_store
+
+    online(log)
+    store = open_store(log.settings, log.lake.home)
+    known = UserReader(store, log.profile.spec)(user, at(3)).values
+    views = [store.get_feature_view(name) for name in ("user_features", "user_interest")]
+    features = [f"{v.name}:{f.name}" for v in views for f in v.features if f.name in known]
+    told = store.get_online_features(features=features, entity_rows=[{"user_id": user}]).to_dict()
+    assert known == {name: values[0] for name, values in told.items() if name != "user_id"}
+    assert (known["search_units"] is None) == (user != "u1")
 
 
 def test_nothing_of_a_person_is_left_in_redis(tmp_path, redis):

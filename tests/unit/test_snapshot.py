@@ -7,7 +7,6 @@ from datetime import timedelta
 import pytest
 
 from exit_pipeline.feast_stores.repo import open_store
-from exit_pipeline.features.inputs import view_columns
 from exit_pipeline.ranking.online import materialize_online
 from exit_pipeline.ranking.rows import UserReader, online_rows
 from exit_pipeline.ranking.snapshot import Snapshot
@@ -45,25 +44,13 @@ def test_rows_are_those_out_of_feast(log, snapshot, when, user, hour_band):
         SCENE | {"hour_band": hour_band},
         [*snapshot.items["item_id"].to_pylist(), "nosuch"],
     )
-    expected, flags = online_rows(store, spec, user, items, scene, when)
     known = UserReader(store, spec)(user, when)
+    expected, flags = online_rows(store, spec, known, items, scene, when)
     found, told = snapshot.rows(known, items, scene, when)
     assert found.to_pydict() == expected.to_pydict()
     assert told == flags
     shown = found["item_shown"].to_pylist()
     assert (shown[-1], shown[0] is None) == (None, when > SNAPSHOT + TTL)
-
-
-@pytest.mark.parametrize("user", ["u1", "nobody"])
-def test_a_user_is_who_feast_says(log, user):
-    spec, store = log.profile.spec, open_store(log.settings, log.lake.home)
-    known = UserReader(store, spec)(user, SNAPSHOT)
-    columns = dict.fromkeys(view_columns(spec)["user_features"], "user_features")
-    columns |= dict.fromkeys(("search_units", "search_counts", "state_us"), "user_interest")
-    features = [f"{view}:{name}" for name, view in columns.items()]
-    rows = store.get_online_features(features=features, entity_rows=[{"user_id": user}]).to_dict()
-    assert {name: known.values[name] for name in columns} == {n: rows[n][0] for n in columns}
-    assert (known.values["search_units"] is None) == (user == "nobody")
 
 
 def test_a_group_is_found_by_unit_and_cell(snapshot):
