@@ -73,7 +73,7 @@ def _newest_before(join: exp.Join) -> None:
     """
     if join.method != "ASOF":
         return
-    right, pairs = join.alias, list(join.args["on"].flatten())
+    right, pairs = join.this.alias, list(join.args["on"].flatten())
     keys = [pair.left.name for pair in pairs if isinstance(pair, exp.EQ)]
     times = [pair for pair in pairs if isinstance(pair, exp.LTE)]
     theirs = {column.table for pair in pairs for column in pair.left.find_all(exp.Column)}
