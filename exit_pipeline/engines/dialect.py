@@ -73,11 +73,12 @@ def _newest_before(join: exp.Join) -> None:
     """
     if join.method != "ASOF":
         return
-    right, pairs = join.this.alias, list(join.args["on"].flatten())
+    right, on = join.this.alias, join.args["on"]
+    pairs = list(on.flatten()) if isinstance(on, exp.And) else [on]
     keys = [pair.left.name for pair in pairs if isinstance(pair, exp.EQ)]
     times = [pair for pair in pairs if isinstance(pair, exp.LTE)]
-    theirs = {column.table for pair in pairs for column in pair.left.find_all(exp.Column)}
-    if len(times) != 1 or len(keys) + 1 != len(pairs) or theirs != {right}:
+    fits = len(times) == 1 and keys and len(keys) + 1 == len(pairs)
+    if not fits or {getattr(pair.this, "table", None) for pair in pairs} != {right}:
         raise ValueError(f"no form for Spark: {join.sql('duckdb')}")
     rows = join.this.this.sql("spark")
     time = times[0].left.name
