@@ -26,18 +26,30 @@ concurrency: {pools: {default_limit: 1}}
 run_monitoring: {enabled: true, free_slots_after_run_end_seconds: 60}
 """
 ON_POSTGRES = "storage: {postgres: {postgres_url: {env: EXIT_DAGSTER_POSTGRES}}}\n"
+OPEN_SECONDS = 180.0
 BY_COMMAND = {"exit/started_by": "run"}
 
 
 def open_instance(home: Home) -> DagsterInstance:
-    """Opens the Dagster instance of a home, with the settings of this version."""
+    """Opens the Dagster instance of a home, with the settings of this version.
+
+    Raises:
+        LakeError: Another process has been opening it for too long.
+    """
     settings = home.dagster / "dagster.yaml"
     home.dagster.mkdir(parents=True, exist_ok=True)
     ours = INSTANCE_SETTINGS.splitlines()[0]
-    if not settings.exists() or settings.read_text().startswith(ours):
-        storage = ON_POSTGRES if load_settings().dagster_postgres else ""
-        write_text(settings, INSTANCE_SETTINGS + storage)
-    return DagsterInstance.from_config(str(home.dagster))
+    refusal = LakeError(
+        "another process has been opening Dagster's storage for minutes",
+        where=str(home.dagster),
+        mend="see whether its database answers, then call this again",
+    )
+    # Two at a time would both make the tables of an empty Postgres, and one of them would fail.
+    with exclusive(home.dagster / "open.lock", OPEN_SECONDS, refusal):
+        if not settings.exists() or settings.read_text().startswith(ours):
+            storage = ON_POSTGRES if load_settings().dagster_postgres else ""
+            write_text(settings, INSTANCE_SETTINGS + storage)
+        return DagsterInstance.from_config(str(home.dagster))
 
 
 def only_run(home: Home) -> AbstractContextManager[None]:
