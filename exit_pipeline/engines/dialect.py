@@ -80,12 +80,11 @@ def _newest_before(join: exp.Join) -> None:
     fits = len(times) == 1 and keys and len(keys) + 1 == len(pairs)
     if not fits or {getattr(pair.this, "table", None) for pair in pairs} != {right}:
         raise ValueError(f"no form for Spark: {join.sql('duckdb')}")
-    rows = join.this.this.sql("spark")
-    time = times[0].left.name
-    join.this.set("this", _spark("spark_asof", rows=rows, keys=keys, time=time))
+    rows, (time,) = join.this.this.sql("spark"), times
+    join.this.set("this", _spark("spark_asof", rows=rows, keys=keys, time=time.left.name))
     until = exp.column("followed_at", right)
     last = exp.Is(this=until, expression=exp.null())
-    join.on(exp.or_(last, times[0].right.copy() < until.copy()), copy=False)
+    join.on(exp.or_(last, time.right.copy() < until.copy()), copy=False)
     join.set("method", None)
 
 

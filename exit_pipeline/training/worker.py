@@ -99,8 +99,8 @@ def _join(device: torch.device) -> Team:
     on_gpu = device.type == "cuda"
     store, rank, size = next(rendezvous("env://"))
     # `torchrun --standalone` keeps its store (torch 2.13): without a place of their own in it,
-    # processes that it started again find the addresses of those before them, and wait for the dead
-    # (every second time that one was killed amid an epoch, with gloo).
+    # processes that it started again may find the addresses of those before them, and wait for the
+    # dead: seen with gloo, where one was killed amid an epoch.
     mine = distributed.PrefixStore(os.environ.get("TORCHELASTIC_RESTART_COUNT", "0"), store)
     backend = "nccl" if on_gpu else "gloo"
     distributed.init_process_group(backend, store=mine, rank=rank, world_size=size)
