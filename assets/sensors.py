@@ -17,6 +17,7 @@ from dagster import (
     SkipReason,
     sensor,
 )
+from dagster._core.execution.backfill import BulkActionsFilter, BulkActionStatus
 from dagster._core.storage.dagster_run import NOT_FINISHED_STATUSES
 
 from assets.instance import BY_COMMAND
@@ -30,6 +31,8 @@ if TYPE_CHECKING:
 
 # A tick looks at so many changed days at most, the oldest first; the others wait for the next one.
 DAYS_A_TICK = 31
+# A backfill of the UI, whose stages are runs with nothing between them at times.
+_BACKFILLING = [BulkActionStatus.REQUESTED, BulkActionStatus.FAILING, BulkActionStatus.CANCELING]
 
 
 @sensor(
@@ -134,7 +137,9 @@ def _left_behind(instance: DagsterInstance, lake: "Lake", day: date, touched: da
 
 
 def reading(instance: DagsterInstance) -> bool:
-    """Whether a run that reads landing days, or builds on them by stages, is going on."""
+    """Whether something that reads landing days, or builds on them by stages, is going on."""
+    if instance.get_backfills(BulkActionsFilter(statuses=_BACKFILLING), limit=1):
+        return True
     runs = instance.get_runs(RunsFilter(statuses=NOT_FINISHED_STATUSES))
     jobs = {job.name for job in (daily_ingest, backfill, late_data)}
     return any(run.job_name in jobs or BY_COMMAND.items() <= run.tags.items() for run in runs)

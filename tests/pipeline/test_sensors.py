@@ -15,6 +15,7 @@ from dagster import (
     build_schedule_context,
     build_sensor_context,
 )
+from dagster._core.execution.backfill import BulkActionStatus, PartitionBackfill
 from dagster._core.test_utils import create_run_for_test
 
 from assets import sensors
@@ -196,6 +197,16 @@ def test_it_waits_for_runs_that_read_days(here, instance, built):
     store(here, instance, "2026-01-20", "2026-01-14")
     create_run_for_test(instance, job_name="daily_ingest", status=DagsterRunStatus.NOT_STARTED)
     assert isinstance(tick(sensors.late_data_sensor, instance, built), SkipReason)
+
+
+def test_it_waits_for_backfills_to_end(here, instance, built):
+    """A backfill reads days in one stage, and builds what hangs on them in later ones."""
+    store(here, instance, "2026-01-20", "2026-01-14")
+    backfill = PartitionBackfill("all", BulkActionStatus.REQUESTED, False, {}, 1e9)
+    instance.add_backfill(backfill)
+    assert isinstance(tick(sensors.late_data_sensor, instance, built), SkipReason)
+    instance.update_backfill(backfill.with_status(BulkActionStatus.COMPLETED_SUCCESS))
+    assert tick(sensors.late_data_sensor, instance, built).run_requests
 
 
 def test_the_schedule_asks_for_a_day_that_was_not_read_to_the_end(tmp_path):
