@@ -1,3 +1,3 @@
 """Benches: each makes its own data from a seed and measures a floor, peers and the product."""
 
-BENCHES = ("labels", "features", "validation", "training", "serving", "soak", "pipeline")
+BENCHES = ("labels", "features", "validation", "training", "serving", "soak", "pipeline", "scale")

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from exit_pipeline.bench.measure import measure, report, watched
+from exit_pipeline.engines import open_engine
 from exit_pipeline.labels import (
     build_group_consistency,
     build_icl_labels,
@@ -80,13 +81,10 @@ def prepare(home: str, rows: int) -> None:
     shutil.rmtree(home, ignore_errors=True)
     with connect(settings, lake.home) as connection:
         values = {"rows": rows, "users": max(rows // 200, 50)}
-        create_table(connection, "made", "bench_events", values)
-        for first in range(0, DAYS, 10):
-            days = [START + timedelta(days=first + n) for n in range(10)]
-            connection.execute(
-                "create or replace temp view part as select * from made "
-                f"where ds between '{days[0]}' and '{days[-1]}'"
-            )
+        for first in range(0, DAYS, 3):
+            days = [START + timedelta(days=first + n) for n in range(3)]
+            part = f"from ({render('bench_events')}) where ds between '{days[0]}' and '{days[-1]}'"
+            connection.execute(f"create or replace temp table part as {part}", values)
             lake.replace(connection, "events", "part", days)
         for table in ("items", "users"):
             create_table(connection, "made", f"bench_{table}", values)
@@ -116,9 +114,11 @@ def source_interest(home: str) -> dict[str, float]:
     return found
 
 
-def stage(home: str, memory_limit: str = "8GB", first: str | None = None) -> dict[str, float]:
+def stage(
+    home: str, memory_limit: str = "8GB", first: str | None = None, engine: str = "duckdb"
+) -> dict[str, float]:
     """The whole label stage to Delta: exposures, source interest, consistency, ICL."""
-    settings, lake = _open(home, memory_limit)
+    settings, lake = _open(home, memory_limit=memory_limit, engine=engine)
     profile, since = load_profile("simulated"), date.fromisoformat(first) if first else START
     if first is None:
         for table in LABEL_TABLES:
@@ -132,7 +132,7 @@ def stage(home: str, memory_limit: str = "8GB", first: str | None = None) -> dic
             build_group_consistency,
             build_icl_labels,
         ):
-            with connect(settings, lake.home) as connection:
+            with open_engine(settings, lake.home) as connection:
                 build(connection, lake, profile, since, LAST)
     return found
 
@@ -188,8 +188,8 @@ def _between(pd: Any, shown: Any, events: Any, back: Any, ahead: Any) -> Any:
     return counted.assign(last=until["last"])
 
 
-def _open(home: str, memory_limit: str = "8GB") -> tuple[Settings, Lake]:
-    settings = load_settings(home=Path(home), memory_limit=memory_limit, threads=2)
+def _open(home: str, **given: Any) -> tuple[Settings, Lake]:
+    settings = load_settings(**{"home": Path(home), "memory_limit": "8GB", "threads": 2, **given})
     return settings, Lake(settings.home_of("simulated"))
 
 

@@ -11,6 +11,7 @@ from typing import Annotated, Any, Literal
 import typer
 from rich.table import Table
 
+from exit_pipeline.bench import BENCHES
 from exit_pipeline.cli.output import (
     Json,
     ProfileOption,
@@ -146,7 +147,7 @@ def ui(
 def bench(
     name: Annotated[
         str,
-        typer.Argument(help="labels, features, validation, training, serving, soak or pipeline."),
+        typer.Argument(help=", ".join(BENCHES)),
     ],
     rows: Annotated[
         int | None, typer.Option(min=1000, help="Size; each bench has its own.")
@@ -156,8 +157,6 @@ def bench(
 ) -> None:
     """Measures the product beside its floor and its peers, in one run."""
     from importlib import import_module
-
-    from exit_pipeline.bench import BENCHES
 
     if name not in BENCHES:
         raise UsageError(f"there is no bench {name!r}", mend=f"one of {', '.join(BENCHES)}")

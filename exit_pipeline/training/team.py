@@ -82,9 +82,9 @@ class Team:
                 gradients, flat.split([g.numel() for g in gradients]), strict=True
             ):
                 gradient.copy_(part.view_as(gradient))
-        for table in sparse:
-            if table.grad is not None:
-                table.grad = self._gathered(table.grad)
+        touched = [table for table in sparse if table.grad is not None]
+        for table, gradient in zip(touched, self._gathered(touched), strict=True):
+            table.grad = gradient
 
     def sum_(self, values: Tensor) -> Tensor:
         """Adds up tensors of one shape, in place."""
@@ -118,13 +118,35 @@ class Team:
         distributed.all_gather(found, mine)
         return torch.stack(found)
 
-    def _gathered(self, gradient: Tensor) -> Tensor:
-        rows, sums = unique_rows(gradient)
-        every = self._joined({"rows": rows, "sums": sums})
-        return torch.sparse_coo_tensor(
-            every["rows"][None], every["sums"].div_(self.size), gradient.shape,
-            check_invariants=False,
-        )  # fmt: skip
+    def _gathered(self, tables: Sequence[Tensor]) -> list[Tensor]:
+        """The mean of every process's sparse gradients: all tables' rows go in one message.
+
+        A message between processes takes its time whatever is in it: with one for each table, more
+        than a third of a step of the configuration `towers` was spent on them.
+        """
+        if not tables:
+            return []
+        mine = [packed(*unique_rows(table.grad)) for table in tables]  # type: ignore[arg-type]
+        counts = self._all(torch.tensor([len(part) for part in mine])).tolist()
+        sizes = [[n * part.shape[1] for n, part in zip(own, mine, strict=True)] for own in counts]
+        flat = torch.cat([part.flatten() for part in mine])
+        every = self._rows(flat, [sum(own) for own in sizes])
+        parts = iter(every.split([size for own in sizes for size in own]))
+        found = [[next(parts).view(-1, part.shape[1]) for part in mine] for _ in counts]
+        return [_mean(table, [own[i] for own in found]) for i, table in enumerate(tables)]
+
+
+def packed(rows: Tensor, sums: Tensor) -> Tensor:
+    """int64[u] and float32[u, dim] → float32[u, 1 + dim]: the row's number, bit for bit, first."""
+    return torch.cat([rows.int().view(torch.float32)[:, None], sums], dim=1)
+
+
+def _mean(table: Tensor, parts: Sequence[Tensor]) -> Tensor:
+    """A sparse gradient of the table: the mean of what processes packed."""
+    every = torch.cat([*parts])
+    rows = every[:, 0].contiguous().view(torch.int32).long()
+    sums = every[:, 1:].div(len(parts))
+    return torch.sparse_coo_tensor(rows[None], sums, table.shape, check_invariants=False)
 
 
 ALONE = Team()

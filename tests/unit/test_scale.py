@@ -1,0 +1,42 @@
+"""The bench of scale: what it fits, and a small form of what it measures."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from exit_pipeline.bench.scale import SHARES, WHOLE, growth, run
+from exit_pipeline.bench.scale_training import alone, prepare_rows, together
+from exit_pipeline.training.team import packed
+
+
+@pytest.mark.parametrize("exponent", [0.5, 1.0, 2.0])
+def test_growth_finds_the_exponent_of_a_power(exponent):
+    sizes = [WHOLE // share for share in SHARES]
+    assert growth(sizes, [3 * n**exponent for n in sizes]) == pytest.approx(exponent)
+
+
+def test_what_processes_tell_of_a_table_is_kept_bit_for_bit():
+    rows = torch.tensor([0, 1, 2_000_000_011, 2**31 - 1])
+    told = packed(rows, torch.randn(4, 3))
+    assert told.dtype == torch.float32
+    assert torch.equal(told[:, 0].contiguous().view(torch.int32).long(), rows)
+
+
+@pytest.mark.slow
+def test_rows_are_counted_alike_in_one_process_and_in_two(tmp_path):
+    prepare_rows(tmp_path, "towers", 100_000)
+    told = [how(str(tmp_path), "towers") for how in (alone, together)]
+    assert [one["rows"] for one in told] == [20 * 4096] * 2
+    assert min(one["wall_s"] for one in told) > 0
+
+
+@pytest.mark.long
+def test_the_command_reports_what_is_to_be_reached():
+    found = run(quick=True)
+    ratios, figures = found["ratios"], found["figures"]
+    assert ratios.keys() == {"spark_cpu_per_duckdb", "speedup_ddp_2", "speedup_ddp_2_exit"}
+    assert ratios["speedup_ddp_2"] > 0
+    assert figures.keys() >= {"growth_exponent_labels", "peak_mb_200m"}
+    assert figures["peak_mb_200m"] is None  # it was no log of 200 million events
+    assert figures["peak_mb"] > 0
