@@ -1,18 +1,23 @@
-"""Imports Feast without the type checks that it has typeguard write into its classes.
+"""Imports Feast without what its import does to a whole process; who imports it first has it all.
 
-They are written anew in every process, which is more than half of what Feast's import costs, and
-are then made at every call. What this project hands to Feast is checked by mypy. A program that
-imports Feast first has it as it is.
+It has typeguard write type checks into its classes, anew in every process, which is more than half
+of what the import costs, and they are made at every call: what this project hands to Feast is
+checked by mypy. It also has Prometheus' client keep every counter of the process in files, for
+workers that fork, unless the client was imported before: here a service is one process.
 """
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Sequence
 from importlib.abc import MetaPathFinder
 from importlib.machinery import ModuleSpec, PathFinder
 from types import ModuleType
 from typing import Any
+
+# Where Prometheus' client keeps counters in files; Feast sets both.
+_FOLDERS = ("PROMETHEUS_MULTIPROCESS_DIR", "PROMETHEUS_MULTIPROC_DIR")
 
 
 class Unchecked(MetaPathFinder):
@@ -29,14 +34,18 @@ class Unchecked(MetaPathFinder):
             execute = found.loader.exec_module
 
             def unchecked(module: ModuleType) -> None:
+                import prometheus_client  # noqa: F401 — it decides now where counters are kept
                 import typeguard
 
                 sys.meta_path.remove(self)
                 checked, typeguard.typechecked = typeguard.typechecked, _as_it_is
+                before = {name: os.environ.get(name) for name in _FOLDERS}
                 try:
                     execute(module)
                 finally:
                     typeguard.typechecked = checked
+                    for name in [name for name, folder in before.items() if folder is None]:
+                        os.environ.pop(name, None)  # or processes that this one starts have it too
 
             found.loader.exec_module = unchecked  # type: ignore[method-assign]
         return found

@@ -2,39 +2,35 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Coroutine
 from typing import Any
 
 from fastapi.exceptions import RequestValidationError
 from fastapi.routing import APIRoute
 from pydantic import TypeAdapter, ValidationError
 from starlette.requests import Request
-from starlette.responses import Response
-
-Handler = Callable[[Request], Coroutine[Any, Any, Response]]
+from starlette.types import Receive, Scope, Send
 
 
 class BodyRoute(APIRoute):
     """A route whose endpoint, where there is a body, takes that and the request, nothing else.
 
-    FastAPI's own way, which can do more, makes objects of the JSON first and looks for
-    dependencies at each request.
+    FastAPI's own way, which can do more, makes objects of the JSON first, looks for dependencies,
+    and holds two stacks of what is to be closed, at each request.
     """
 
-    def get_route_handler(self) -> Handler:
-        """Returns what FastAPI calls for a request."""
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
         kind: Any = self.body_field and self.body_field.field_info.annotation
-        if kind is None:
-            return super().get_route_handler()
-        form, endpoint = TypeAdapter[Any](kind), self.endpoint
+        if kind is not None:
+            self.form, self.app = TypeAdapter[Any](kind), self._answer
 
-        async def handle(request: Request) -> Response:
-            try:
-                ask = form.validate_json(await request.body())
-            except ValidationError as error:
-                found = error.errors(include_url=False, include_context=False)
-                told = [{**one, "loc": ("body", *one["loc"])} for one in found]
-                raise RequestValidationError(told) from error
-            return await endpoint(ask, request)
-
-        return handle
+    async def _answer(self, scope: Scope, receive: Receive, send: Send) -> None:
+        request = Request(scope, receive, send)
+        try:
+            ask = self.form.validate_json(await request.body())
+        except ValidationError as error:
+            found = error.errors(include_url=False, include_context=False)
+            told = [{**one, "loc": ("body", *one["loc"])} for one in found]
+            raise RequestValidationError(told) from error
+        response = await self.endpoint(ask, request)
+        await response(scope, receive, send)
