@@ -39,7 +39,7 @@ lint: $(READY) ## Check style, imports and types
 
 bench: $(READY) ## Measure against floors and peers
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[bench]'
-	for name in labels features validation training serving pipeline; do $(BIN)/exit-pipeline bench $$name --json; done
+	for name in labels features validation training serving pipeline scale; do $(BIN)/exit-pipeline bench $$name --json; done
 
 clean: ## Remove all state (.exit); keep .venv
 	rm -rf .exit

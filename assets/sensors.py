@@ -8,6 +8,7 @@ from datetime import date, timedelta
 from typing import TYPE_CHECKING
 
 from dagster import (
+    AssetKey,
     DagsterInstance,
     DefaultSensorStatus,
     RunRequest,
@@ -17,7 +18,11 @@ from dagster import (
     SkipReason,
     sensor,
 )
-from dagster._core.execution.backfill import BulkActionsFilter, BulkActionStatus
+from dagster._core.execution.backfill import (
+    BULK_ACTION_TERMINAL_STATUSES,
+    BulkActionsFilter,
+    BulkActionStatus,
+)
 from dagster._core.storage.dagster_run import NOT_FINISHED_STATUSES
 
 from assets.instance import BY_COMMAND
@@ -31,8 +36,7 @@ if TYPE_CHECKING:
 
 # A tick looks at so many changed days at most, the oldest first; the others wait for the next one.
 DAYS_A_TICK = 31
-# A backfill of the UI, whose stages are runs with nothing between them at times.
-_BACKFILLING = [BulkActionStatus.REQUESTED, BulkActionStatus.FAILING, BulkActionStatus.CANCELING]
+_BACKFILLING = [one for one in BulkActionStatus if one not in BULK_ACTION_TERMINAL_STATUSES]
 
 
 @sensor(
@@ -138,7 +142,9 @@ def _left_behind(instance: DagsterInstance, lake: "Lake", day: date, touched: da
 
 def reading(instance: DagsterInstance) -> bool:
     """Whether something that reads landing days, or builds on them by stages, is going on."""
-    if instance.get_backfills(BulkActionsFilter(statuses=_BACKFILLING), limit=1):
+    # A backfill of the UI has stages, and there may be no run between two of them.
+    backfills = instance.get_backfills(BulkActionsFilter(statuses=_BACKFILLING))
+    if any(AssetKey("events") in (one.asset_selection or ()) for one in backfills):
         return True
     runs = instance.get_runs(RunsFilter(statuses=NOT_FINISHED_STATUSES))
     jobs = {job.name for job in (daily_ingest, backfill, late_data)}

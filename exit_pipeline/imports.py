@@ -2,8 +2,9 @@
 
 It has typeguard write type checks into its classes, anew in every process, which is more than half
 of what the import costs, and they are made at every call: what this project hands to Feast is
-checked by mypy. It also has Prometheus' client keep every counter of the process in files, for
-workers that fork, unless the client was imported before: here a service is one process.
+checked by mypy. It also has Prometheus' client keep every counter of the process, and of those that
+it starts, in files of a folder that it makes, for workers that fork: here a service is one process.
+Feast's own metrics server, which is not used, would find none.
 """
 
 from __future__ import annotations
@@ -39,13 +40,14 @@ class Unchecked(MetaPathFinder):
 
                 sys.meta_path.remove(self)
                 checked, typeguard.typechecked = typeguard.typechecked, _as_it_is
-                before = {name: os.environ.get(name) for name in _FOLDERS}
+                missing = [name for name in _FOLDERS if name not in os.environ]
+                os.environ.update(dict.fromkeys(missing, ""))  # or Feast makes a folder
                 try:
                     execute(module)
                 finally:
                     typeguard.typechecked = checked
-                    for name in [name for name, folder in before.items() if folder is None]:
-                        os.environ.pop(name, None)  # or processes that this one starts have it too
+                    for name in missing:
+                        os.environ.pop(name)
 
             found.loader.exec_module = unchecked  # type: ignore[method-assign]
         return found

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Mapping, Sequence
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -13,12 +12,16 @@ import numpy as np
 from exit_pipeline.bench.labels import DAYS, prepare
 from exit_pipeline.bench.measure import measure, report
 from exit_pipeline.bench.scale_training import prepare_rows
+from exit_pipeline.engines import check_engine
+from exit_pipeline.errors import SettingsError
+from exit_pipeline.profile import load_profile
+from exit_pipeline.settings import load_settings
 
 STAGE, TRAINING = "exit_pipeline.bench.labels:stage", "exit_pipeline.bench.scale_training"
 WHOLE = 200_000_000
 SHARES = (40, 10, 1)  # of it, the logs
-MEMORY = "2GB"  # DuckDB's: the process is to stay below 4 GB
-ROWS = {"towers": 400_000, "exit": 200_000}  # to train on
+MEMORY = "2GB"  # DuckDB's, so that the process stays below 4 GB
+ROWS, QUICK = {"towers": 400_000, "exit": 200_000}, 2  # to train on; by that if quick
 LIMIT = 4 * 3600.0  # seconds for a label stage
 
 
@@ -28,22 +31,30 @@ def run(rows: int = WHOLE, quick: bool = False) -> dict[str, Any]:
     Args:
         rows: Events of the largest log, over 30 days, measured once; a tenth and a fortieth of
             them are measured three times, and on Spark the fortieth.
-        quick: 400,000 of them, and a quarter of the rows to train on; once.
+        quick: 400,000 of them, and half the rows to train on; once.
 
     Returns:
         The report; see `measure.report`.
     """
-    rows, repeats, less = (400_000, 1, 4) if quick else (rows, 3, 1)
+    rows, repeats, less = (400_000, 1, QUICK) if quick else (rows, 3, 1)
     sizes = [rows // share for share in SHARES]
-    small = _labels(sizes[0], repeats, ("duckdb", *(["spark"] if find_spec("pyspark") else [])))
+    small = _labels(sizes[0], repeats, ("duckdb", "spark") if _spark() else ("duckdb",))
     larger = [_labels(n, 1 if n == rows else repeats)["duckdb"] for n in sizes[1:]]
-    labels = [small["duckdb"], *larger]
-    spark = small.get("spark")
+    labels, spark = [small["duckdb"], *larger], small.get("spark")
+    if spark:
+        del spark["rss_mb"]  # Python's part of it
     trained = {name: _trained(name, n // less, repeats) for name, n in ROWS.items()}
     speedups = {name: _speedups(found) for name, found in trained.items()}
     return report(
         "scale",
-        {"rows": rows, "days": DAYS, "repeats": repeats, "memory_limit": MEMORY},
+        {
+            "rows": rows,
+            "spark_rows": sizes[0],
+            "days": DAYS,
+            "repeats": repeats,
+            "memory_limit": MEMORY,
+            "trained": {name: n // less for name, n in ROWS.items()},
+        },
         {"labels": dict(zip(sizes, labels, strict=True)), **trained},
         None,
         {"spark": spark},
@@ -65,6 +76,15 @@ def run(rows: int = WHOLE, quick: bool = False) -> dict[str, Any]:
 def growth(sizes: Sequence[int], costs: Sequence[float]) -> float:
     """The exponent of costs that grow as a power of the size, by least squares of logarithms."""
     return round(float(np.polyfit(np.log(sizes), np.log(costs), 1)[0]), 3)
+
+
+def _spark() -> bool:
+    """Whether Spark could start here."""
+    try:
+        check_engine(load_settings(engine="spark"), load_profile("simulated").spec)
+    except SettingsError:
+        return False
+    return True
 
 
 def _labels(rows: int, repeats: int, engines: Sequence[str] = ("duckdb",)) -> dict[str, Any]:

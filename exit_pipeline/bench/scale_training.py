@@ -10,7 +10,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from exit_pipeline.bench.measure import start
+from exit_pipeline.bench.measure import LIMIT, end, start
 from exit_pipeline.bench.measure import told as told_by
 from exit_pipeline.bench.training import BATCH, CPU, TABLE_ROWS, TOWERS
 from exit_pipeline.bench.training_data import exit_encoder, read, towers_encoder, write
@@ -24,7 +24,7 @@ from exit_pipeline.training.together import fit_together
 from exit_pipeline.training.worker import Job
 
 HERE = "exit_pipeline.bench.scale_training"
-LIMIT = 3600.0
+TOLD_STEPS = 20  # the loop tells of one in so many
 
 
 def prepare_rows(folder: Path, name: str, rows: int) -> None:
@@ -54,7 +54,11 @@ def together(folder: str, name: str) -> dict[str, Any]:
 def apart(folder: str, name: str) -> dict[str, Any]:
     """Two of one thread each at the same time, each with a model of its own."""
     both = [start(f"{HERE}:alone", {"folder": folder, "name": name}) for _ in range(2)]
-    first, second = [told_by(process, LIMIT) for process in both]
+    try:
+        first, second = [told_by(process, LIMIT) for process in both]
+    finally:
+        for process in both:
+            end(process)
     return {
         "rows": first["rows"] + second["rows"],
         "wall_s": max(first["wall_s"], second["wall_s"]),
@@ -62,7 +66,7 @@ def apart(folder: str, name: str) -> dict[str, Any]:
 
 
 class Clock:
-    """When which step of the epoch was done, as the loop tells it: every twentieth."""
+    """When which step of the epoch was done, as the loop tells it: one in `TOLD_STEPS`."""
 
     def __init__(self) -> None:
         self.marks: list[tuple[float, int]] = []
@@ -73,7 +77,13 @@ class Clock:
             self.marks.append((time.perf_counter(), done))
 
     def told(self, job: Job) -> dict[str, Any]:
-        """Rows between the first and the last of these steps, and the seconds."""
+        """Rows between the first and the last of these steps, and the seconds.
+
+        Raises:
+            ValueError: The epoch has one of them alone.
+        """
+        if len(self.marks) < 2:
+            raise ValueError(f"too few rows: an epoch takes more than {TOLD_STEPS} steps")
         (began, first), (ended, last) = self.marks[0], self.marks[-1]
         return {
             "rows": (last - first) * job.training.batch_size,

@@ -82,8 +82,7 @@ class Team:
                 gradients, flat.split([g.numel() for g in gradients]), strict=True
             ):
                 gradient.copy_(part.view_as(gradient))
-        touched = [table for table in sparse if table.grad is not None]
-        for table, gradient in zip(touched, self._gathered(touched), strict=True):
+        for table, gradient in zip(sparse, self._gathered(sparse), strict=True):
             table.grad = gradient
 
     def sum_(self, values: Tensor) -> Tensor:
@@ -118,35 +117,47 @@ class Team:
         distributed.all_gather(found, mine)
         return torch.stack(found)
 
-    def _gathered(self, tables: Sequence[Tensor]) -> list[Tensor]:
-        """The mean of every process's sparse gradients: all tables' rows go in one message.
+    def _gathered(self, tables: Sequence[Tensor]) -> list[Tensor | None]:
+        """The mean of every process's sparse gradients of some tables; None where nobody has any.
 
-        A message between processes takes its time whatever is in it: with one for each table, more
-        than a third of a step of the configuration `towers` was spent on them.
+        What the processes tell each other goes in two messages, of how many rows and of these: a
+        message takes its time whatever is in it, and three for each table were a third of a step
+        of five tables.
         """
         if not tables:
             return []
-        mine = [packed(*unique_rows(table.grad)) for table in tables]  # type: ignore[arg-type]
+        mine = [_packed(table) for table in tables]
         counts = self._all(torch.tensor([len(part) for part in mine])).tolist()
         sizes = [[n * part.shape[1] for n, part in zip(own, mine, strict=True)] for own in counts]
         flat = torch.cat([part.flatten() for part in mine])
         every = self._rows(flat, [sum(own) for own in sizes])
         parts = iter(every.split([size for own in sizes for size in own]))
         found = [[next(parts).view(-1, part.shape[1]) for part in mine] for _ in counts]
-        return [_mean(table, [own[i] for own in found]) for i, table in enumerate(tables)]
+        return [
+            _mean(table, of) for table, of in zip(tables, zip(*found, strict=True), strict=True)
+        ]
 
 
-def packed(rows: Tensor, sums: Tensor) -> Tensor:
-    """int64[u] and float32[u, dim] → float32[u, 1 + dim]: the row's number, bit for bit, first."""
-    return torch.cat([rows.int().view(torch.float32)[:, None], sums], dim=1)
+def _packed(table: Tensor) -> Tensor:
+    """float32[u, 1 + dim]: what its gradient has of u rows, after the bits of their numbers.
+
+    As int32: a table of more than 2³¹ rows is more than a machine holds.
+    """
+    if table.grad is None:
+        return table.new_empty(0, 1 + table.shape[1])
+    rows, sums = unique_rows(table.grad)
+    return torch.cat([rows.int().view(torch.float32)[:, None], sums.float()], dim=1)
 
 
-def _mean(table: Tensor, parts: Sequence[Tensor]) -> Tensor:
-    """A sparse gradient of the table: the mean of what processes packed."""
-    every = torch.cat([*parts])
-    rows = every[:, 0].contiguous().view(torch.int32).long()
-    sums = every[:, 1:].div(len(parts))
-    return torch.sparse_coo_tensor(rows[None], sums, table.shape, check_invariants=False)
+def _mean(table: Tensor, parts: Sequence[Tensor]) -> Tensor | None:
+    """The mean, over processes, of what they packed of a table, as its gradient."""
+    every = torch.cat(list(parts))
+    if not len(every):
+        return None
+    rows, sums = every[:, 0].contiguous().view(torch.int32).long(), every[:, 1:]
+    return torch.sparse_coo_tensor(
+        rows[None], sums / len(parts), table.shape, check_invariants=False
+    )
 
 
 ALONE = Team()

@@ -7,6 +7,7 @@ from datetime import UTC, date, datetime
 
 import pytest
 from dagster import (
+    AssetKey,
     AssetMaterialization,
     DagsterInstance,
     DagsterRunStatus,
@@ -199,14 +200,23 @@ def test_it_waits_for_runs_that_read_days(here, instance, built):
     assert isinstance(tick(sensors.late_data_sensor, instance, built), SkipReason)
 
 
-def test_it_waits_for_backfills_to_end(here, instance, built):
+@pytest.mark.parametrize("status", ["REQUESTED", "FAILING", "CANCELING"])
+def test_it_waits_for_backfills_to_end(here, instance, built, status):
     """A backfill reads days in one stage, and builds what hangs on them in later ones."""
     store(here, instance, "2026-01-20", "2026-01-14")
-    backfill = PartitionBackfill("all", BulkActionStatus.REQUESTED, False, {}, 1e9)
-    instance.add_backfill(backfill)
-    assert isinstance(tick(sensors.late_data_sensor, instance, built), SkipReason)
+
+    def asked() -> bool:
+        told = tick(sensors.late_data_sensor, instance, built)
+        return isinstance(told, SensorResult) and bool(told.run_requests)
+
+    for name, keys in (("a model", ["candidate_model"]), ("all", ["events", "impressions"])):
+        backfill = PartitionBackfill(
+            name, BulkActionStatus(status), False, {}, 1e9, asset_selection=[*map(AssetKey, keys)]
+        )
+        instance.add_backfill(backfill)
+        assert asked() == (name == "a model")
     instance.update_backfill(backfill.with_status(BulkActionStatus.COMPLETED_SUCCESS))
-    assert tick(sensors.late_data_sensor, instance, built).run_requests
+    assert asked()
 
 
 def test_the_schedule_asks_for_a_day_that_was_not_read_to_the_end(tmp_path):

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import pytest
-import torch
 
-from exit_pipeline.bench.scale import SHARES, WHOLE, growth, run
-from exit_pipeline.bench.scale_training import alone, prepare_rows, together
-from exit_pipeline.training.team import packed
+from exit_pipeline.bench.scale import QUICK, ROWS, SHARES, WHOLE, growth, run
+from exit_pipeline.bench.scale_training import TOLD_STEPS, alone, prepare_rows, together
+from exit_pipeline.bench.training import BATCH
 
 
 @pytest.mark.parametrize("exponent", [0.5, 1.0, 2.0])
@@ -16,18 +15,22 @@ def test_growth_finds_the_exponent_of_a_power(exponent):
     assert growth(sizes, [3 * n**exponent for n in sizes]) == pytest.approx(exponent)
 
 
-def test_what_processes_tell_of_a_table_is_kept_bit_for_bit():
-    rows = torch.tensor([0, 1, 2_000_000_011, 2**31 - 1])
-    told = packed(rows, torch.randn(4, 3))
-    assert told.dtype == torch.float32
-    assert torch.equal(told[:, 0].contiguous().view(torch.int32).long(), rows)
+@pytest.mark.parametrize("name", ROWS)
+def test_a_quick_epoch_has_steps_to_tell_of(name):
+    assert ROWS[name] // QUICK > TOLD_STEPS * BATCH
+
+
+def test_an_epoch_without_them_is_refused(tmp_path):
+    prepare_rows(tmp_path, "towers", 8_000)
+    with pytest.raises(ValueError, match="too few rows"):
+        alone(str(tmp_path), "towers")
 
 
 @pytest.mark.slow
 def test_rows_are_counted_alike_in_one_process_and_in_two(tmp_path):
-    prepare_rows(tmp_path, "towers", 100_000)
+    prepare_rows(tmp_path, "towers", (TOLD_STEPS + 1) * BATCH)
     told = [how(str(tmp_path), "towers") for how in (alone, together)]
-    assert [one["rows"] for one in told] == [20 * 4096] * 2
+    assert [one["rows"] for one in told] == [TOLD_STEPS * BATCH] * 2
     assert min(one["wall_s"] for one in told) > 0
 
 

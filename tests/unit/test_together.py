@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import os
 import signal
+from collections import deque
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from threading import Barrier
 
 import numpy as np
 import pytest
@@ -61,6 +64,39 @@ def test_a_team_reads_the_batches_of_one_process_each_row_once(n, size, team, bu
         assert min(map(len, (part[number] for part in parts))) > 0
     scored = [range(n)[Team(rank, team).part(n)] for rank in range(team)]
     assert [row for part in scored for row in part] == list(range(n))
+
+
+def test_gradients_of_tables_are_the_mean_of_what_every_process_has(monkeypatch):
+    """Tables of other widths: rows that both touched, a table that one did, one that none did."""
+    touched = [[[3, 0, 3], [], []], [[8, 3], [4, 4], []]]  # by process and table
+    shapes, said, met = [(9, 2), (5, 3), (7, 1)], {}, Barrier(2)
+
+    def tell(team: Team, values: torch.Tensor) -> torch.Tensor:
+        said[team.rank] = values
+        met.wait(10)
+        heard = torch.stack([said[0], said[1]])
+        met.wait(10)
+        return heard
+
+    def table(shape: tuple[int, int], rows: list[int]) -> torch.Tensor:
+        made = torch.zeros(shape)
+        if rows:
+            values = torch.randn(len(rows), shape[1])
+            made.grad = torch.sparse_coo_tensor(
+                torch.tensor([rows]), values, shape, check_invariants=True
+            )
+        return made
+
+    monkeypatch.setattr(Team, "_all", tell)
+    tables = [[table(*one) for one in zip(shapes, rows, strict=True)] for rows in touched]
+    dense = [[t.grad.to_dense() if t.grad is not None else 0 for t in own] for own in tables]
+    with ThreadPoolExecutor(2) as threads:
+        teams = [Team(rank, 2) for rank in range(2)]
+        deque(threads.map(lambda team, own: team.average([], own), teams, tables))
+    for own in tables:
+        assert own[2].grad is None
+        for i in range(2):
+            torch.testing.assert_close(own[i].grad.to_dense(), (dense[0][i] + dense[1][i]) / 2)
 
 
 def train(folder: Path, parts, training=TOGETHER, **more):
