@@ -81,8 +81,8 @@ def prepare(home: str, rows: int) -> None:
     shutil.rmtree(home, ignore_errors=True)
     with connect(settings, lake.home) as connection:
         values = {"rows": rows, "users": max(rows // 200, 50)}
-        for first in range(0, DAYS, 3):
-            days = [START + timedelta(days=first + n) for n in range(3)]
+        for first in range(0, DAYS, 5):
+            days = [START + timedelta(days=first + n) for n in range(5)]
             part = f"from ({render('bench_events')}) where ds between '{days[0]}' and '{days[-1]}'"
             connection.execute(f"create or replace temp table part as {part}", values)
             lake.replace(connection, "events", "part", days)

@@ -82,8 +82,8 @@ class Team:
                 gradients, flat.split([g.numel() for g in gradients]), strict=True
             ):
                 gradient.copy_(part.view_as(gradient))
-        for table, gradient in zip(sparse, self._gathered(sparse), strict=True):
-            table.grad = gradient
+        for table, mean in zip(sparse, self._gathered(sparse), strict=True):
+            table.grad = mean
 
     def sum_(self, values: Tensor) -> Tensor:
         """Adds up tensors of one shape, in place."""
