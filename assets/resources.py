@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING
@@ -51,6 +52,14 @@ class Pipeline:
 
         check_engine(self.settings, self.profile.spec)
         return open_engine(self.settings, self.home)
+
+    def held_engine(self) -> AbstractContextManager[Connection | None]:
+        """Starts Spark once for all who open the engine within; of DuckDB each opens its own.
+
+        Raises:
+            SettingsError: As `engine`.
+        """
+        return nullcontext() if self.settings.engine == "duckdb" else self.engine()
 
 
 def load_pipeline() -> Pipeline:

@@ -89,7 +89,11 @@ def _run(
 ) -> list[Stage]:
     """Runs the chosen part of each stage; a plan is drawn up while it is run."""
     done = []
-    with only_run(PIPELINE.home), open_instance(PIPELINE.home) as instance:
+    with (
+        only_run(PIPELINE.home),
+        open_instance(PIPELINE.home) as instance,
+        PIPELINE.held_engine(),
+    ):
         close_dead_runs(instance, by_command=True, by_ui=not has_ui(PIPELINE.home))
         if full_refresh:
             PIPELINE.lake("refresh").forget()

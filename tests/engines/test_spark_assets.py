@@ -2,15 +2,41 @@
 
 from __future__ import annotations
 
+from contextlib import contextmanager
 from datetime import timedelta
 
 from dagster import materialize
 
+from assets import run
 from assets.features import ASSETS as FEATURES
 from assets.labels import ASSETS as LABELS
+from assets.plan import Stage
 from assets.resources import Pipeline
 from exit_pipeline.lake import table
+from exit_pipeline.settings import load_settings
 from tests.logs import DAY, SmallLog, at, event
+
+
+def test_spark_is_started_once_for_all_stages_of_a_run(tmp_path, monkeypatch, simulated):
+    told = []
+
+    @contextmanager
+    def engine(self):
+        told.append("started")
+        yield
+        told.append("stopped")
+
+    for name, pipeline in {
+        name: Pipeline(load_settings(home=tmp_path, engine=name), simulated)
+        for name in ("duckdb", "spark")
+    }.items():
+        monkeypatch.setattr(run, "PIPELINE", pipeline)
+        monkeypatch.setattr(Pipeline, "engine", engine)
+        monkeypatch.setattr(run, "_materialize", lambda stage, instance: told.append(stage.assets))
+        told.append(name)
+        run._run([Stage(("items",)), Stage(("users",))], {"items", "users"}, lambda stage: None)
+    made = [("items",), ("users",)]
+    assert told == ["duckdb", *made, "spark", "started", *made, "stopped"]
 
 
 def test_labels_and_features_of_a_day_are_filled_by_spark(spark, tmp_path, monkeypatch):
