@@ -1,6 +1,6 @@
 """A simulated product with known transferability: the embedded default data set, and the oracle.
 
-Everything here is ours; the forms of the worlds are set out in docs/simulator.md.
+Everything here is ours; each module says what it plants, `config.py` what tells the worlds apart.
 """
 
 from exit_pipeline.simulator.answer import Answer, Asked, answer, ask_for
