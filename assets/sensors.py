@@ -44,6 +44,8 @@ _BACKFILLING = [one for one in BulkActionStatus if one not in BULK_ACTION_TERMIN
 )
 def landing_sensor(context: SensorEvaluationContext) -> SensorResult | SkipReason:
     """Asks for landing days whose files are new or changed, once they are at rest."""
+    if _backfilling(context.instance):  # which may be about to read them
+        return SkipReason("a backfill is reading days just now")
     from exit_pipeline.ingest.arrivals import arrivals
     from exit_pipeline.lake.table import days_between, ranges_of
 
@@ -140,11 +142,15 @@ def _left_behind(instance: DagsterInstance, lake: "Lake", day: date, touched: da
     return recorded(instance, "training_set", moved) <= recorded(instance, "events", day)
 
 
+def _backfilling(instance: DagsterInstance) -> bool:
+    """Whether a backfill of the UI reads landing days: between two of its stages may be no run."""
+    backfills = instance.get_backfills(BulkActionsFilter(statuses=_BACKFILLING))
+    return any(AssetKey("events") in (one.asset_selection or ()) for one in backfills)
+
+
 def reading(instance: DagsterInstance) -> bool:
     """Whether something that reads landing days, or builds on them by stages, is going on."""
-    # A backfill of the UI has stages, and there may be no run between two of them.
-    backfills = instance.get_backfills(BulkActionsFilter(statuses=_BACKFILLING))
-    if any(AssetKey("events") in (one.asset_selection or ()) for one in backfills):
+    if _backfilling(instance):
         return True
     runs = instance.get_runs(RunsFilter(statuses=NOT_FINISHED_STATUSES))
     jobs = {job.name for job in (daily_ingest, backfill, late_data)}

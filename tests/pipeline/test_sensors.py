@@ -200,23 +200,32 @@ def test_it_waits_for_runs_that_read_days(here, instance, built):
     assert isinstance(tick(sensors.late_data_sensor, instance, built), SkipReason)
 
 
+def begin_backfill(instance: DagsterInstance, status: str, *assets: str) -> PartitionBackfill:
+    keys = [AssetKey(name) for name in assets]
+    found = PartitionBackfill(
+        assets[0], BulkActionStatus(status), False, {}, 1e9, asset_selection=keys
+    )
+    instance.add_backfill(found)
+    return found
+
+
 @pytest.mark.parametrize("status", ["REQUESTED", "FAILING", "CANCELING"])
-def test_it_waits_for_backfills_to_end(here, instance, built, status):
+def test_sensors_wait_for_backfills_that_read_days(here, instance, built, status):
     """A backfill reads days in one stage, and builds what hangs on them in later ones."""
     store(here, instance, "2026-01-20", "2026-01-14")
+    land(here, DAYS[0])
+    both = (sensors.landing_sensor, None), (sensors.late_data_sensor, built)
 
-    def asked() -> bool:
-        told = tick(sensors.late_data_sensor, instance, built)
-        return isinstance(told, SensorResult) and bool(told.run_requests)
+    def asked() -> list[bool]:
+        told = [tick(which, instance, cursor) for which, cursor in both]
+        return [isinstance(one, SensorResult) and bool(one.run_requests) for one in told]
 
-    for name, keys in (("a model", ["candidate_model"]), ("all", ["events", "impressions"])):
-        backfill = PartitionBackfill(
-            name, BulkActionStatus(status), False, {}, 1e9, asset_selection=[*map(AssetKey, keys)]
-        )
-        instance.add_backfill(backfill)
-        assert asked() == (name == "a model")
-    instance.update_backfill(backfill.with_status(BulkActionStatus.COMPLETED_SUCCESS))
-    assert asked()
+    begin_backfill(instance, status, "candidate_model", "champion")
+    assert asked() == [True, True]
+    whole = begin_backfill(instance, status, "events", "impressions")
+    assert asked() == [False, False]
+    instance.update_backfill(whole.with_status(BulkActionStatus.COMPLETED_SUCCESS))
+    assert asked() == [True, True]
 
 
 def test_the_schedule_asks_for_a_day_that_was_not_read_to_the_end(tmp_path):
