@@ -159,7 +159,7 @@ def test_materializing_all(ui, page):
     page.get_by_role("button", name="All", exact=True).click()
     page.get_by_role("button", name="Launch backfill").click()
     wait(lambda: ui.backfills(), 60)
-    ui.wait_for_rest(420)
+    ui.wait_for_rest(600)
     # No sensor took a stage that the backfill had not reached yet for one that was left behind.
     assert set(ui.runs("jobName")) == {"__ASSET_JOB"}
     assert len(ui.home.lake.days("training_set")) == SMALL.days - 1
@@ -175,7 +175,7 @@ def test_a_backfill_of_several_days_that_changes_nothing_sets_nothing_off(ui, pa
     hashes, runs = ui.home.hashes(), len(ui.runs())
     materialize(page, ui, "impressions", f"[{SMALL.start}...{SMALL.start + timedelta(days=3)}]")
     wait(lambda: len(ui.runs()) > runs, 60)
-    ui.wait_for_rest(180)
+    ui.wait_for_rest(300)
     time.sleep(35)  # a tick of the automation sensor
     assert len(ui.runs()) == runs + 1, ui.runs("jobName")
     assert ui.home.hashes() == hashes
@@ -189,10 +189,10 @@ def test_a_single_stale_day_is_mended(ui, page):
     raise_prices(ui.home.lake.home.landing / "items")
     before = ui.home.lake.days("item_features")[day]
     materialize(page, ui, "items")
-    wait(lambda: ui.stale("item_features", day) == "STALE", 120)
+    wait(lambda: ui.stale("item_features", day) == "STALE", 240)
     materialize(page, ui, "item_features", str(day))
-    wait(lambda: ui.stale("item_features", day) == "FRESH", 180)
-    ui.wait_for_rest(240)
+    wait(lambda: ui.stale("item_features", day) == "FRESH", 300)
+    ui.wait_for_rest(400)
     assert ui.home.lake.days("item_features")[day] != before
 
 
