@@ -18,13 +18,12 @@ from exit_pipeline.model import MODELS
 from exit_pipeline.model.base import Model
 from exit_pipeline.profile.learning import ModelSpec, TrainingSpec
 from exit_pipeline.training.device import reproducible
-from exit_pipeline.training.loop import SCORE_ROWS, fit
+from exit_pipeline.training.loop import SCORE_ROWS, TOLD_STEPS, fit
 from exit_pipeline.training.rows import EncodedRows
 from exit_pipeline.training.together import fit_together
 from exit_pipeline.training.worker import Job
 
 HERE = "exit_pipeline.bench.scale_training"
-TOLD_STEPS = 20  # the loop tells of one in so many
 
 
 def prepare_rows(folder: Path, name: str, rows: int) -> None:

@@ -23,6 +23,7 @@ from exit_pipeline.training.team import ALONE, Team
 
 Progress = Callable[[int, int, str], None]
 SCORE_ROWS = 8192
+TOLD_STEPS = 20  # progress is told of one step in so many
 
 
 def fit(
@@ -106,7 +107,7 @@ def _epoch(
         if weight:  # a row that counts for nothing is no sign
             _check(loss, usual * spec.max_loss_rise, number, step)
         total += weight * loss
-        if step % 20 == 0:
+        if step % TOLD_STEPS == 0:
             progress(at, spec.epochs * steps, f"epoch {number + 1}, loss {loss:.4f}{said}")
     return team.mean(total / steps), balance
 

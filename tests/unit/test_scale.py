@@ -5,8 +5,9 @@ from __future__ import annotations
 import pytest
 
 from exit_pipeline.bench.scale import QUICK, ROWS, SHARES, WHOLE, growth, run
-from exit_pipeline.bench.scale_training import TOLD_STEPS, alone, prepare_rows, together
+from exit_pipeline.bench.scale_training import alone, prepare_rows, together
 from exit_pipeline.bench.training import BATCH
+from exit_pipeline.training.loop import TOLD_STEPS
 
 
 @pytest.mark.parametrize("exponent", [0.5, 1.0, 2.0])
