@@ -46,7 +46,7 @@ class Ui:
         body = json.dumps({"query": query}).encode()
         headers = {"Content-Type": "application/json"}
         request = urllib.request.Request(f"{self.url}/graphql", body, headers)
-        return json.load(urllib.request.urlopen(request, timeout=30))["data"]
+        return json.load(urllib.request.urlopen(request, timeout=60))["data"]
 
     def runs(self, told: str = "status") -> list[str]:
         """What is told of every run, the newest first."""
@@ -158,7 +158,7 @@ def test_materializing_all(ui, page):
     page.get_by_role("button", name="Materialize all").click()
     page.get_by_role("button", name="All", exact=True).click()
     page.get_by_role("button", name="Launch backfill").click()
-    wait(lambda: ui.backfills(), 60)
+    wait(lambda: ui.backfills(), 180)
     ui.wait_for_rest(600)
     # No sensor took a stage that the backfill had not reached yet for one that was left behind.
     assert set(ui.runs("jobName")) == {"__ASSET_JOB"}
@@ -185,7 +185,7 @@ def backfilled_alone(ui: Ui, page) -> bool:
     """Backfills the impressions of four days; whether no other run came of it."""
     runs = len(ui.runs())
     materialize(page, ui, "impressions", f"[{SMALL.start}...{SMALL.start + timedelta(days=3)}]")
-    wait(lambda: len(ui.runs()) > runs, 60)
+    wait(lambda: len(ui.runs()) > runs, 180)
     ui.wait_for_rest(300)
     time.sleep(35)  # a tick of the automation sensor
     more = len(ui.runs()) - runs
@@ -198,7 +198,7 @@ def test_a_single_stale_day_is_mended(ui, page):
     raise_prices(ui.home.lake.home.landing / "items")
     before = ui.home.lake.days("item_features")[day]
     materialize(page, ui, "items")
-    wait(lambda: ui.stale("item_features", day) == "STALE", 240)
+    wait(lambda: ui.stale("item_features", day) == "STALE", 300)
     materialize(page, ui, "item_features", str(day))
     wait(lambda: ui.stale("item_features", day) == "FRESH", 300)
     ui.wait_for_rest(400)
