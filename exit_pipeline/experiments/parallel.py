@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
-from multiprocessing import get_context
+from multiprocessing import get_context, parent_process
+from threading import Thread
 from typing import TypeVar
 
 from exit_pipeline.errors import ExitPipelineError, TrainingError
@@ -35,7 +37,8 @@ def each(
         for number, job in enumerate(jobs):
             yield number, _outcome(work, job, alone)
         return
-    with ProcessPoolExecutor(settings.threads, get_context("spawn")) as pool:
+    spawned = get_context("spawn")
+    with ProcessPoolExecutor(settings.threads, spawned, initializer=_end_with_parent) as pool:
         waiting: dict[Future[Result | ExitPipelineError], int] = {
             pool.submit(_outcome, work, job, alone): number for number, job in enumerate(jobs)
         }
@@ -48,6 +51,18 @@ def each(
                     where=str(jobs[waiting[future]]),
                     mend="run again with a smaller EXIT_THREADS; what was finished is used",
                 ) from error
+
+
+def _end_with_parent() -> None:
+    """Ends this process when its parent is killed: each waits for jobs, which none would bring."""
+    parent = parent_process()
+    assert parent is not None
+
+    def watch() -> None:
+        parent.join()
+        os._exit(1)
+
+    Thread(target=watch, daemon=True).start()
 
 
 def _outcome(
