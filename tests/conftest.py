@@ -6,14 +6,17 @@ import atexit
 import os
 import re
 import shutil
+import signal
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 from pydantic import SecretStr
 from typer.testing import CliRunner
@@ -50,6 +53,22 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 SMALL = SimulationConfig(days=11, users=260, items=120, seed=3)
+
+
+def kill(process: subprocess.Popen) -> None:
+    """Kills a command that was started with pipes, and then what it had begun.
+
+    Dagster has a `tail` mirror each step's output, and a watcher end it if the step is killed: it
+    holds the pipes open for ever where the step died between the starts of both.
+    """
+    process.send_signal(signal.SIGSTOP)  # it begins nothing more
+    begun = psutil.Process(process.pid).children(recursive=True)
+    process.kill()
+    process.wait(60)
+    for one in begun:
+        with suppress(psutil.NoSuchProcess):
+            one.kill()
+    process.communicate(timeout=60)
 
 
 @dataclass(frozen=True)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import shutil
-import signal
 import time
 from pathlib import Path
 
@@ -16,7 +15,7 @@ from assets.instance import idle, only_run, open_instance
 from exit_pipeline.errors import LakeError
 from exit_pipeline.settings import Home
 from exit_pipeline.validation.verdicts import unfit
-from tests.conftest import SmallHome
+from tests.conftest import SmallHome, kill
 
 USER = "u0000017"
 TABLES = (
@@ -42,8 +41,7 @@ def kill_when(home: SmallHome, happened) -> None:
     while not happened():
         assert process.poll() is None, process.stderr.read()
         time.sleep(0.005)
-    process.send_signal(signal.SIGKILL)
-    process.communicate()
+    kill(process)
 
 
 @pytest.mark.slow

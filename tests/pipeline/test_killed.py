@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import signal
 import time
 from collections.abc import Iterator
 
@@ -11,7 +10,7 @@ from dagster import DagsterRunStatus
 
 from assets.instance import open_instance
 from exit_pipeline.registry import Registry
-from tests.conftest import SmallHome
+from tests.conftest import SmallHome, kill
 
 # The stages of a run, and how many seconds into each it is killed.
 KILLS = {
@@ -49,8 +48,7 @@ def test_a_run_killed_at_each_stage_ends_as_a_run_left_alone(small_home, tmp_pat
         # Each line is the title of a stage that begins.
         assert any(last in title for title in titles)
         time.sleep(seconds)
-        process.send_signal(signal.SIGKILL)
-        process.communicate()
+        kill(process)
     home.run("run")
     with open_instance(home.lake.home) as instance:  # what died is not shown as going on
         states = {run.status for run in instance.get_runs()}
