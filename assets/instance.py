@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from dagster import DagsterInstance, DagsterRunStatus, RunsFilter
-from dagster._core.storage.dagster_run import IN_PROGRESS_RUN_STATUSES
+from dagster._core.storage.dagster_run import IN_PROGRESS_RUN_STATUSES, NOT_FINISHED_STATUSES
 
 from exit_pipeline.errors import LakeError
 from exit_pipeline.files import write_text
@@ -69,13 +69,14 @@ def idle(home: Home) -> Iterator[None]:
     Raises:
         LakeError: One does, or the UI began one meanwhile.
     """
-    started = datetime.now(UTC)
     with only_run(home), open_instance(home) as instance:
         close_dead_runs(instance, by_command=True, by_ui=not has_ui(home))
-        if instance.get_runs(RunsFilter(statuses=[*IN_PROGRESS_RUN_STATUSES]), limit=1):
-            raise _of_the_ui("a run of the UI is going on in this home", home)
+        started = datetime.now(UTC)
+        # One that waits in the queue may begin at any moment.
+        if instance.get_runs(RunsFilter(statuses=[*NOT_FINISHED_STATUSES]), limit=1):
+            raise _of_the_ui("a run of the UI is going on, or waits, in this home", home)
         yield
-        if instance.get_runs(RunsFilter(created_after=started), limit=1):
+        if instance.get_runs(RunsFilter(updated_after=started), limit=1):
             raise _of_the_ui("a run of the UI began meanwhile, and may know what was there", home)
 
 

@@ -28,7 +28,9 @@ def remove_from_parquet(files: Iterable[Path], user_id: str) -> tuple[int, list[
     for file in files:
         try:
             removed += _rewrite(file, user_id) if _holds(file, user_id) else 0
-        except ArrowInvalid:
+        except (ArrowInvalid, OSError) as error:
+            if getattr(error, "errno", None):  # the disk's fault, not the file's
+                raise
             broken.append(file)
     return removed, broken
 
@@ -72,12 +74,15 @@ def _holds(file: Path, user_id: str) -> bool:
 
 def _rewrite(file: Path, user_id: str) -> int:
     source, partial, removed = pq.ParquetFile(file), file.with_name(f".{file.name}.partial"), 0
-    with pq.ParquetWriter(partial, source.schema_arrow) as out:
-        for batch in source.iter_batches():
-            kept = batch.filter(pc.invert(_theirs(batch, user_id)))
-            removed += batch.num_rows - kept.num_rows
-            out.write_batch(kept)
-    put_to_disk(partial, file)
+    try:
+        with pq.ParquetWriter(partial, source.schema_arrow) as out:
+            for batch in source.iter_batches():
+                kept = batch.filter(pc.invert(_theirs(batch, user_id)))
+                removed += batch.num_rows - kept.num_rows
+                out.write_batch(kept)
+        put_to_disk(partial, file)
+    finally:
+        partial.unlink(missing_ok=True)
     return removed
 
 

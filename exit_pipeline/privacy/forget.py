@@ -119,10 +119,14 @@ def _pages(home: Home, named: re.Pattern[str]) -> int:
 
 def _spill(home: Home) -> None:
     """Removes what processes that died left of rows, and an interrupted training's state."""
-    for folder in home.spill.glob("*"):
-        process = folder.name.partition("-")[0]
-        if not (process.isdecimal() and Path("/proc", process).exists()):
-            shutil.rmtree(folder, ignore_errors=True)
+    for left in home.spill.glob("*"):
+        process = re.match(r"(?:duckdb_temp_)?(\d+)[-_]", left.name)
+        if process and Path("/proc", process[1]).exists():
+            continue
+        if left.is_dir():
+            shutil.rmtree(left, ignore_errors=True)
+        else:  # validation's DuckDB spills beside the folders of the others
+            left.unlink(missing_ok=True)
 
 
 def _notes(

@@ -10,6 +10,7 @@ from pathlib import Path
 import dagster
 import pyarrow.parquet as pq
 import pytest
+from dagster._core.test_utils import create_run_for_test
 
 from assets.instance import idle, only_run, open_instance
 from exit_pipeline.errors import LakeError
@@ -76,6 +77,15 @@ def test_it_is_refused_while_a_run_goes_on(home):
 @dagster.job
 def anything():
     pass
+
+
+def test_it_is_refused_while_a_run_of_the_ui_waits_to_begin(tmp_path, monkeypatch):
+    monkeypatch.setattr("assets.instance.has_ui", lambda home: True)
+    home = Home(tmp_path)
+    with open_instance(home) as instance:
+        create_run_for_test(instance, status=dagster.DagsterRunStatus.NOT_STARTED)
+    with pytest.raises(LakeError, match="or waits"), idle(home):
+        pass
 
 
 def test_a_run_of_the_ui_that_begins_meanwhile_is_told(tmp_path):

@@ -145,8 +145,14 @@ def test_rows_of_others_in_raw_files_stay_as_they_are_and_in_their_order(log):
 
 
 def test_a_raw_file_that_cannot_be_read_is_named_and_stops_nothing(log):
-    (log.lake.home.landing / "events/torn.parquet").write_bytes(b"PAR1")
-    assert "1 raw files cannot be read" in forgets(log).notes[0]
+    torn = log.lake.home.landing / "events/torn.parquet"
+    pq.write_table(pa.table({"user_id": ["zoe"] * 100, "other": list(range(100))}), torn)
+    whole = torn.read_bytes()
+    begin = pq.read_metadata(torn).row_group(0).column(1).data_page_offset
+    for damaged in (b"PAR1", whole[:begin] + bytes(40) + whole[begin + 40 :]):
+        torn.write_bytes(damaged)
+        assert "1 raw files cannot be read" in forgets(log).notes[0]
+        assert not list(torn.parent.glob(".*"))
     (log.lake.home.landing / "events/torn.parquet").unlink()
     assert naming(log, "zoe") == set()
 
@@ -249,8 +255,11 @@ def test_what_dead_processes_left_is_removed_and_what_live_ones_use_is_not(log):
     mine, dead, other = spill / f"{os.getpid()}-rows", spill / "999999999-rows", spill / "training"
     for folder in (mine, dead, other):
         folder.mkdir(parents=True)
+    used, left = (spill / f"duckdb_temp_{pid}_1.tmp" for pid in (os.getpid(), 999999999))
+    for file in (used, left):
+        file.touch()
     forgets(log)
-    assert [folder.exists() for folder in (mine, dead, other)] == [True, False, False]
+    assert {one.name for one in spill.iterdir()} == {mine.name, used.name}
 
 
 def test_pages_with_the_id_go_and_others_stay(log):
