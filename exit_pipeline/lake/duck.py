@@ -41,19 +41,26 @@ def open_duckdb(
         spill: Folder for what does not fit into memory.
         keep_order: Whether rows without `order by` keep the order of their files.
     """
-    spill.mkdir(parents=True, exist_ok=True)
     connection = duckdb.connect(
         config={
             "memory_limit": memory_limit,
             "threads": threads,
-            # One folder a connection: DuckDB numbers its spill files from zero in each.
-            "temp_directory": str(spill / f"{os.getpid()}-{uuid4().hex[:8]}"),
+            "temp_directory": spill_folder(spill),
             "preserve_insertion_order": keep_order,
         }
     )
     # DuckDB draws its bar on standard output, where answers go.
     connection.execute("load icu; set TimeZone = 'UTC'; set enable_progress_bar = false")
     return connection
+
+
+def spill_folder(spill: Path) -> str:
+    """Names a folder for one DuckDB, after whose process it is of; DuckDB makes and removes it.
+
+    One for each, as DuckDB numbers its spill files from zero.
+    """
+    spill.mkdir(parents=True, exist_ok=True)
+    return str(spill / f"{os.getpid()}-{uuid4().hex[:8]}")
 
 
 @lru_cache(maxsize=1)

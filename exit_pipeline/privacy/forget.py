@@ -125,7 +125,7 @@ def _spill(home: Home) -> None:
             continue
         if left.is_dir():
             shutil.rmtree(left, ignore_errors=True)
-        else:  # validation's DuckDB spills beside the folders of the others
+        else:  # earlier versions had validation spill here, in no folder of its own
             left.unlink(missing_ok=True)
 
 

@@ -15,7 +15,7 @@ from great_expectations.data_context.types.base import ProgressBarsConfig
 
 from exit_pipeline.errors import ValidationRunError
 from exit_pipeline.lake import Lake
-from exit_pipeline.lake.duck import quoted, render
+from exit_pipeline.lake.duck import quoted, render, spill_folder
 from exit_pipeline.profile import ProfileSpec
 from exit_pipeline.settings import Home, Settings
 from exit_pipeline.validation.docs import write_docs
@@ -79,8 +79,8 @@ def validate(
     """
     if not files:
         return ValidationReport(table, 0, [_without_rows(rule) for rule in rules], "")
-    home.spill.mkdir(parents=True, exist_ok=True)
-    engine = in_memory_engine(settings.memory_limit, settings.threads, str(home.spill))
+    spill = spill_folder(home.spill)
+    engine = in_memory_engine(settings.memory_limit, settings.threads, spill)
     try:
         rows, names = _make_view(engine, table, files, partitions)
         context = gx.get_context(mode="ephemeral")

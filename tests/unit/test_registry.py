@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import tempfile
 from pathlib import Path
 from types import SimpleNamespace
@@ -119,6 +120,22 @@ def test_a_store_that_is_away_does_not_mean_that_nothing_is_there(registry, monk
     for look in (registry.find, registry.get):
         with pytest.raises(RegistryError, match=r"could not be reached.*locked"):
             look(which)
+
+
+def test_validation_spills_to_a_folder_of_its_own(tmp_path, monkeypatch):
+    from exit_pipeline.validation import run
+    from tests.logs import SmallLog, at, event
+
+    log, used = SmallLog(tmp_path), []
+    log.run({0: [event("e", at(0))], 1: [], 2: []})
+    make = run.in_memory_engine
+    monkeypatch.setattr(run, "in_memory_engine", lambda *given: used.append(given) or make(*given))
+    home = log.lake.home
+    run.validate("events", log.lake.files("events"), ["ds"], [], log.settings, home)
+    ((_, _, folder),) = used
+    assert Path(folder).parent == home.spill
+    assert Path(folder).name.startswith(f"{os.getpid()}-")
+    assert list(home.spill.iterdir()) == []
 
 
 def test_a_suite_passes_good_data_and_names_bad_rows(tmp_path):
