@@ -32,7 +32,8 @@ from exit_pipeline.settings import Settings
 # What decides a run beside its entry and its rows.
 CODE = ("model", "training", "experiments/trees.py", "experiments/popularity.py",
         "experiments/contenders.py", "experiments/oracle.py", "experiments/measures.py",
-        "experiments/bootstrap.py", "experiments/asking.py", "simulator/answer.py",
+        "experiments/bootstrap.py", "experiments/slices.py", "experiments/mixed.py",
+        "experiments/flipped.py", "experiments/asking.py", "simulator/answer.py",
         "evaluation/metrics.py", "ranking/scorer.py", "profile/learning.py")  # fmt: skip
 # And what decides how it is scored under a policy.
 SCORING = ("ranking/policy.py", "profile/policy.py")

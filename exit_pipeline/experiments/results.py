@@ -15,6 +15,8 @@ from exit_pipeline.experiments.runs import Run
 from exit_pipeline.simulator.answer import MEASURES, Answer
 
 LEVEL = 0.05
+# A slice with fewer positives is too skewed for a bootstrap's interval to be called sure.
+POSITIVES = 50
 LOSSES = ("auc", "logloss", "expected_auc", "expected_logloss")
 
 
@@ -161,8 +163,12 @@ def gather(runs: Sequence[Run]) -> list[Group]:
 
 
 def significant(group: Group, rival: Group, name: str) -> set[str]:
-    """Slices on which two groups surely differ, after Holm's correction over slices."""
-    found = {s: group.difference(rival, name, s) for s in group.slices if s != "all"}
+    """Slices on which two groups surely differ, after Holm's correction over slices.
+
+    Those with fewer than 50 positives are not asked, nor counted in the correction.
+    """
+    asked = [s for s in group.slices if s != "all" and group.mean("positives", s) >= POSITIVES]
+    found = {s: group.difference(rival, name, s) for s in asked}
     return holm({s: i.p for s, i in found.items() if np.isfinite(i.mean)}, LEVEL)
 
 

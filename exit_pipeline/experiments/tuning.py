@@ -16,8 +16,8 @@ from exit_pipeline.experiments.making import prepare
 from exit_pipeline.experiments.parallel import each
 from exit_pipeline.experiments.runs import Entry
 from exit_pipeline.experiments.spaces import SPACES, TUNED, Space
-from exit_pipeline.experiments.specs import WORLDS, RowsSpec, WorldSpec
-from exit_pipeline.experiments.tuned import FILE, read_tuned
+from exit_pipeline.experiments.specs import RowsSpec, WorldSpec
+from exit_pipeline.experiments.tuned import FILE, TUNED_ON, read_tuned
 from exit_pipeline.files import write_text
 from exit_pipeline.settings import Settings
 
@@ -95,7 +95,7 @@ def run_tuning(
     out: Path | None = None,
     progress: Progress = lambda done, total, text: None,
 ) -> dict[str, Any]:
-    """Tunes every contender on every world with the same budget, and keeps the record.
+    """Tunes every contender on worlds A and Complete Journey, with the same budget, and keeps the record.
 
     Args:
         settings: Cores and the home.
@@ -112,7 +112,7 @@ def run_tuning(
     folder = out or settings.home.absolute() / "experiments" / "studies" / (
         "tuning-quick" if quick else "tuning"
     )
-    worlds = [WorldSpec("A", "quick")] if quick else [WorldSpec(name) for name in WORLDS]
+    worlds = [WorldSpec("A", "quick")] if quick else [WorldSpec(name) for name in TUNED_ON]
     jobs = [
         Tuning(model, world, 2 if quick else TRIALS)
         for world in worlds for model in (("trees",) if quick else TUNED)

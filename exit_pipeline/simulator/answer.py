@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pyarrow as pa
 
-from exit_pipeline.simulator.feed import ask, place_exposures, retrieve
-from exit_pipeline.simulator.intents import DAY_US, Intents
+from exit_pipeline.simulator.feed import ask, offer_to
+from exit_pipeline.simulator.intents import Intents
 from exit_pipeline.simulator.rows import INSTANT, day_start_us, names
 from exit_pipeline.simulator.satiation import Satiation
 from exit_pipeline.simulator.world import PLACES, Exposures, World, sigmoid
@@ -110,28 +110,16 @@ def answer(
 
 
 def ask_for(world: World, *, day: int, requests: int = 2000, candidates: int = 48) -> Asked:
-    """Draws a day's requests and what retrieval offers for each; see `answer`."""
+    """Draws a day's requests, in the log's hours and places, and what is offered; see `answer`."""
     rng, intents, sated = world.config.rng(6, day), Intents(world), Satiation(world)
     for past in range(day + 1):
         intents.next_day(past)
         if world.config.world == "B" and past < day:  # what the log showed: users tire of it
             ask(world, intents, sated, past, world.config.rng(4, past))
     user = rng.integers(world.config.users, size=requests)
-    us = rng.integers(0, DAY_US, size=requests)
-    place = np.repeat(rng.integers(len(PLACES), size=requests), candidates)
-    weekend = (world.config.start.toordinal() + day - 1) % 7 >= 5
-    item = retrieve(world, intents, day, user, us, rng, candidates)
-    x = place_exposures(
-        world,
-        intents,
-        sated,
-        day,
-        np.repeat(user, candidates),
-        item,
-        np.repeat(us, candidates),
-        place,
-        weekend,
-    )
+    x = offer_to(world, intents, sated, day, user, rng, candidates)
+    # A candidate's place in the draw is nobody's choice: each is worth what it brings shown first.
+    x = replace(x, position=np.zeros_like(x.position))
     truth = world.logits(x, day)
     table = _candidates(world, day, x, np.repeat(np.arange(requests), candidates))
     chance, value = sigmoid(truth["logit"]), _values(world, x, truth)

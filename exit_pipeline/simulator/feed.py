@@ -45,36 +45,40 @@ def offer(
     """Draws the feed requests of a day, and `slate` candidates that retrieval offers for each."""
     config = world.config
     asks = np.repeat(np.arange(config.users), rng.poisson(config.requests, config.users))
-    hour = rng.choice(24, size=len(asks), p=HOUR_WEIGHTS / HOUR_WEIGHTS.sum())
-    us = (hour * 3_600_000_000 + rng.integers(0, 3_500_000_000, len(asks))).astype(np.int64)
-    weekend = (config.start.toordinal() + day - 1) % 7 >= 5
-    at_work = ((hour >= 9) & (hour < 17)) * (0.1 if weekend else 0.55)
-    draw = rng.random(len(asks))
-    place = np.where(draw < at_work, 1, np.where(draw < at_work + 0.2, 2, 0))
-    user = np.repeat(asks, slate)
-    return place_exposures(
-        world,
-        intents,
-        sated,
-        day,
-        user,
-        retrieve(world, intents, day, asks, us, rng, slate),
-        np.repeat(us, slate),
-        np.repeat(place, slate),
-        weekend,
-    )
+    return offer_to(world, intents, sated, day, asks, rng, slate)
 
 
-def place_exposures(
+def offer_to(
     world: World,
     intents: Intents,
     sated: Satiation,
     day: int,
+    asks: np.ndarray,
+    rng: np.random.Generator,
+    slate: int = SLATE,
+) -> Exposures:
+    """Draws when and where the users `asks` ask on a day, and `slate` candidates for each."""
+    weekend = (world.config.start.toordinal() + day - 1) % 7 >= 5
+    hour = rng.choice(24, size=len(asks), p=HOUR_WEIGHTS / HOUR_WEIGHTS.sum())
+    us = (hour * 3_600_000_000 + rng.integers(0, 3_500_000_000, len(asks))).astype(np.int64)
+    at_work = ((hour >= 9) & (hour < 17)) * (0.1 if weekend else 0.55)
+    draw = rng.random(len(asks))
+    place = np.where(draw < at_work, 1, np.where(draw < at_work + 0.2, 2, 0))
+    item = retrieve(world, intents, day, asks, us, rng, slate)
+    user, us, place = (np.repeat(values, slate) for values in (asks, us, place))
+    return _in_scene(world, intents, sated, day, weekend, user, item, us, place)
+
+
+def _in_scene(
+    world: World,
+    intents: Intents,
+    sated: Satiation,
+    day: int,
+    weekend: bool,
     user: np.ndarray,
     item: np.ndarray,
     us: np.ndarray,
     place: np.ndarray,
-    weekend: bool,
 ) -> Exposures:
     """Puts exposures into their scene; arrays of length n, `us` within the day."""
     n = len(user)

@@ -128,9 +128,23 @@ def _isotonic(z: np.ndarray, y: np.ndarray) -> Calibration:
         while len(blocks) > 1 and blocks[-2][0] * blocks[-1][1] >= blocks[-1][0] * blocks[-2][1]:
             last = blocks.pop()
             blocks[-1] = [a + b for a, b in zip(blocks[-1], last, strict=True)]
-    rate = np.repeat([(s + 0.5) / (w + 1) for s, w, _ in blocks], [int(k) for *_, k in blocks])
-    rate = np.maximum.accumulate(rate)
+    rate = np.repeat(_inside(blocks), [int(k) for *_, k in blocks])
     level = rate[1:] == rate[:-1]
     ends = np.r_[True, ~(level[1:] & level[:-1]), True][: len(knots)]
     knots, rate = knots[ends], rate[ends]
     return Calibration("isotonic", 1.0, 0.0, knots.tolist(), np.log(rate / (1 - rate)).tolist())
+
+
+def _inside(blocks: list[list[float]]) -> np.ndarray:
+    """The rates of blocks of [sum, weight, knots], rising, with neither 0 nor 1 at the ends.
+
+    An end has what half an outcome more, or less, would say of it, and no more than its neighbour:
+    a short block at one end says nothing of the others.
+    """
+    total, weight = np.array(blocks)[:, :2].T
+    rate, half = total / weight, (total + 0.5) / (weight + 1)
+    if rate[0] == 0:
+        rate[0] = min(half[0], *rate[1:2])
+    if rate[-1] == 1:
+        rate[-1] = max(half[-1], *rate[-2:-1])
+    return rate

@@ -410,6 +410,14 @@ def test_an_isotonic_map_keeps_the_ends_of_its_level_blocks_alone():
     np.testing.assert_allclose(1 / (1 + np.exp(-found(z))), [1 / 8] * 3 + [0.5] * 2 + [7 / 8] * 3)
 
 
+def test_a_short_block_at_an_end_of_an_isotonic_map_says_nothing_of_the_others():
+    z, y = np.arange(1001.0), np.zeros(1001)
+    y[1:][::50] = 1  # 2 % after a first row without an outcome
+    found = calibrate(z, y, "isotonic")
+    assert (1 / (1 + np.exp(-found(z)))).mean() == pytest.approx(y.mean(), rel=0.03)
+    np.testing.assert_allclose(calibrate(-z, 1 - y, "isotonic")(-z), -found(z), atol=1e-9)
+
+
 def drawn(n=4000):
     rng = np.random.default_rng(0)
     z = rng.normal(-1, 1.5, n)

@@ -6,6 +6,7 @@ import hashlib
 from dataclasses import replace
 
 import numpy as np
+import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.dataset as ds
 import pytest
@@ -15,7 +16,7 @@ from exit_pipeline.ingest import ingest_days, landed_days
 from exit_pipeline.lake import Lake, connect
 from exit_pipeline.profile import load_profile
 from exit_pipeline.settings import load_settings
-from exit_pipeline.simulator import SimulationConfig, World, answer, simulate
+from exit_pipeline.simulator import SimulationConfig, World, answer, ask_for, simulate
 from exit_pipeline.simulator.intents import Intents
 from exit_pipeline.simulator.rows import EVENTS, names
 from exit_pipeline.simulator.satiation import Satiation
@@ -195,3 +196,30 @@ def test_the_oracle_ranks_the_truth_above_chance(form):
     assert low < gain < high
     assert found.mean("truth", "ctr") > found.mean("popular", "ctr")
     assert found.difference("chance", "chance", "ctr")[:1] == (0.0,)
+
+
+def test_requests_come_when_and_where_the_log_has_them(log):
+    config, out, _ = log
+    feed = ds.dataset(out / "events").to_table(
+        filter=(ds.field("domain") == "feed") & (ds.field("event_type") == "impression")
+    )
+    feed = feed.filter(pc.invert(pc.starts_with(feed["event_id"], "b")))  # not the broken ones
+    asked = pa.concat_tables(
+        ask_for(World(config), day=day, requests=1500, candidates=6).table for day in range(7)
+    )
+    for part in ("hour", "place"):
+        logged, drawn = (_shares(table, part) for table in (feed, asked))
+        assert set(logged) == set(drawn)
+        assert all(drawn[value] == pytest.approx(logged[value], abs=0.02) for value in logged)
+
+
+def _shares(table, part):
+    column = pc.hour(table["ts"]) if part == "hour" else table["place"]
+    counts = pc.value_counts(pc.drop_null(column)).to_pylist()
+    return {c["values"]: c["counts"] / sum(other["counts"] for other in counts) for c in counts}
+
+
+def test_a_candidate_is_worth_the_same_wherever_it_was_drawn():
+    asked = ask_for(World(replace(CONFIG, world="B")), day=6, requests=3000, candidates=12)
+    by_place = asked.chance.reshape(-1, 6).mean(0)
+    assert np.ptp(by_place) < 0.1 * by_place.mean()

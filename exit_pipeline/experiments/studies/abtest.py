@@ -14,7 +14,7 @@ ABTEST = Study(
             for world in common.worlds(quick)
             for model, label, settings in (
                 *((name, name, {}) for name in (*common.BASELINES, common.EXIT)),
-                (common.EXIT, SUM, {"model.combination": "sum"}),
+                (common.EXIT, SUM, common.PAPER),
             )
             for entry in common.entries(world, model, quick, settings, label)
         ]

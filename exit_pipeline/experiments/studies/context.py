@@ -20,7 +20,7 @@ PLACES: Mapping[str, tuple[str, ...]] = {
 def _entries(quick: bool) -> Iterator[Entry]:
     for world in common.worlds(quick):
         for x, without in list(PLACES.items())[: 2 if quick else None]:
-            for model in ("trees", common.EXIT):
+            for model in ("trees", "features", common.EXIT):
                 yield from common.entries(world, model, quick, x=x, without=without, seeds=2,
                                           rows=common.thin(quick))  # fmt: skip
 

@@ -22,7 +22,7 @@ QUICK = ("none", "hour_band × place")
 def _entries(quick: bool) -> Iterator[Entry]:
     for x in QUICK if quick else GROUPS:
         for world in common.worlds(quick, profile={"group": GROUPS[x]}):
-            for model in ("trees", common.EXIT):
+            for model in ("trees", "features", common.EXIT):
                 yield from common.entries(
                     world, model, quick, x=x, seeds=2, rows=common.thin(quick)
                 )

@@ -21,7 +21,7 @@ def _entries(quick: bool) -> Iterator[Entry]:
             label = f"λ₂ {source}, λ₃ {transfer}"
             yield from common.entries(world, common.EXIT, quick, settings, label, 2, rows)
         for target in () if quick else TARGET:
-            paper = {"model.combination": "sum", "training.lambda_target": target}
+            paper = {**common.PAPER, "training.lambda_target": target}
             label = f"sum, λ₁ {target}"
             yield from common.entries(world, common.EXIT, quick, paper, label, 2, rows)
 

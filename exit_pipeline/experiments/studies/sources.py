@@ -16,7 +16,7 @@ def _entries(quick: bool) -> Iterator[Entry]:
         # Two sources are the standard world, which other studies have made already.
         changes = {} if count == 2 else {"sources": count}
         for world in common.worlds(quick, ("A",), simulation=changes):
-            for model in ("target_only", "trees", common.EXIT):
+            for model in ("target_only", "trees", "features", common.EXIT):
                 yield from common.entries(
                     world, model, quick, x=f"{count}", seeds=2, rows=common.thin(quick)
                 )
