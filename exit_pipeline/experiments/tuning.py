@@ -95,7 +95,7 @@ def run_tuning(
     out: Path | None = None,
     progress: Progress = lambda done, total, text: None,
 ) -> dict[str, Any]:
-    """Tunes every contender on worlds A and Complete Journey, with the same budget, and keeps the record.
+    """Tunes every contender on A and on Complete Journey, with the same budget for all.
 
     Args:
         settings: Cores and the home.
