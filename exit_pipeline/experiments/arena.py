@@ -15,7 +15,7 @@ import numpy as np
 from exit_pipeline.errors import UsageError
 from exit_pipeline.evaluation.metrics import summary
 from exit_pipeline.experiments.code import code_digest
-from exit_pipeline.experiments.contenders import SIZES, Fitted, Task
+from exit_pipeline.experiments.contenders import CONTENDERS, SIZES, Fitted, Task
 from exit_pipeline.experiments.making import prepare
 from exit_pipeline.experiments.measures import draws, measure, rows_of
 from exit_pipeline.experiments.networks import AS_FITTED, fit
@@ -57,6 +57,20 @@ def fit_entry(entry: Entry, settings: Settings) -> Run:
         if not (folder / "figures.json").exists():
             _run(entry, world, task, folder, root / "networks" / key)
     return Run(entry, folder)
+
+
+def validate(entry: Entry, settings: Settings) -> dict[str, Any]:
+    """Fits an entry and looks at the validation days alone; nothing of it is kept.
+
+    Args:
+        entry: Which.
+        settings: Threads, memory and the home.
+
+    Returns:
+        See `evaluation.metrics.summary`.
+    """
+    world = prepare(entry.world, settings)
+    return _validation(world, CONTENDERS[entry.model](_task(entry, world)))
 
 
 def _run(entry: Entry, world: World, task: Task, folder: Path, network: Path) -> None:

@@ -34,7 +34,7 @@ from exit_pipeline.ranking.snapshot import Snapshot
 from exit_pipeline.registry.lineage import FITTED, TABLE
 from exit_pipeline.registry.version import Version
 from exit_pipeline.serving.champion import Loaded, Question
-from exit_pipeline.serving.kept import impressions
+from exit_pipeline.serving.kept import Shown, impressions
 from exit_pipeline.settings import Home, Settings
 from exit_pipeline.simulator.faults import Landing
 from exit_pipeline.simulator.feed import SLATE
@@ -133,10 +133,10 @@ class Arm:
         for request, user in zip(requests, users, strict=True):
             scene = scene_of(self.spec, {"place": request.place}, request.at)
             question = Question(user, scene, request.at, list(request.candidates), SLATE)
-            items = loaded.rank(question).items
-            shown.append([request.candidates[item.item_id] for item in items])
-            logged.append(impressions(self.spec, question, items, request.request_id))
-        log = pa.concat_tables(logged).select(EVENTS.names).cast(EVENTS)
+            items = [item.item_id for item in loaded.rank(question).items]
+            shown.append([request.candidates[item] for item in items])
+            logged.append(Shown(question, items, request.request_id))
+        log = impressions(self.spec, logged).select(EVENTS.names).cast(EVENTS)
         ids = names(f"f{today.day:04d}-", np.arange(log.num_rows))  # the service draws them
         return np.array(shown), log.set_column(0, EVENTS.field(0), pa.array(ids))
 

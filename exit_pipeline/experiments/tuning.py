@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from exit_pipeline.errors import ExitPipelineError, TrainingError, UsageError
-from exit_pipeline.experiments.arena import CODE, fit_entry
+from exit_pipeline.experiments.arena import CODE, validate
 from exit_pipeline.experiments.code import code_digest
 from exit_pipeline.experiments.contenders import rows_for
 from exit_pipeline.experiments.making import prepare
@@ -68,23 +68,23 @@ def tune(job: Tuning, settings: Settings) -> dict[str, Any]:
         changes = _draw(space, trial) if done else {}
         trial.set_user_attr("settings", changes)
         try:
-            run = fit_entry(replace(entry, settings=changes), settings)
+            found = validate(replace(entry, settings=changes), settings)
         except TrainingError:
             # Settings that diverge are a trial like any other: tried, and no good.
             study.tell(trial, state=optuna.trial.TrialState.FAIL)
             continue
-        study.tell(trial, run.figures["validation"]["logloss"])
-    found = _whole(study)
-    if not found:
+        study.tell(trial, found["logloss"])
+    whole = _whole(study)
+    if not whole:
         raise TrainingError(
             f"none of {job.trials} trials of {job.model} came to an end",
             where=job.world.name, mend="narrow its space in experiments/spaces.py",
         )  # fmt: skip
-    best = min(found, key=lambda t: (t.value, t.number))
+    best = min(whole, key=lambda t: (t.value, t.number))
     return {
         "settings": best.user_attrs["settings"],
         "logloss": best.value,
-        "trials": [{"settings": t.user_attrs["settings"], "logloss": t.value} for t in found],
+        "trials": [{"settings": t.user_attrs["settings"], "logloss": t.value} for t in whole],
     }
 
 

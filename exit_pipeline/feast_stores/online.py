@@ -63,8 +63,8 @@ class LatestWinsSqliteOnlineStore(SqliteOnlineStore):
     @staticmethod
     def _get_db_path(config: RepoConfig) -> str:
         """A relative path is under the home and profile of the environment."""
-        path = Path(config.online_store.path)
-        return str(path if path.is_absolute() else feast_folder() / path)
+        path = config.online_store.path
+        return path if os.path.isabs(path) else str(feast_folder() / path)
 
     def _get_conn(self, config: RepoConfig) -> sqlite3.Connection:
         if not self._conn:
@@ -142,12 +142,13 @@ class LatestWinsSqliteOnlineStore(SqliteOnlineStore):
         connection, name = self._reading(config), _table_name(config, table)
         version = config.entity_key_serialization_version
         keys = [serialize_entity_key(key, version) for key in entity_keys]
+        wanted = None if requested_features is None else set(requested_features)
         values: dict[bytes, dict[str, Value]] = {}
         times: dict[bytes, int] = {}
         for start in range(0, len(keys), KEYS_A_READ):
             some = keys[start : start + KEYS_A_READ]
             for key, feature, value, us in connection.execute(_read_sql(name, len(some)), some):
-                if requested_features is None or feature in requested_features:
+                if wanted is None or feature in wanted:
                     values.setdefault(key, {})[feature] = Value.FromString(value)
                     times[key] = min(us, times.get(key, us))
         return [(_moment(times[k]), values[k]) if k in values else (None, None) for k in keys]

@@ -148,13 +148,12 @@ def best_items(
     scorer: Scorer, items: Sequence[str], units: Sequence[str | None], scores: Scores, k: int
 ) -> list[RankedItem]:
     """Returns the k best of n items that were scored; of equal ones the smaller id comes first."""
-    best = _best(items, scores, k)
+    best, sources = _best(items, scores, k), scorer.sources
     told = scores.take(best)
 
     def by_source(values: np.ndarray) -> list[dict[str, float]]:
         # A model without source heads carries nothing.
-        rows = values.tolist()
-        return [dict(zip(scorer.sources, row, strict=True)) if row else {} for row in rows]
+        return [dict(zip(sources, row, strict=True)) if row else {} for row in values.tolist()]
 
     columns = (
         range(1, len(best) + 1), [items[i] for i in best], told.score.tolist(),

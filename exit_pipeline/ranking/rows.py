@@ -12,6 +12,7 @@ import numpy as np
 import pyarrow as pa
 from feast import FeatureStore
 from feast.infra.online_stores.helpers import get_online_store_from_config
+from feast.infra.online_stores.sqlite import SqliteOnlineStore
 from feast.protos.feast.types.EntityKey_pb2 import EntityKey
 from feast.protos.feast.types.Value_pb2 import Value
 from feast.type_map import feast_value_type_to_python_type
@@ -67,6 +68,11 @@ class UserReader:
         self.online = get_online_store_from_config(store.config.online_store)
         views = {"user_features": _user_columns(spec), "user_interest": _state_columns(spec)}
         self.views = [(store.get_feature_view(name), names) for name, names in views.items()]
+
+    @property
+    def local(self) -> bool:
+        """Whether the store is a file of this machine, which keeps nobody waiting."""
+        return isinstance(self.online, SqliteOnlineStore)
 
     def __call__(self, user_id: str, at: datetime) -> UserRow:
         """Reads one user.

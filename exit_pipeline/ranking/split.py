@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import accumulate
 
 import numpy as np
 import pyarrow as pa
@@ -82,7 +83,8 @@ class Split:
 
     def units(self, units: Sequence[str | None]) -> Tensor:
         """int64[n]: encoded interest units; 0 is unknown."""
-        return torch.tensor([0 if u is None else self.unit_index.get(u, 0) for u in units])
+        found = [0 if u is None else self.unit_index.get(u, 0) for u in units]
+        return torch.from_numpy(np.array(found, np.int64))
 
     def spread(self, numbers: np.ndarray) -> Tensor:
         """float32[u, M] → float[u, K, W]; see `Units`."""
@@ -98,7 +100,8 @@ class Split:
             slot: int64[n], which of the units is each row's.
             units: Those.
         """
-        trunk, *sides = h.split(self.nets.widths, dim=1)
+        ends = accumulate(self.nets.widths)
+        trunk, *sides = (h[:, end - w : end] for w, end in zip(self.nets.widths, ends, strict=True))
         target, *others = self.nets.nets
         module, hidden = self.model.module, units.hidden.index_select(0, slot)
         if not sides:
@@ -185,12 +188,11 @@ class Share:
         """Encodes n values of each column as `Encoder` does: int64[n, c], float32[n, j]."""
         pairs = zip(self.vocabularies, self.spec.categorical, strict=True)
         indices = [[words.get(v, 0) for v in columns[name]] for words, name in pairs]
-        numbers = [np.array(columns[name], np.float64) for name in self.spec.numbers]
+        numbers = [columns[name] for name in self.spec.numbers]
+        n = len((indices or numbers)[0])
         return (
-            np.stack(indices, axis=1) if indices else np.empty((len(numbers[0]), 0), np.int64),
-            np.stack(numbers, axis=1, dtype=np.float32, casting="unsafe")
-            if numbers
-            else np.empty((len(indices[0]), 0), np.float32),
+            np.array(indices, np.int64).reshape(-1, n).T,
+            np.array(numbers, np.float64).reshape(-1, n).T.astype(np.float32, order="C"),
         )
 
     def __call__(self, indices: np.ndarray, numbers: np.ndarray) -> Tensor:

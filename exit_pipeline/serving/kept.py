@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from uuid import uuid4
@@ -12,7 +14,6 @@ from exit_pipeline.features.inputs import input_spec, sample_columns
 from exit_pipeline.privacy import Forgotten
 from exit_pipeline.privacy.logs import know_log
 from exit_pipeline.profile import ProfileSpec
-from exit_pipeline.ranking.rank import RankedItem
 from exit_pipeline.serving.champion import Loaded, Question, Ranked
 from exit_pipeline.serving.events import event_schema
 from exit_pipeline.serving.metrics import Metrics
@@ -24,29 +25,37 @@ SAMPLES_A_DAY, DAYS_OF_SAMPLES = 20_000, 14
 ITEMS_A_SAMPLE = 5
 
 
-def impressions(
-    spec: ProfileSpec, question: Question, items: list[RankedItem], request_id: str
-) -> pa.Table:
-    """Returns a ranking as impressions in the target; position 0 is the first place.
+@dataclass(frozen=True)
+class Shown:
+    """What was shown for a question, the best first."""
+
+    question: Question
+    items: Sequence[str]
+    request_id: str
+
+
+def impressions(spec: ProfileSpec, shown: Sequence[Shown]) -> pa.Table:
+    """Returns rankings as impressions in the target; position 0 is the first place.
 
     An `event_id` is drawn at random, as a request's id is what a client chose.
     """
-    n, drawn = len(items), uuid4().hex
-    same = {
-        "ts": question.at, "user_id": question.user.user_id, "domain": spec.target,
-        "event_type": "impression", "request_id": request_id,
-        **{name: question.scene.get(name) for name in spec.context},
-    }  # fmt: skip
-    columns = {
-        "event_id": [f"{drawn}-{i}" for i in range(n)],
-        "item_id": [item.item_id for item in items],
-        "position": list(range(n)),
-        "value": [None] * n,
-    }
     schema = event_schema(spec)
-    return pa.table(
-        {name: columns.get(name) or [same[name]] * n for name in schema.names}, schema=schema
-    )
+    columns: dict[str, list] = {name: [] for name in schema.names}
+    for one in shown:
+        question, n, drawn = one.question, len(one.items), uuid4().hex
+        same = {
+            "ts": question.at, "user_id": question.user.user_id, "domain": spec.target,
+            "event_type": "impression", "request_id": one.request_id, "value": None,
+            **{name: question.scene.get(name) for name in spec.context},
+        }  # fmt: skip
+        each = {
+            "event_id": [f"{drawn}-{i}" for i in range(n)],
+            "item_id": one.items,
+            "position": range(n),
+        }
+        for name, column in columns.items():
+            column.extend(each[name] if name in each else [same[name]] * n)
+    return pa.table(columns, schema=schema)
 
 
 def sample(
@@ -95,21 +104,24 @@ class Kept:
         forgotten = Forgotten(home)
         if rankings:
             know_log(home, rankings)
-        self.rankings = rankings and Parts(rankings, "rankings", metrics, forgotten)
-        self.samples = self.share and Parts(
-            home.sampled, "samples", metrics, forgotten, most=SAMPLES_A_DAY, days=DAYS_OF_SAMPLES
+        self.rankings = rankings and Parts[Shown](
+            rankings, "rankings", partial(impressions, spec), metrics, forgotten
         )
+        self.samples = self.share and Parts[pa.Table](
+            home.sampled, "samples", pa.concat_tables, metrics, forgotten,
+            most=SAMPLES_A_DAY, days=DAYS_OF_SAMPLES,
+        )  # fmt: skip
 
     def keep(self, loaded: Loaded, question: Question, ranked: Ranked, request_id: str) -> None:
         """Leaves an answer to be written; returns at once."""
         if not ranked.items:
             return
-        told = self.spec, question
+        items = [item.item_id for item in ranked.items]
         if self.rankings:
-            self.rankings.put(partial(impressions, *told, ranked.items, request_id))
+            self.rankings.put(Shown(question, items, request_id))
         if self.samples and chosen(request_id, self.share, "skew"):
-            first = [item.item_id for item in ranked.items[:ITEMS_A_SAMPLE]]
-            self.samples.put(partial(sample, *told, first, loaded, request_id))
+            first = items[:ITEMS_A_SAMPLE]
+            self.samples.put(sample(self.spec, question, first, loaded, request_id))
 
     def close(self) -> None:
         """Writes what waits."""

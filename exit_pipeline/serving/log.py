@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import json
 import logging
 import traceback
 from datetime import UTC, datetime
 from typing import Any
+
+import orjson
 
 # What every record has; the rest was given by `extra`.
 _OWN = set(vars(logging.makeLogRecord({}))) | {"message", "color_message"}
@@ -27,7 +28,7 @@ class JsonLines(logging.Formatter):
             line["error"] = record.exc_info[0].__name__
             frames = traceback.extract_tb(record.exc_info[2])
             line["frames"] = [f"{f.filename}:{f.lineno} {f.name}" for f in frames]
-        return json.dumps(line, default=str)
+        return orjson.dumps(line, default=str).decode()
 
 
 def log_config() -> dict[str, Any]:

@@ -12,6 +12,7 @@ from datetime import date
 from pathlib import Path
 from queue import Empty, Full, Queue
 from threading import Thread
+from typing import Generic, TypeVar
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -23,10 +24,11 @@ from exit_pipeline.serving.metrics import Metrics
 
 WAITING = 1_000  # rankings in a file at most, and as many wait; one more is dropped
 SECONDS = 10.0  # from the first ranking of a file to its writing
+Kind = TypeVar("Kind")
 log = logging.getLogger(__name__)
 
 
-class Parts:
+class Parts(Generic[Kind]):
     """Files `ds=DAY/NAME-….parquet` below a folder; none is written to twice.
 
     A file reaches the disk before it has its name. What waits in memory, of `SECONDS` at most, is
@@ -35,6 +37,8 @@ class Parts:
     Args:
         folder: Where they lie.
         name: What their names begin with.
+        rows: Makes rows, with the time `ts`, of all that a file is to hold at once: one by one, in
+            this thread, they would take the interpreter from those who answer for half a second.
         metrics: Where rows, and rankings that were dropped, are counted.
         forgotten: Whose rows are left out.
         most: Rows a day that one process keeps; None for all.
@@ -42,21 +46,21 @@ class Parts:
     """
 
     def __init__(
-        self, folder: Path, name: str, metrics: Metrics, forgotten: Forgotten, *,
-        most: int | None = None, days: int | None = None,
+        self, folder: Path, name: str, rows: Callable[[list[Kind]], pa.Table], metrics: Metrics,
+        forgotten: Forgotten, *, most: int | None = None, days: int | None = None,
     ) -> None:  # fmt: skip
-        self.folder, self.name, self.metrics, self.forgotten, self.most, self.days = (
-            folder, name, metrics, forgotten, most, days)  # fmt: skip
-        self._queue: Queue[Callable[[], pa.Table] | None] = Queue(WAITING)
+        self.folder, self.name, self.rows, self.metrics, self.forgotten, self.most, self.days = (
+            folder, name, rows, metrics, forgotten, most, days)  # fmt: skip
+        self._queue: Queue[Kind | None] = Queue(WAITING)
         self._stamp, self._files = f"{time.time_ns():x}-{os.getpid()}", 0
         self._kept: Counter[date] = Counter()
         self._thread = Thread(target=self._work, name=name, daemon=True)
         self._thread.start()
 
-    def put(self, make: Callable[[], pa.Table]) -> None:
-        """Leaves rows, with the time `ts`, to be made and written; returns at once."""
+    def put(self, one: Kind) -> None:
+        """Leaves one to be written; returns at once."""
         try:
-            self._queue.put_nowait(make)
+            self._queue.put_nowait(one)
         except Full:
             self.metrics.dropped.labels(self.name).inc()
 
@@ -68,31 +72,30 @@ class Parts:
     def _work(self) -> None:
         going = True
         while going:
-            made, going = self._gather()
-            if made:
+            held, going = self._gather()
+            if held:
                 try:
                     with self.forgotten.letting_in():
-                        rows = pa.concat_tables([make() for make in made])
-                        self._write(self.forgotten.without(rows))
+                        self._write(self.forgotten.without(self.rows(held)))
                 except Exception:  # a full disk must not end the log
                     log.exception("log not written", extra={"log": self.name})
-                    self.metrics.dropped.labels(self.name).inc(len(made))
+                    self.metrics.dropped.labels(self.name).inc(len(held))
 
-    def _gather(self) -> tuple[list[Callable[[], pa.Table]], bool]:
+    def _gather(self) -> tuple[list[Kind], bool]:
         """Waits for what the next file is to hold; says whether more may come."""
-        made: list[Callable[[], pa.Table]] = []
+        held: list[Kind] = []
         until = float("inf")
-        while len(made) < WAITING:
+        while len(held) < WAITING:
             try:
                 wait = None if until == float("inf") else max(0.0, until - time.monotonic())
-                make = self._queue.get(timeout=wait)
+                one = self._queue.get(timeout=wait)
             except Empty:
                 break
-            if make is None:
-                return made, False
-            made.append(make)
+            if one is None:
+                return held, False
+            held.append(one)
             until = min(until, time.monotonic() + SECONDS)
-        return made, True
+        return held, True
 
     def _write(self, rows: pa.Table) -> None:
         days = pc.cast(rows["ts"], pa.date32())

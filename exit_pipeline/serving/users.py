@@ -41,8 +41,10 @@ class Users:
         """Returns what is known of a user at a time; the defaults, and a flag, if none can say."""
         if self._reader is None or not self.reachable:
             return UserRow.unknown(self.spec, user_id, UNREACHABLE)
-        loop = asyncio.get_running_loop()
         try:
+            if self._reader.local:
+                return self._here(self._reader, user_id, at)
+            loop = asyncio.get_running_loop()
             async with asyncio.timeout(self.settings.serve_store_timeout):
                 return await loop.run_in_executor(self._threads, self._reader, user_id, at)
         except asyncio.CancelledError:
@@ -81,6 +83,18 @@ class Users:
         """Lets go of the threads; one that hangs in the store is not waited for."""
         for threads in (self._threads, self._looking):
             threads.shutdown(wait=False, cancel_futures=True)
+
+    def _here(self, reader: UserReader, user_id: str, at: datetime) -> UserRow:
+        """Reads in the event loop: a change of threads takes longer than such a read.
+
+        Raises:
+            TimeoutError: It took too long, as it will not again: nobody asks a store that failed.
+        """
+        started = time.perf_counter()
+        found = reader(user_id, at)
+        if time.perf_counter() - started > self.settings.serve_store_timeout:
+            raise TimeoutError
+        return found
 
     def _open(self) -> tuple[UserReader, float]:
         """A reader, and how long the store takes to answer once it is open."""

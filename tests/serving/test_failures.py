@@ -101,7 +101,8 @@ def test_a_slow_store_costs_one_request_its_wait(home, monkeypatch):
         assert len(reads) >= 3
 
 
-def test_who_waits_for_a_thread_while_the_store_is_opened_anew_gets_defaults(home):
+def test_who_waits_for_a_thread_while_the_store_is_opened_anew_gets_defaults(home, monkeypatch):
+    monkeypatch.setattr(UserReader, "local", False)
     users, go = home.service(threads=1).users, threading.Event()
 
     async def reads():

@@ -116,34 +116,36 @@ def test_a_log_that_is_full_drops_and_counts_and_a_broken_disk_ends_nothing(tmp_
     def counted() -> list[float]:
         return [counter._value.get() - n for counter, n in zip(counters, start, strict=True)]
 
-    def slow() -> pa.Table:
+    def slow(held) -> pa.Table:
         writing.set()
         assert go.wait(30)
-        return ROWS
+        return pa.concat_tables(held)
 
-    one = Parts(tmp_path / "log", "rankings", metrics, nobody(tmp_path))
-    one.put(slow)
+    one = Parts(tmp_path / "log", "rankings", slow, metrics, nobody(tmp_path))
+    one.put(ROWS)
     assert writing.wait(30)
     for _ in range(5):
-        one.put(lambda: ROWS)
+        one.put(ROWS)
     assert counted() == [3, 0]
     go.set()
     one.close()
     assert counted() == [3, 3]
     assert sum(pq.read_table(f).num_rows for f in tmp_path.glob("log/ds=2026-01-16/*.parquet")) == 3
     (tmp_path / "file").write_text("no folder")
-    broken = Parts(tmp_path / "file", "rankings", metrics, nobody(tmp_path))
-    broken.put(lambda: ROWS)
+    broken = Parts(tmp_path / "file", "rankings", pa.concat_tables, metrics, nobody(tmp_path))
+    broken.put(ROWS)
     broken.close()
     assert counted() == [4, 3]
 
 
 def test_samples_are_bounded_by_day_and_old_days_go(tmp_path):
     for day in (1, 2, 3):
-        one = Parts(tmp_path, "samples", Metrics(), nobody(tmp_path), most=2, days=2)
+        one = Parts(
+            tmp_path, "samples", pa.concat_tables, Metrics(), nobody(tmp_path), most=2, days=2
+        )
         moment = pa.array([datetime(2026, 1, day, tzinfo=UTC)] * 3, pa.timestamp("us", "UTC"))
-        one.put(lambda moment=moment: pa.table({"ts": moment}))
-        one.put(lambda moment=moment: pa.table({"ts": moment}))
+        one.put(pa.table({"ts": moment}))
+        one.put(pa.table({"ts": moment}))
         one.close()
     found = {f.parent.name: pq.read_metadata(f).num_rows for f in tmp_path.glob("ds=*/*.parquet")}
     assert found == {"ds=2026-01-02": 2, "ds=2026-01-03": 2}
