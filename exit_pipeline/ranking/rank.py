@@ -156,22 +156,22 @@ def best_items(
         return [dict(zip(sources, row, strict=True)) if row else {} for row in values.tolist()]
 
     columns = (
-        range(1, len(best) + 1), [items[i] for i in best], told.score.tolist(),
+        range(1, len(best) + 1), [items[i] for i in best.tolist()], told.score.tolist(),
         told.p_target.tolist(), told.own.tolist(), told.bias.tolist(), by_source(told.carry),
-        by_source(told.p_source), by_source(told.p_transfer), [units[i] for i in best],
+        by_source(told.p_source), by_source(told.p_transfer), [units[i] for i in best.tolist()],
         map(scorer.policy.rulings, told.rule.tolist()),
     )  # fmt: skip
     return [RankedItem(*row) for row in zip(*columns, strict=True)]
 
 
-def _best(items: Sequence[str], scores: Scores, k: int) -> list[int]:
+def _best(items: Sequence[str], scores: Scores, k: int) -> np.ndarray:
     """Sorts only those that score no less than the k-th; NaN, if there were any, comes last."""
     low, among = -scores.score, np.arange(len(items))
     if k < len(items):
         among = np.flatnonzero(~(low > np.partition(low, k - 1)[k - 1]))
     names = np.array([items[i] for i in among.tolist()])
     order = np.lexsort((names, -scores.logit[among], low[among]))
-    return among[order[:k]].tolist()
+    return among[order[:k]]
 
 
 def scene_flags(spec: ProfileSpec, scene: Mapping[str, str]) -> list[str]:

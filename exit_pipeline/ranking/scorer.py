@@ -67,7 +67,7 @@ class Scores:
         """float64[n], of an order: score × p(order | outcome)."""
         return self.score * _sigmoid(self.order)
 
-    def take(self, rows: Sequence[int]) -> Scores:
+    def take(self, rows: Sequence[int] | np.ndarray) -> Scores:
         """Returns some of the rows."""
         return Scores(**{f.name: getattr(self, f.name)[rows] for f in fields(self)})
 

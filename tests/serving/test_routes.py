@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import logging
+from functools import partial
 from types import SimpleNamespace
 
 import pytest
 from pydantic import SecretStr
 from starlette.testclient import TestClient
+from uvicorn import Config
 
 from exit_pipeline.profile import load_profile
 from exit_pipeline.ranking.rank import Ranker, scene_of
@@ -186,8 +189,8 @@ def test_who_is_asked_beyond_this_machine_without_a_key_is_warned(
 ):
     started = []
     server = SimpleNamespace(run=lambda: None)
-    uvicorn = SimpleNamespace(Config=lambda *_, **__: None, Server=lambda _: server)
-    monkeypatch.setattr(run, "uvicorn", uvicorn)
+    monkeypatch.setattr(run, "uvicorn", SimpleNamespace(Config=lambda *_, **__: None))
+    monkeypatch.setattr(run, "Server", lambda _: server)
     monkeypatch.setattr("torch.set_num_threads", lambda _: None)
     monkeypatch.setattr(run, "make_app", lambda service: started.append(service))
     monkeypatch.setattr(run.signal, "signal", lambda *_: None)
@@ -197,6 +200,19 @@ def test_who_is_asked_beyond_this_machine_without_a_key_is_warned(
     warned = "listens beyond this machine without a key: set EXIT_API_KEY" in caplog.messages
     assert warned == (host == "0.0.0.0" and not key)
     assert started[0].examples == (not warned)
+
+
+def test_collections_of_garbage_pass_over_what_stands_when_the_service_begins(monkeypatch):
+    done = []
+
+    async def startup(self, sockets=None):
+        done.append("startup")
+
+    monkeypatch.setattr("uvicorn.Server.startup", startup)
+    steps = {name: partial(done.append, name) for name in ("collect", "freeze")}
+    monkeypatch.setattr(run, "gc", SimpleNamespace(**steps))
+    asyncio.run(run.Server(Config(None)).startup())
+    assert done == ["startup", "collect", "freeze"]
 
 
 def test_a_key_when_one_is_set(standing):
