@@ -66,13 +66,14 @@ def forget(
         LakeError: A service or a run has been writing for long.
         LandingError: The package of the raw files that the profile names is not installed.
     """
-    forgotten, removed = Forgotten(home), dict[str, int]()
+    forgotten = Forgotten(home)
     with forgotten.shutting_out():  # what a service let in before is on disk, and is found
         new = forgotten.add(user_id)
         who = forgotten.hash(user_id)
         _record(home, {"began": True, "id": who, "reason": reason, "new": new})
-        removed |= _service(home, user_id)
-    removed["landing"], broken = remove_from_parquet(_landed(profile, home), user_id)
+        removed, broken = _service(settings, home, user_id)
+    landed = _landed(profile, home)
+    removed["landing"], unread = remove_from_parquet(settings, home, landed, user_id)
     for lake in lakes(home):
         found = remove_rows(settings, lake, user_id)
         removed |= {f"{lake.home.lake.name}/{table}": n for table, n in found.items()}
@@ -83,21 +84,25 @@ def forget(
     removed["failures"] = remove_failures(home.failures, named)
     _spill(home)
     done = {place: n for place, n in removed.items() if n}
-    deletion = Deletion(who, reason, new, done, _notes(profile, home, done, reading, broken))
+    deletion = Deletion(
+        who, reason, new, done, _notes(profile, home, done, reading, [*broken, *unread])
+    )
     _record(home, {"began": False, **asdict(deletion)})
     return deletion
 
 
-def _service(home: Home, user_id: str) -> dict[str, int]:
+def _service(settings: Settings, home: Home, user_id: str) -> tuple[dict[str, int], list[Path]]:
     """What services keep: rankings, samples, events that have not landed."""
-    removed = {}
+    removed, broken = {}, []
     logs = [(str(folder), folder) for folder in known_logs(home)]
     for name, folder in (*logs, ("sampled", home.sampled)):
         for partial in folder.glob("ds=*/*.partial"):
             partial.unlink()  # of a process that died
-        removed[name], _ = remove_from_parquet(sorted(folder.glob("ds=*/*.parquet")), user_id)
+        files = sorted(folder.glob("ds=*/*.parquet"))
+        removed[name], unread = remove_from_parquet(settings, home, files, user_id)
+        broken += unread
     removed["pushed"] = remove_from_lines(sorted(home.pushed.glob("ds=*/*.jsonl")), user_id)
-    return removed
+    return removed, broken
 
 
 def _landed(profile: Profile, home: Home) -> Iterator[Path]:
@@ -135,7 +140,8 @@ def _notes(
     notes = []
     if broken:
         notes.append(
-            f"{len(broken)} raw files cannot be read and were left as they are, {broken[0]} first"
+            f"{len(broken)} raw files or logs cannot be read and were left as they are, "
+            f"{broken[0]} first"
         )
     if landing_root(profile, home) != home.landing:
         notes.append("raw files outside the home are left as they are; ingestion skips the person")

@@ -6,6 +6,8 @@ import json
 import os
 import sqlite3
 from datetime import date
+from decimal import Decimal
+from uuid import UUID
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -144,6 +146,34 @@ def test_rows_of_others_in_raw_files_stay_as_they_are_and_in_their_order(log):
     assert pq.read_schema(file).equals(EVENTS)
 
 
+@pytest.mark.parametrize(
+    ("ids", "who"),
+    [
+        (pa.array([bytes(16), None, bytes(15) + b"z"], pa.uuid()), str(UUID(int=ord("z")))),
+        (pa.array([11.0, None, 12.0]), "12"),
+        (pa.array([11.0, None, 12.0]), "12.0"),
+        (pa.array([11.5, None, 12.5]), "12.5"),
+        (pa.array([11, None, 12]), "12"),
+        (pa.array([Decimal("1.20"), None, Decimal("12.00")]), "12.00"),
+        (pa.array(["u1", None, "zed"]).dictionary_encode(), "zed"),
+        (pa.array([b"u1", None, b"zed"]), "zed"),
+    ],
+)
+def test_raw_ids_are_told_by_the_text_that_ingestion_reads(log, ids, who):
+    file = log.lake.home.landing / "raw's [1].parquet"
+    pq.write_table(pa.table({"user_id": ids, "row": [0, 1, 2]}), file, row_group_size=2)
+    schema = pq.read_schema(file)
+    assert forgets(log, who).removed == {"landing": 1}
+    assert pq.read_table(file)["row"].to_pylist() == [0, 1]
+    assert pq.read_schema(file).equals(schema)
+
+
+def test_an_id_that_is_text_is_no_number(log):
+    file = log.lake.home.landing / "raw.parquet"
+    pq.write_table(pa.table({"user_id": ["12.0", "012"]}), file)
+    assert forgets(log, "12").removed == {}
+
+
 def test_a_raw_file_that_cannot_be_read_is_named_and_stops_nothing(log):
     torn = log.lake.home.landing / "events/torn.parquet"
     pq.write_table(pa.table({"user_id": ["zoe"] * 100, "other": list(range(100))}), torn)
@@ -151,7 +181,7 @@ def test_a_raw_file_that_cannot_be_read_is_named_and_stops_nothing(log):
     begin = pq.read_metadata(torn).row_group(0).column(1).data_page_offset
     for damaged in (b"PAR1", whole[:begin] + bytes(40) + whole[begin + 40 :]):
         torn.write_bytes(damaged)
-        assert "1 raw files cannot be read" in forgets(log).notes[0]
+        assert "1 raw files or logs cannot be read" in forgets(log).notes[0]
         assert not list(torn.parent.glob(".*"))
     (log.lake.home.landing / "events/torn.parquet").unlink()
     assert naming(log, "zoe") == set()
