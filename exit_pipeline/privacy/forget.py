@@ -12,7 +12,7 @@ from pathlib import Path
 
 from exit_pipeline.files import to_disk
 from exit_pipeline.ingest.landing import landing_root
-from exit_pipeline.ingest.shown import NAME as SHOWN
+from exit_pipeline.ingest.shown import NAME, PARTIAL
 from exit_pipeline.privacy.files import remove_failures, remove_from_lines, remove_from_parquet
 from exit_pipeline.privacy.forgotten import Forgotten
 from exit_pipeline.privacy.logs import known_logs
@@ -63,31 +63,32 @@ def forget(
         What was removed, as the last line of the record has it.
 
     Raises:
-        LakeError: A service or a run has been writing for long.
+        LakeError: A training goes on, or a service or a run has been writing for long.
         LandingError: The package of the raw files that the profile names is not installed.
     """
     forgotten = Forgotten(home)
-    with forgotten.shutting_out():  # what a service let in before is on disk, and is found
-        new = forgotten.add(user_id)
-        who = forgotten.hash(user_id)
-        _record(home, {"began": True, "id": who, "reason": reason, "new": new})
-        removed, broken = _service(settings, home, user_id)
-    landed = _landed(profile, home)
-    removed["landing"], unread = remove_from_parquet(settings, home, landed, user_id)
-    for lake in lakes(home):
-        found = remove_rows(settings, lake, user_id)
-        removed |= {f"{lake.home.lake.name}/{table}": n for table, n in found.items()}
-    removed["online store"] = remove_online(settings, home, user_id)
-    removed["models"], reading = remove_from_models(home, user_id)
-    named = re.compile(rf"(?<![\w-]){re.escape(user_id)}(?![\w-])")
-    removed["data docs"] = _pages(home, named)
-    removed["failures"] = remove_failures(home.failures, named)
-    _spill(home)
-    done = {place: n for place, n in removed.items() if n}
-    deletion = Deletion(
-        who, reason, new, done, _notes(profile, home, done, reading, [*broken, *unread])
-    )
-    _record(home, {"began": False, **asdict(deletion)})
+    with forgotten.deleting():
+        with forgotten.shutting_out():  # what was let in before is on disk, and is found
+            new = forgotten.add(user_id)
+            who = forgotten.hash(user_id)
+            _record(home, {"began": True, "id": who, "reason": reason, "new": new})
+            _half_landed(profile, home)
+            removed, broken = _service(settings, home, user_id)
+        landed = _landed(profile, home)
+        removed["landing"], unread = remove_from_parquet(settings, home, landed, user_id)
+        for lake in lakes(home):
+            found = remove_rows(settings, lake, user_id)
+            removed |= {f"{lake.home.lake.name}/{table}": n for table, n in found.items()}
+        removed["online store"] = remove_online(settings, home, user_id)
+        removed["models"], reading = remove_from_models(home, user_id)
+        named = re.compile(rf"(?<![\w-]){re.escape(user_id)}(?![\w-])")
+        removed["data docs"] = _pages(home, named)
+        removed["failures"] = remove_failures(home.failures, named)
+        _spill(home)
+        done = {place: n for place, n in removed.items() if n}
+        notes = _notes(profile, home, done, reading, [*broken, *unread])
+        deletion = Deletion(who, reason, new, done, notes)
+        _record(home, {"began": False, **asdict(deletion)})
     return deletion
 
 
@@ -105,12 +106,19 @@ def _service(settings: Settings, home: Home, user_id: str) -> tuple[dict[str, in
     return removed, broken
 
 
+def _half_landed(profile: Profile, home: Home) -> None:
+    """Removes what a `land` that died left of its file; the caller shuts out those that live."""
+    for root in (home.landing, landing_root(profile, home)):
+        for partial in root.glob(f"**/{PARTIAL}"):
+            partial.unlink()
+
+
 def _landed(profile: Profile, home: Home) -> Iterator[Path]:
     """The raw files of the home, and those that `land` wrote where the profile's raw files lie."""
     yield from sorted(home.landing.glob("**/*.parquet"))
     root = landing_root(profile, home)
     if root != home.landing:
-        yield from sorted(root.glob(f"**/{SHOWN}"))
+        yield from sorted(root.glob(f"**/{NAME}"))
 
 
 def _pages(home: Home, named: re.Pattern[str]) -> int:

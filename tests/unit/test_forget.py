@@ -16,11 +16,13 @@ from pydantic import SecretStr
 
 from exit_pipeline.errors import LakeError
 from exit_pipeline.feast_stores.online_redis import MARK, client_of
+from exit_pipeline.ingest.shown import land_shown
 from exit_pipeline.lake import Lake
 from exit_pipeline.privacy import Forgotten, forgotten
 from exit_pipeline.privacy.forget import RECORD, forget
 from exit_pipeline.privacy.logs import know_log
 from exit_pipeline.privacy.online import remove_online
+from exit_pipeline.registry.life import train
 from exit_pipeline.validation.verdicts import failed_days, record, unfit
 from tests.logs import EVENTS, PROFILE, SmallLog, at, event
 from tests.unit.test_online import ask, builds, online
@@ -311,6 +313,64 @@ def test_failures_whose_reason_names_them_go_and_others_stay(log):
 
 def test_nobody_is_forgotten_while_a_service_writes(log, monkeypatch):
     monkeypatch.setattr(forgotten, "LOCK_SECONDS", 0)
-    with Forgotten(log.lake.home).letting_in(), pytest.raises(LakeError, match="a service is writ"):
+    writing = pytest.raises(LakeError, match="a service or `land` is writing")
+    with Forgotten(log.lake.home).letting_in(), writing:
         forgets(log)
     assert naming(log, "zoe")
+
+
+def test_a_training_and_a_deletion_refuse_each_other(log, monkeypatch):
+    home = log.lake.home
+
+    def trains(*_):
+        with pytest.raises(LakeError, match="a training is going on"):
+            forgets(log)
+        raise KeyboardInterrupt
+
+    def deletes(*_):
+        with pytest.raises(LakeError, match="someone is being forgotten"):
+            train(log.settings, log.lake, log.profile)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("exit_pipeline.registry.life.Recipe.of", trains)
+    with pytest.raises(KeyboardInterrupt):
+        train(log.settings, Lake(home), log.profile)
+    assert naming(log, "zoe")
+    monkeypatch.setattr("exit_pipeline.privacy.forget.remove_online", deletes)
+    with pytest.raises(KeyboardInterrupt):
+        forgets(log)
+
+
+def shown(folder, rows) -> None:
+    day = folder / "ds=2026-01-07"
+    day.mkdir(parents=True)
+    pq.write_table(pa.Table.from_pylist(rows, EVENTS), day / "rankings-1.parquet")
+
+
+def test_what_was_shown_to_them_lands_no_more_whatever_log_holds_it(log, tmp_path):
+    forgets(log)
+    shown(tmp_path / "of another home", DAYS[0])
+    home, when = log.lake.home, at(3)
+    rows = land_shown(log.settings, home, log.profile, tmp_path / "of another home", when)
+    assert rows == {date(2026, 1, 7): 1}
+    assert naming(log, "zoe") == set()
+
+
+def test_nothing_lands_while_someone_is_put_on_the_list(log, tmp_path, monkeypatch):
+    monkeypatch.setattr(forgotten, "LOCK_SECONDS", 0)
+    shown(tmp_path / "log", DAYS[0])
+    busy = pytest.raises(LakeError, match="someone is being forgotten")
+    with Forgotten(log.lake.home).shutting_out(), busy:
+        land_shown(log.settings, log.lake.home, log.profile, tmp_path / "log", at(3))
+    assert not list(log.lake.home.landing.glob("**/*shown*"))
+
+
+def test_what_a_dead_land_left_of_a_file_is_removed(log, monkeypatch):
+    outside = log.root / "raw"
+    monkeypatch.setattr("exit_pipeline.privacy.forget.landing_root", lambda *_: outside)
+    left = [root / "events/ds=2026-01-07" for root in (log.lake.home.landing, outside)]
+    for folder in left:
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / f".shown.parquet.{os.getpid()}.partial").write_bytes(b"zoe")
+    forgets(log)
+    assert [file.name for folder in left for file in folder.glob(".*")] == []
