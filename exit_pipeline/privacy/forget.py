@@ -145,6 +145,8 @@ def _spill(home: Home) -> None:
 def _notes(
     profile: Profile, home: Home, removed: dict[str, int], reading: int, broken: list[Path]
 ) -> list[str]:
+    from exit_pipeline.registry import Registry
+
     notes = []
     if broken:
         notes.append(
@@ -153,6 +155,11 @@ def _notes(
         )
     if landing_root(profile, home) != home.landing:
         notes.append("raw files outside the home are left as they are; ingestion skips the person")
+    if Registry(home, profile.name).served:
+        notes.append(
+            "models on the server of MLFLOW_TRACKING_URI may name the id: train again, promote "
+            "that, and delete earlier versions there"
+        )
     if reading:
         notes.append(f"{reading} models learned from the id: train again, and promote that")
     if any("/" in place for place in removed):

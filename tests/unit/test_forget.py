@@ -271,6 +271,16 @@ def test_models_lose_the_word_and_keep_their_weights(log):
     assert "1 models learned from the id: train again, and promote that" in deletion.notes
 
 
+@pytest.mark.parametrize(
+    ("address", "told"),
+    [("http://127.0.0.1:1", True), ("postgresql://127.0.0.1:1/mlflow", False), (None, False)],
+)
+def test_models_that_a_server_keeps_are_told(log, monkeypatch, address, told):
+    if address:
+        monkeypatch.setenv("MLFLOW_TRACKING_URI", address)
+    assert any("MLFLOW_TRACKING_URI" in note for note in forgets(log).notes) is told
+
+
 def test_what_a_service_showed_is_deleted_where_it_keeps_it(log, tmp_path):
     know_log(log.lake.home, tmp_path / "shown")
     folder = tmp_path / "shown/ds=2026-01-07"
