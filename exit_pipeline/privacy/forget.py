@@ -76,9 +76,8 @@ def forget(
             removed, broken = _service(settings, home, user_id)
         landed = _landed(profile, home)
         removed["landing"], unread = remove_from_parquet(settings, home, landed, user_id)
-        for lake in lakes(home):
-            found = remove_rows(settings, lake, user_id)
-            removed |= {f"{lake.home.lake.name}/{table}": n for table, n in found.items()}
+        rows, left = _lakes(settings, home, user_id)
+        removed |= rows
         removed["online store"] = remove_online(settings, home, user_id)
         removed["models"], reading = remove_from_models(home, user_id)
         named = re.compile(rf"(?<![\w-]){re.escape(user_id)}(?![\w-])")
@@ -86,7 +85,7 @@ def forget(
         removed["failures"] = remove_failures(home.failures, named)
         _spill(home)
         done = {place: n for place, n in removed.items() if n}
-        notes = _notes(profile, home, done, reading, [*broken, *unread])
+        notes = [*left, *_notes(profile, home, done, reading, [*broken, *unread])]
         deletion = Deletion(who, reason, new, done, notes)
         _record(home, {"began": False, **asdict(deletion)})
     return deletion
@@ -119,6 +118,21 @@ def _landed(profile: Profile, home: Home) -> Iterator[Path]:
     root = landing_root(profile, home)
     if root != home.landing:
         yield from sorted(root.glob(f"**/{NAME}"))
+
+
+def _lakes(settings: Settings, home: Home, user_id: str) -> tuple[dict[str, int], list[str]]:
+    """The rows of every lake; returns their numbers by place, and what cannot be read."""
+    removed, left = dict[str, int](), []
+    for lake in lakes(home):
+        place = lake.home.lake.name
+        found, broken = remove_rows(settings, lake, user_id)
+        removed |= {f"{place}/{table}": n for table, n in found.items()}
+        left += [
+            f"{place}/{table} may hold the person still: {why}; restore what cannot be read, or "
+            "delete its table, then call this again"
+            for table, why in broken.items()
+        ]
+    return removed, left
 
 
 def _pages(home: Home, named: re.Pattern[str]) -> int:

@@ -7,6 +7,7 @@ import os
 import sqlite3
 from datetime import date
 from decimal import Decimal
+from pathlib import Path
 from uuid import UUID
 
 import pyarrow as pa
@@ -53,10 +54,11 @@ def log(tmp_path):
     return small
 
 
-def naming(log: SmallLog, who: str) -> set[str]:
+def naming(log: SmallLog, who: str, but: set[str] = frozenset()) -> set[str]:
     """The folders of the home that have a Parquet file with a value in which the id stands."""
     root = log.lake.home.root
-    found = (f for f in root.glob("**/*.parquet") if who in str(pq.read_table(f).to_pylist()))
+    files = (f for f in root.glob("**/*.parquet") if not but & {*f.parts})
+    found = (f for f in files if who in str(pq.read_table(f).to_pylist()))
     return {"/".join(file.relative_to(root).parts[:2]) for file in found}
 
 
@@ -137,6 +139,50 @@ def test_versions_that_were_replaced_and_lakes_put_aside_do_not_hold_them_either
     assert naming(log, "zoe") >= {"lake.before-1/events", "lake/events"}
     forgets(log)
     assert naming(log, "zoe") == set()
+
+
+def damaged(file: Path, how: str) -> None:
+    whole = file.read_bytes()
+    pages = slice(4, 4 + len(whole) // 2)
+    footer = slice(len(whole) - 40, len(whole) - 8)
+    if how == "gone":
+        file.unlink()
+    elif how == "no end":
+        file.write_bytes(whole[:-8])
+    else:
+        part = pages if how == "pages" else footer
+        file.write_bytes(
+            whole[: part.start] + b"\xff" * (part.stop - part.start) + whole[part.stop :]
+        )
+
+
+@pytest.mark.parametrize("how", ["no end", "footer", "pages", "gone"])
+@pytest.mark.parametrize("table", ["impressions", "source_interest", "user_features"])
+def test_a_damaged_file_of_a_table_is_told_and_stops_nothing(log, table, how):
+    path = Path(log.lake.files(table, [("ds", "=", date(2026, 1, 5))])[0])
+    whole = path.read_bytes()
+    damaged(path, how)
+    # Which rows of source_interest are theirs is told by impressions: both wait for both.
+    waiting = {table} if table == "user_features" else {"impressions", "source_interest"}
+    told = [note for note in forgets(log).notes if "may hold the person still" in note]
+    assert {note.split()[0] for note in told} == {f"lake/{one}" for one in waiting}
+    assert any(str(path) in note for note in told)
+    assert naming(log, "zoe", waiting) == set()
+    path.write_bytes(whole)
+    again = forgets(log)
+    assert not any("may hold the person still" in note for note in again.notes)
+    assert {f"lake/{one}" for one in waiting} <= again.removed.keys()
+    assert naming(log, "zoe") == set()
+
+
+@pytest.mark.parametrize("how", ["no end", "footer"])
+def test_a_damaged_file_that_no_table_lists_is_removed(log, how):
+    (path,) = log.lake.files("impressions", [("ds", "=", date(2026, 1, 5))])
+    left = Path(path).with_name("part-of-a-dead-writer.parquet")
+    left.write_bytes(Path(path).read_bytes())
+    damaged(left, how)
+    assert not any("cannot be read" in note for note in forgets(log).notes)
+    assert not left.exists()
 
 
 def test_rows_of_others_in_raw_files_stay_as_they_are_and_in_their_order(log):
