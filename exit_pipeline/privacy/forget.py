@@ -19,6 +19,7 @@ from exit_pipeline.privacy.logs import known_logs
 from exit_pipeline.privacy.models import remove_from_models
 from exit_pipeline.privacy.online import remove_online
 from exit_pipeline.privacy.tables import lakes, remove_rows
+from exit_pipeline.process import is_running
 from exit_pipeline.profile import Profile
 from exit_pipeline.settings import Home, Settings
 
@@ -147,8 +148,8 @@ def _pages(home: Home, named: re.Pattern[str]) -> int:
 def _spill(home: Home) -> None:
     """Removes what processes that died left of rows, and an interrupted training's state."""
     for left in home.spill.glob("*"):
-        process = re.match(r"(?:duckdb_temp_)?(\d+)[-_]", left.name)
-        if process and Path("/proc", process[1]).exists():
+        process = re.match(r"(\d+)-(\d+)-", left.name)
+        if process and is_running(int(process[1]), int(process[2])):
             continue
         if left.is_dir():
             shutil.rmtree(left, ignore_errors=True)

@@ -19,6 +19,7 @@ from exit_pipeline.errors import LakeError
 from exit_pipeline.feast_stores.online_redis import MARK, client_of
 from exit_pipeline.ingest.shown import land_shown
 from exit_pipeline.lake import Lake
+from exit_pipeline.lake.duck import spill_folder
 from exit_pipeline.privacy import Forgotten, forgotten
 from exit_pipeline.privacy.forget import RECORD, forget
 from exit_pipeline.privacy.logs import know_log
@@ -340,14 +341,15 @@ def test_what_a_service_showed_is_deleted_where_it_keeps_it(log, tmp_path):
 
 def test_what_dead_processes_left_is_removed_and_what_live_ones_use_is_not(log):
     spill = log.lake.home.spill
-    mine, dead, other = spill / f"{os.getpid()}-rows", spill / "999999999-rows", spill / "training"
-    for folder in (mine, dead, other):
-        folder.mkdir(parents=True)
-    used, left = (spill / f"duckdb_temp_{pid}_1.tmp" for pid in (os.getpid(), 999999999))
-    for file in (used, left):
-        file.touch()
-    forgets(log)
-    assert {one.name for one in spill.iterdir()} == {mine.name, used.name}
+    mine = Path(spill_folder(spill))
+    pid, start, _ = mine.name.split("-")
+    with log.lake.home.scratch() as scratch:
+        earlier, dead = spill / f"{pid}-{int(start) - 1}-rows", spill / f"999999999-{start}-rows"
+        for folder in (mine, earlier, dead, spill / "training", spill / f"{pid}-abc"):
+            folder.mkdir()
+        (spill / f"duckdb_temp_{pid}_1.tmp").touch()  # of earlier versions, as the one before
+        forgets(log)
+        assert {one.name for one in spill.iterdir()} == {mine.name, scratch.name}
 
 
 def test_pages_with_the_id_go_and_others_stay(log):
