@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -13,6 +12,7 @@ from pydantic import Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from exit_pipeline.errors import SettingsError
+from exit_pipeline.process import process_name
 
 
 class Settings(BaseSettings):
@@ -111,7 +111,7 @@ class Home:
         Its name says, as DuckDB's do, whose process it is of.
         """
         self.spill.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=self.spill, prefix=f"{os.getpid()}-") as folder:
+        with tempfile.TemporaryDirectory(dir=self.spill, prefix=f"{process_name()}-") as folder:
             yield Path(folder)
 
 

@@ -12,11 +12,13 @@ from exit_pipeline.errors import UsageError
 from exit_pipeline.files import put_to_disk
 from exit_pipeline.ingest.landing import day_of, landing_root
 from exit_pipeline.lake import connect, render
+from exit_pipeline.privacy import Forgotten
 from exit_pipeline.profile import Profile
 from exit_pipeline.settings import Home, Settings
 
 SETTLED = timedelta(minutes=1)  # by then the service has written what it showed before midnight
 NAME = "shown.parquet"
+PARTIAL = f".{NAME}.*.partial"  # by process
 
 
 def land_shown(
@@ -39,6 +41,7 @@ def land_shown(
     Raises:
         UsageError: The profile's landing files do not lie by day.
         LandingError: The package that the profile names is not installed.
+        LakeError: Someone has been being forgotten for long.
     """
     pattern = profile.spec.landing.tables.get("events", "")
     if "ds=" not in Path(pattern).parent.name:
@@ -61,9 +64,12 @@ def _land(settings: Settings, home: Home, profile: Profile, files: list[Path], f
     columns = ["event_id", "ts", "user_id", "item_id", "domain", "event_type", "request_id",
                "value", "position", *profile.spec.context]  # fmt: skip
     folder.mkdir(parents=True, exist_ok=True)
-    partial = folder / f".{NAME}.{os.getpid()}.partial"
+    partial = folder / PARTIAL.replace("*", str(os.getpid()))
     read = render("_files", files=[str(file) for file in files], partitions=[])
-    with connect(settings, home) as connection:
-        connection.sql(render("shown", columns=columns, files=read)).write_parquet(str(partial))
-    put_to_disk(partial, folder / NAME)
+    forgotten = Forgotten(home)
+    with forgotten.letting_in(), connect(settings, home) as connection:
+        salt, gone = forgotten.listed()
+        rows = render("shown", columns=columns, files=read, salt=salt, forgotten=sorted(gone))
+        connection.sql(rows).write_parquet(str(partial))
+        put_to_disk(partial, folder / NAME)
     return pq.read_metadata(folder / NAME).num_rows

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 from collections.abc import Mapping
 from functools import lru_cache
@@ -17,6 +16,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from exit_pipeline.lake.engine import Connection, Engine
 from exit_pipeline.lake.limits import ran_out
 from exit_pipeline.lake.paths import exact, hive_value
+from exit_pipeline.process import process_name
 from exit_pipeline.settings import Home, Settings
 
 SQL = Path(__file__).parents[1] / "sql"
@@ -60,7 +60,7 @@ def spill_folder(spill: Path) -> str:
     One for each, as DuckDB numbers its spill files from zero.
     """
     spill.mkdir(parents=True, exist_ok=True)
-    return str(spill / f"{os.getpid()}-{uuid4().hex[:8]}")
+    return str(spill / f"{process_name()}-{uuid4().hex[:8]}")
 
 
 @lru_cache(maxsize=1)

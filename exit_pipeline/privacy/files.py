@@ -6,6 +6,7 @@ import re
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
+import duckdb
 import orjson
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -13,25 +14,46 @@ import pyarrow.parquet as pq
 from pyarrow import ArrowInvalid
 
 from exit_pipeline.files import put_to_disk
+from exit_pipeline.lake import connect, render
+from exit_pipeline.lake.limits import ran_out
+from exit_pipeline.settings import Home, Settings
 
 
-def remove_from_parquet(files: Iterable[Path], user_id: str) -> tuple[int, list[Path]]:
+def remove_from_parquet(
+    settings: Settings, home: Home, files: Iterable[Path], user_id: str
+) -> tuple[int, list[Path]]:
     """Removes the rows of a person from Parquet files with a column `user_id`.
 
     Each file is replaced whole, in its order; one that ends up without rows stays, as a day
     without events is not a day that has not landed.
 
+    Args:
+        settings: Threads and memory.
+        home: Where DuckDB spills.
+        files: The files.
+        user_id: The person's, as ingestion reads it.
+
     Returns:
         How many rows went, and the files that cannot be read.
+
+    Raises:
+        LakeError: Memory or disk ran out.
     """
     removed, broken = 0, []
-    for file in files:
-        try:
-            removed += _rewrite(file, user_id) if _holds(file, user_id) else 0
-        except (ArrowInvalid, OSError) as error:
-            if getattr(error, "errno", None):  # the disk's fault, not the file's
-                raise
-            broken.append(file)
+    with connect(settings, home) as connection:
+        for file in files:
+            try:
+                theirs = _theirs(connection, file, user_id)
+                if len(theirs):
+                    _rewrite(file, theirs)
+            except (ArrowInvalid, OSError, duckdb.Error) as error:
+                if refusal := ran_out(error, str(file)):
+                    raise refusal from error
+                if getattr(error, "errno", None):  # the disk's fault, not the file's
+                    raise
+                broken.append(file)
+            else:
+                removed += len(theirs)
     return removed, broken
 
 
@@ -64,31 +86,24 @@ def _names(line: bytes, named: re.Pattern[str]) -> bool:
         return True
 
 
-def _holds(file: Path, user_id: str) -> bool:
-    source = pq.ParquetFile(file)
-    if "user_id" not in source.schema_arrow.names:
-        return False
-    batches = source.iter_batches(columns=["user_id"])
-    return any(pc.any(_theirs(batch, user_id)).as_py() for batch in batches)
+def _theirs(connection: duckdb.DuckDBPyConnection, file: Path, user_id: str) -> pa.Array:
+    """Where their rows stand in a file, as DuckDB reads ids: Arrow writes numbers otherwise."""
+    if "user_id" not in pq.read_schema(file).names:
+        return pa.array([], pa.int64())
+    found = connection.sql(render("person_raw", file=str(file)), params={"user": user_id})
+    return found.to_arrow_table()["file_row_number"].combine_chunks()
 
 
-def _rewrite(file: Path, user_id: str) -> int:
-    source, partial, removed = pq.ParquetFile(file), file.with_name(f".{file.name}.partial"), 0
+def _rewrite(file: Path, theirs: pa.Array) -> None:
+    source, partial, done = pq.ParquetFile(file), file.with_name(f".{file.name}.partial"), 0
     try:
         with pq.ParquetWriter(partial, source.schema_arrow) as out:
             for batch in source.iter_batches():
-                kept = batch.filter(pc.invert(_theirs(batch, user_id)))
-                removed += batch.num_rows - kept.num_rows
-                out.write_batch(kept)
+                numbers = pa.array(range(done, done := done + batch.num_rows), pa.int64())
+                out.write_batch(batch.filter(pc.invert(pc.is_in(numbers, theirs))))
         put_to_disk(partial, file)
     finally:
         partial.unlink(missing_ok=True)
-    return removed
-
-
-def _theirs(batch: pa.RecordBatch, user_id: str) -> pa.Array:
-    same = pc.equal(batch.column("user_id").cast(pa.string()), pa.scalar(user_id))
-    return pc.fill_null(same, False)
 
 
 def _without(file: Path, goes: Callable[[bytes], bool]) -> list[bytes]:

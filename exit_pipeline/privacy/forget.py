@@ -12,13 +12,14 @@ from pathlib import Path
 
 from exit_pipeline.files import to_disk
 from exit_pipeline.ingest.landing import landing_root
-from exit_pipeline.ingest.shown import NAME as SHOWN
+from exit_pipeline.ingest.shown import NAME, PARTIAL
 from exit_pipeline.privacy.files import remove_failures, remove_from_lines, remove_from_parquet
 from exit_pipeline.privacy.forgotten import Forgotten
 from exit_pipeline.privacy.logs import known_logs
 from exit_pipeline.privacy.models import remove_from_models
 from exit_pipeline.privacy.online import remove_online
 from exit_pipeline.privacy.tables import lakes, remove_rows
+from exit_pipeline.process import is_running
 from exit_pipeline.profile import Profile
 from exit_pipeline.settings import Home, Settings
 
@@ -63,41 +64,53 @@ def forget(
         What was removed, as the last line of the record has it.
 
     Raises:
-        LakeError: A service or a run has been writing for long.
+        LakeError: A training goes on, or a service or a run has been writing for long.
         LandingError: The package of the raw files that the profile names is not installed.
     """
-    forgotten, removed = Forgotten(home), dict[str, int]()
-    with forgotten.shutting_out():  # what a service let in before is on disk, and is found
-        new = forgotten.add(user_id)
-        who = forgotten.hash(user_id)
-        _record(home, {"began": True, "id": who, "reason": reason, "new": new})
-        removed |= _service(home, user_id)
-    removed["landing"], broken = remove_from_parquet(_landed(profile, home), user_id)
-    for lake in lakes(home):
-        found = remove_rows(settings, lake, user_id)
-        removed |= {f"{lake.home.lake.name}/{table}": n for table, n in found.items()}
-    removed["online store"] = remove_online(settings, home, user_id)
-    removed["models"], reading = remove_from_models(home, user_id)
-    named = re.compile(rf"(?<![\w-]){re.escape(user_id)}(?![\w-])")
-    removed["data docs"] = _pages(home, named)
-    removed["failures"] = remove_failures(home.failures, named)
-    _spill(home)
-    done = {place: n for place, n in removed.items() if n}
-    deletion = Deletion(who, reason, new, done, _notes(profile, home, done, reading, broken))
-    _record(home, {"began": False, **asdict(deletion)})
+    forgotten = Forgotten(home)
+    with forgotten.deleting():
+        with forgotten.shutting_out():  # what was let in before is on disk, and is found
+            new = forgotten.add(user_id)
+            who = forgotten.hash(user_id)
+            _record(home, {"began": True, "id": who, "reason": reason, "new": new})
+            _half_landed(profile, home)
+            removed, broken = _service(settings, home, user_id)
+        landed = _landed(profile, home)
+        removed["landing"], unread = remove_from_parquet(settings, home, landed, user_id)
+        rows, left = _lakes(settings, home, user_id)
+        removed |= rows
+        removed["online store"] = remove_online(settings, home, user_id)
+        removed["models"], reading = remove_from_models(home, user_id)
+        named = re.compile(rf"(?<![\w-]){re.escape(user_id)}(?![\w-])")
+        removed["data docs"] = _pages(home, named)
+        removed["failures"] = remove_failures(home.failures, named)
+        _spill(home)
+        done = {place: n for place, n in removed.items() if n}
+        notes = [*left, *_notes(profile, home, done, reading, [*broken, *unread])]
+        deletion = Deletion(who, reason, new, done, notes)
+        _record(home, {"began": False, **asdict(deletion)})
     return deletion
 
 
-def _service(home: Home, user_id: str) -> dict[str, int]:
+def _service(settings: Settings, home: Home, user_id: str) -> tuple[dict[str, int], list[Path]]:
     """What services keep: rankings, samples, events that have not landed."""
-    removed = {}
+    removed, broken = {}, []
     logs = [(str(folder), folder) for folder in known_logs(home)]
     for name, folder in (*logs, ("sampled", home.sampled)):
         for partial in folder.glob("ds=*/*.partial"):
             partial.unlink()  # of a process that died
-        removed[name], _ = remove_from_parquet(sorted(folder.glob("ds=*/*.parquet")), user_id)
+        files = sorted(folder.glob("ds=*/*.parquet"))
+        removed[name], unread = remove_from_parquet(settings, home, files, user_id)
+        broken += unread
     removed["pushed"] = remove_from_lines(sorted(home.pushed.glob("ds=*/*.jsonl")), user_id)
-    return removed
+    return removed, broken
+
+
+def _half_landed(profile: Profile, home: Home) -> None:
+    """Removes what a `land` that died left of its file; the caller shuts out those that live."""
+    for root in (home.landing, landing_root(profile, home)):
+        for partial in root.glob(f"**/{PARTIAL}"):
+            partial.unlink()
 
 
 def _landed(profile: Profile, home: Home) -> Iterator[Path]:
@@ -105,7 +118,22 @@ def _landed(profile: Profile, home: Home) -> Iterator[Path]:
     yield from sorted(home.landing.glob("**/*.parquet"))
     root = landing_root(profile, home)
     if root != home.landing:
-        yield from sorted(root.glob(f"**/{SHOWN}"))
+        yield from sorted(root.glob(f"**/{NAME}"))
+
+
+def _lakes(settings: Settings, home: Home, user_id: str) -> tuple[dict[str, int], list[str]]:
+    """The rows of every lake; returns their numbers by place, and what cannot be read."""
+    removed, left = dict[str, int](), []
+    for lake in lakes(home):
+        place = lake.home.lake.name
+        found, broken = remove_rows(settings, lake, user_id)
+        removed |= {f"{place}/{table}": n for table, n in found.items()}
+        left += [
+            f"{place}/{table} may hold the person still: {why}; restore what cannot be read, or "
+            "delete its table, then call this again"
+            for table, why in broken.items()
+        ]
+    return removed, left
 
 
 def _pages(home: Home, named: re.Pattern[str]) -> int:
@@ -120,8 +148,8 @@ def _pages(home: Home, named: re.Pattern[str]) -> int:
 def _spill(home: Home) -> None:
     """Removes what processes that died left of rows, and an interrupted training's state."""
     for left in home.spill.glob("*"):
-        process = re.match(r"(?:duckdb_temp_)?(\d+)[-_]", left.name)
-        if process and Path("/proc", process[1]).exists():
+        process = re.match(r"(\d+)-(\d+)-", left.name)
+        if process and is_running(int(process[1]), int(process[2])):
             continue
         if left.is_dir():
             shutil.rmtree(left, ignore_errors=True)
@@ -132,13 +160,21 @@ def _spill(home: Home) -> None:
 def _notes(
     profile: Profile, home: Home, removed: dict[str, int], reading: int, broken: list[Path]
 ) -> list[str]:
+    from exit_pipeline.registry import Registry
+
     notes = []
     if broken:
         notes.append(
-            f"{len(broken)} raw files cannot be read and were left as they are, {broken[0]} first"
+            f"{len(broken)} raw files or logs cannot be read and were left as they are, "
+            f"{broken[0]} first"
         )
     if landing_root(profile, home) != home.landing:
         notes.append("raw files outside the home are left as they are; ingestion skips the person")
+    if Registry(home, profile.name).served:
+        notes.append(
+            "models on the server of MLFLOW_TRACKING_URI may name the id: train again, promote "
+            "that, and delete earlier versions there"
+        )
     if reading:
         notes.append(f"{reading} models learned from the id: train again, and promote that")
     if any("/" in place for place in removed):

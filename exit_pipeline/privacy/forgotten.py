@@ -17,6 +17,7 @@ from exit_pipeline.lock import exclusive, shared
 from exit_pipeline.settings import Home
 
 LOCK_SECONDS = 120.0
+DELETING = "someone is being forgotten"
 
 
 class Listed(NamedTuple):
@@ -38,6 +39,7 @@ class Forgotten:
 
     def __init__(self, home: Home) -> None:
         self.file, self._lock = home.root / "forgotten.json", home.root / ".forgotten.lock"
+        self._learning = home.root / ".learning.lock"
         self._read: tuple[int, Listed] = (0, Listed("", frozenset()))
 
     def stand(self) -> int:
@@ -83,15 +85,27 @@ class Forgotten:
 
     def letting_in(self) -> AbstractContextManager[None]:
         """While this is held nobody is put on the list: ask it, then write, within."""
-        return shared(self._lock, LOCK_SECONDS, self._busy("someone is being forgotten"))
+        return shared(self._lock, LOCK_SECONDS, self._busy(DELETING, LOCK_SECONDS))
 
     def shutting_out(self) -> AbstractContextManager[None]:
         """While this is held nobody writes what the list let in."""
-        return exclusive(self._lock, LOCK_SECONDS, self._busy("a service is writing"))
+        refusal = self._busy("a service or `land` is writing", LOCK_SECONDS)
+        return exclusive(self._lock, LOCK_SECONDS, refusal)
 
-    def _busy(self, what: str) -> LakeError:
+    def learning(self) -> AbstractContextManager[None]:
+        """While this is held nobody is deleted: for what reads for hours and keeps ids it read.
+
+        Refused at once, as is `deleting`: neither waits for the other.
+        """
+        return shared(self._learning, 0, self._busy(DELETING))
+
+    def deleting(self) -> AbstractContextManager[None]:
+        """While this is held nothing is `learning`."""
+        return exclusive(self._learning, 0, self._busy("a training is going on"))
+
+    def _busy(self, what: str, seconds: float = 0) -> LakeError:
         return LakeError(
-            f"{what} in this home, for {LOCK_SECONDS:.0f} s",
-            where=str(self._lock),
+            f"{what} in this home" + (f", for {seconds:.0f} s" if seconds else ""),
+            where=str(self._lock.parent),
             mend="try again when that has ended",
         )

@@ -12,6 +12,7 @@ import pyarrow.parquet as pq
 from pyarrow import ArrowInvalid
 
 from exit_pipeline.lake import Lake, connect, create_table, render
+from exit_pipeline.lake.limits import ran_out
 from exit_pipeline.lake.paths import commits
 from exit_pipeline.lake.states import day_states, whole_state
 from exit_pipeline.lake.table import Filter
@@ -36,11 +37,14 @@ def lakes(home: Home) -> list[Lake]:
     return found
 
 
-def remove_rows(settings: Settings, lake: Lake, user_id: str) -> dict[str, int]:
+def remove_rows(
+    settings: Settings, lake: Lake, user_id: str
+) -> tuple[dict[str, int], dict[str, str]]:
     """Removes a person's rows from every table, day by day, each day atomically.
 
     Files that no longer belong to a table's newest version are deleted if they hold such rows, so
-    older versions that they belonged to cannot be read on those days any more.
+    older versions that they belonged to cannot be read on those days any more. A table of which a
+    file is damaged is left from there on; the others are not.
 
     Args:
         settings: Threads and memory.
@@ -48,32 +52,46 @@ def remove_rows(settings: Settings, lake: Lake, user_id: str) -> dict[str, int]:
         user_id: Whose rows.
 
     Returns:
-        By table the rows that were removed from its newest version, and the older files deleted.
+        By table the rows that were removed from its newest version, and the older files deleted;
+        by table that cannot be read, why, with the files.
 
     Raises:
-        LakeError: Another run has been writing a table for long.
+        LakeError: Another run has been writing a table for long, or memory or disk ran out.
     """
     # What hangs on the impressions goes first: after a kill they still say which events it was.
     names = sorted(
         (folder.name for folder in lake.home.lake.glob("[!.]*") if commits(folder)),
         key=lambda name: (name != "source_interest", name),
     )
-    removed: dict[str, int] = {}
+    removed, broken = dict[str, int](), dict[str, str]()
     with connect(settings, lake.home) as connection:
         connection.execute("create temp table person as select $user as user_id", {"user": user_id})
-        _their_events(connection, lake)
         for name in names:
-            columns = lake.columns(name)
-            theirs = OTHERWISE.get(name, THEIRS if "user_id" in columns else "")
-            if theirs:
-                rows = _newest(connection, lake, name, theirs)
-                old = _older(connection, lake, name, theirs)
-                removed |= {k: n for k, n in ((name, rows), (f"{name} (old files)", old)) if n}
-    return removed
+            if name == "impressions" and "source_interest" in broken:
+                broken[name] = "it is kept, as it tells which rows of source_interest are theirs"
+                continue
+            try:
+                removed |= _remove(connection, lake, name)
+            except duckdb.Error as error:
+                if refusal := ran_out(error, str(lake.folder(name))):
+                    raise refusal from error
+                broken[name] = "; ".join([str(error).splitlines()[0], *_damaged(lake, name)])
+    return removed, broken
+
+
+def _remove(connection: duckdb.DuckDBPyConnection, lake: Lake, name: str) -> dict[str, int]:
+    theirs = OTHERWISE.get(name, THEIRS if "user_id" in lake.columns(name) else "")
+    if not theirs:
+        return {}
+    if name == "source_interest":
+        _their_events(connection, lake)
+    rows = _newest(connection, lake, name, theirs)
+    old = _older(connection, lake, name, theirs)
+    return {place: n for place, n in ((name, rows), (f"{name} (old files)", old)) if n}
 
 
 def _their_events(connection: duckdb.DuckDBPyConnection, lake: Lake) -> None:
-    files = _readable(lake.folder("impressions"))
+    files = _files(lake, "impressions")
     if files:
         create_table(connection, "their_events", "person_events", {}, files=files)
     else:
@@ -104,7 +122,7 @@ def _newest(connection: duckdb.DuckDBPyConnection, lake: Lake, name: str, theirs
 def _older(connection: duckdb.DuckDBPyConnection, lake: Lake, name: str, theirs: str) -> int:
     """Deletes their files that no longer belong to the table; returns how many."""
     present = set(lake.files(name))
-    old = [file for file in _readable(lake.folder(name)) if file not in present]
+    old = [file for file in _files(lake, name) if file not in present]
     if not old:
         return 0
     sql = render("person_files", files=old, theirs=theirs)
@@ -130,16 +148,37 @@ def _inputs(lake: Lake, name: str) -> dict[str, int]:
     return json.loads(lake.open(name).history(1)[0].get("inputs", "{}"))
 
 
-def _readable(folder: Path) -> list[str]:
-    """Every Parquet file below a table's folder; what a dying writer left is removed."""
-    whole = []
-    for file in sorted(folder.glob("**/*.parquet")):
-        if "_delta_log" in file.parts:
+def _files(lake: Lake, name: str) -> list[str]:
+    """Every Parquet file of a table, in any version; what a dying writer left is removed.
+
+    One that belongs to the newest version stays, damaged or not: it is not ours to drop.
+    """
+    whole = set(lake.files(name)) if lake.exists(name) else set[str]()
+    for file in lake.folder(name).glob("**/*.parquet"):
+        if str(file) in whole or "_delta_log" in file.parts:
             continue
-        try:
-            pq.read_metadata(file)
-        except ArrowInvalid:
-            file.unlink()
+        if _is_whole(file):
+            whole.add(str(file))
         else:
-            whole.append(str(file))
-    return whole
+            file.unlink()
+    return sorted(whole)
+
+
+def _damaged(lake: Lake, name: str) -> list[str]:
+    """The files that a table's rows are told from and that cannot be read; DuckDB may not say."""
+    tables = ("impressions", name) if name == "source_interest" else (name,)
+    listed = [file for table in tables for file in lake.files(table)]
+    paths = [Path(file) for file in listed]
+    return [str(path) for path in paths if not (path.exists() and _is_whole(path, pages=True))]
+
+
+def _is_whole(file: Path, *, pages: bool = False) -> bool:
+    try:
+        with pq.ParquetFile(file) as source:
+            for _ in source.iter_batches() if pages else ():
+                pass
+    except (ArrowInvalid, OSError) as error:
+        if getattr(error, "errno", None):  # the disk's fault, not the file's
+            raise
+        return False
+    return True

@@ -20,6 +20,7 @@ from exit_pipeline.evaluation import (
 from exit_pipeline.evaluation.evaluate import read_rows
 from exit_pipeline.lake import Lake
 from exit_pipeline.monitoring.drift import keep_reference
+from exit_pipeline.privacy import Forgotten
 from exit_pipeline.profile import Profile
 from exit_pipeline.ranking.scorer import Scorer
 from exit_pipeline.ranking.split import largest_gap
@@ -67,8 +68,13 @@ def train(
 
     Raises:
         TrainingError: Too few days or rows, one class only, or the loss went wrong.
-        LakeError: There is no training set.
+        LakeError: There is no training set, or someone is being forgotten.
     """
+    with Forgotten(lake.home).learning():  # else a version could be registered that knows them
+        return _train(settings, lake, profile, progress)
+
+
+def _train(settings: Settings, lake: Lake, profile: Profile, progress: Progress) -> Trained:
     from exit_pipeline.feast_stores.repo import register_version_service
 
     spec = profile.spec

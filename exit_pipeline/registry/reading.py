@@ -68,7 +68,8 @@ class RegistryReader:
         return f"sqlite:///{self.home.mlflow / STORE}"
 
     @property
-    def _served(self) -> bool:
+    def served(self) -> bool:
+        """Whether a server has the store, and the models' files with it."""
         return self.uri.startswith(("http://", "https://"))
 
     @cached_property
@@ -84,7 +85,7 @@ class RegistryReader:
             client = MlflowClient(tracking_uri=self.uri, registry_uri=self.uri)
             if client.get_experiment_by_name(self.name) is None:
                 # A server says itself where files lie; a database cannot.
-                place = None if self._served else (self.home.mlflow / "artifacts").as_uri()
+                place = None if self.served else (self.home.mlflow / "artifacts").as_uri()
                 client.create_experiment(self.name, artifact_location=place)
             if not client.search_registered_models(f"name = '{self.name}'"):
                 client.create_registered_model(self.name)
@@ -163,7 +164,7 @@ class RegistryReader:
         with self._reaching():
             version = self.client.get_model_version(self.name, number)
             source = f"{version.source}/artifacts"
-            if self._served:
+            if self.served:
                 return self._fetched(source, str(version.run_id)) / model
             place = mlflow.artifacts.download_artifacts(artifact_uri=source, tracking_uri=self.uri)
         return Path(place) / model

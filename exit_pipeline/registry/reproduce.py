@@ -14,6 +14,7 @@ import yaml
 from exit_pipeline.errors import SettingsError
 from exit_pipeline.evaluation import evaluate
 from exit_pipeline.lake import Lake
+from exit_pipeline.privacy import Forgotten
 from exit_pipeline.profile import Profile
 from exit_pipeline.ranking.scorer import Scorer
 from exit_pipeline.registry.differences import TOLERANCE, Difference, tensors, values
@@ -108,6 +109,7 @@ def reproduce(
     Raises:
         RegistryError: There is no such version, or its lineage is not one that this code reads.
         TrainingError: The loss went wrong.
+        LakeError: Someone is being forgotten.
     """
     registry = Registry(lake.home, profile.name)
     found = registry.get(which)
@@ -121,7 +123,7 @@ def reproduce(
     if rows:
         return Reproduction(found.version, False, exact, False, [*causes, *rows], [])
     recorded = registry.document(found.version, "evaluation.json") or {}
-    with lake.home.scratch() as scratch:
+    with Forgotten(lake.home).learning(), lake.home.scratch() as scratch:
         parts = {part: files_of(held, days, table) for part, days in lineage["split"].items()}
         recipe.train(
             {part: parts[part] for part in FITTED}, scratch, settings.memory_limit, progress

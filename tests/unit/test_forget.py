@@ -6,6 +6,9 @@ import json
 import os
 import sqlite3
 from datetime import date
+from decimal import Decimal
+from pathlib import Path
+from uuid import UUID
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -14,11 +17,14 @@ from pydantic import SecretStr
 
 from exit_pipeline.errors import LakeError
 from exit_pipeline.feast_stores.online_redis import MARK, client_of
+from exit_pipeline.ingest.shown import land_shown
 from exit_pipeline.lake import Lake
+from exit_pipeline.lake.duck import spill_folder
 from exit_pipeline.privacy import Forgotten, forgotten
 from exit_pipeline.privacy.forget import RECORD, forget
 from exit_pipeline.privacy.logs import know_log
 from exit_pipeline.privacy.online import remove_online
+from exit_pipeline.registry.life import train
 from exit_pipeline.validation.verdicts import failed_days, record, unfit
 from tests.logs import EVENTS, PROFILE, SmallLog, at, event
 from tests.unit.test_online import ask, builds, online
@@ -49,10 +55,11 @@ def log(tmp_path):
     return small
 
 
-def naming(log: SmallLog, who: str) -> set[str]:
+def naming(log: SmallLog, who: str, but: set[str] = frozenset()) -> set[str]:
     """The folders of the home that have a Parquet file with a value in which the id stands."""
     root = log.lake.home.root
-    found = (f for f in root.glob("**/*.parquet") if who in str(pq.read_table(f).to_pylist()))
+    files = (f for f in root.glob("**/*.parquet") if not but & {*f.parts})
+    found = (f for f in files if who in str(pq.read_table(f).to_pylist()))
     return {"/".join(file.relative_to(root).parts[:2]) for file in found}
 
 
@@ -135,6 +142,50 @@ def test_versions_that_were_replaced_and_lakes_put_aside_do_not_hold_them_either
     assert naming(log, "zoe") == set()
 
 
+def damaged(file: Path, how: str) -> None:
+    whole = file.read_bytes()
+    pages = slice(4, 4 + len(whole) // 2)
+    footer = slice(len(whole) - 40, len(whole) - 8)
+    if how == "gone":
+        file.unlink()
+    elif how == "no end":
+        file.write_bytes(whole[:-8])
+    else:
+        part = pages if how == "pages" else footer
+        file.write_bytes(
+            whole[: part.start] + b"\xff" * (part.stop - part.start) + whole[part.stop :]
+        )
+
+
+@pytest.mark.parametrize("how", ["no end", "footer", "pages", "gone"])
+@pytest.mark.parametrize("table", ["impressions", "source_interest", "user_features"])
+def test_a_damaged_file_of_a_table_is_told_and_stops_nothing(log, table, how):
+    path = Path(log.lake.files(table, [("ds", "=", date(2026, 1, 5))])[0])
+    whole = path.read_bytes()
+    damaged(path, how)
+    # Which rows of source_interest are theirs is told by impressions: both wait for both.
+    waiting = {table} if table == "user_features" else {"impressions", "source_interest"}
+    told = [note for note in forgets(log).notes if "may hold the person still" in note]
+    assert {note.split()[0] for note in told} == {f"lake/{one}" for one in waiting}
+    assert any(str(path) in note for note in told)
+    assert naming(log, "zoe", waiting) == set()
+    path.write_bytes(whole)
+    again = forgets(log)
+    assert not any("may hold the person still" in note for note in again.notes)
+    assert {f"lake/{one}" for one in waiting} <= again.removed.keys()
+    assert naming(log, "zoe") == set()
+
+
+@pytest.mark.parametrize("how", ["no end", "footer"])
+def test_a_damaged_file_that_no_table_lists_is_removed(log, how):
+    (path,) = log.lake.files("impressions", [("ds", "=", date(2026, 1, 5))])
+    left = Path(path).with_name("part-of-a-dead-writer.parquet")
+    left.write_bytes(Path(path).read_bytes())
+    damaged(left, how)
+    assert not any("cannot be read" in note for note in forgets(log).notes)
+    assert not left.exists()
+
+
 def test_rows_of_others_in_raw_files_stay_as_they_are_and_in_their_order(log):
     rows = [event("f", at(2), user_id=None), *DAYS[0], event("g", at(0, "01:00"))]
     file = log.land(3, rows)
@@ -144,6 +195,34 @@ def test_rows_of_others_in_raw_files_stay_as_they_are_and_in_their_order(log):
     assert pq.read_schema(file).equals(EVENTS)
 
 
+@pytest.mark.parametrize(
+    ("ids", "who"),
+    [
+        (pa.array([bytes(16), None, bytes(15) + b"z"], pa.uuid()), str(UUID(int=ord("z")))),
+        (pa.array([11.0, None, 12.0]), "12"),
+        (pa.array([11.0, None, 12.0]), "12.0"),
+        (pa.array([11.5, None, 12.5]), "12.5"),
+        (pa.array([11, None, 12]), "12"),
+        (pa.array([Decimal("1.20"), None, Decimal("12.00")]), "12.00"),
+        (pa.array(["u1", None, "zed"]).dictionary_encode(), "zed"),
+        (pa.array([b"u1", None, b"zed"]), "zed"),
+    ],
+)
+def test_raw_ids_are_told_by_the_text_that_ingestion_reads(log, ids, who):
+    file = log.lake.home.landing / "raw's [1].parquet"
+    pq.write_table(pa.table({"user_id": ids, "row": [0, 1, 2]}), file, row_group_size=2)
+    schema = pq.read_schema(file)
+    assert forgets(log, who).removed == {"landing": 1}
+    assert pq.read_table(file)["row"].to_pylist() == [0, 1]
+    assert pq.read_schema(file).equals(schema)
+
+
+def test_an_id_that_is_text_is_no_number(log):
+    file = log.lake.home.landing / "raw.parquet"
+    pq.write_table(pa.table({"user_id": ["12.0", "012"]}), file)
+    assert forgets(log, "12").removed == {}
+
+
 def test_a_raw_file_that_cannot_be_read_is_named_and_stops_nothing(log):
     torn = log.lake.home.landing / "events/torn.parquet"
     pq.write_table(pa.table({"user_id": ["zoe"] * 100, "other": list(range(100))}), torn)
@@ -151,7 +230,7 @@ def test_a_raw_file_that_cannot_be_read_is_named_and_stops_nothing(log):
     begin = pq.read_metadata(torn).row_group(0).column(1).data_page_offset
     for damaged in (b"PAR1", whole[:begin] + bytes(40) + whole[begin + 40 :]):
         torn.write_bytes(damaged)
-        assert "1 raw files cannot be read" in forgets(log).notes[0]
+        assert "1 raw files or logs cannot be read" in forgets(log).notes[0]
         assert not list(torn.parent.glob(".*"))
     (log.lake.home.landing / "events/torn.parquet").unlink()
     assert naming(log, "zoe") == set()
@@ -239,6 +318,16 @@ def test_models_lose_the_word_and_keep_their_weights(log):
     assert "1 models learned from the id: train again, and promote that" in deletion.notes
 
 
+@pytest.mark.parametrize(
+    ("address", "told"),
+    [("http://127.0.0.1:1", True), ("postgresql://127.0.0.1:1/mlflow", False), (None, False)],
+)
+def test_models_that_a_server_keeps_are_told(log, monkeypatch, address, told):
+    if address:
+        monkeypatch.setenv("MLFLOW_TRACKING_URI", address)
+    assert any("MLFLOW_TRACKING_URI" in note for note in forgets(log).notes) is told
+
+
 def test_what_a_service_showed_is_deleted_where_it_keeps_it(log, tmp_path):
     know_log(log.lake.home, tmp_path / "shown")
     folder = tmp_path / "shown/ds=2026-01-07"
@@ -252,14 +341,15 @@ def test_what_a_service_showed_is_deleted_where_it_keeps_it(log, tmp_path):
 
 def test_what_dead_processes_left_is_removed_and_what_live_ones_use_is_not(log):
     spill = log.lake.home.spill
-    mine, dead, other = spill / f"{os.getpid()}-rows", spill / "999999999-rows", spill / "training"
-    for folder in (mine, dead, other):
-        folder.mkdir(parents=True)
-    used, left = (spill / f"duckdb_temp_{pid}_1.tmp" for pid in (os.getpid(), 999999999))
-    for file in (used, left):
-        file.touch()
-    forgets(log)
-    assert {one.name for one in spill.iterdir()} == {mine.name, used.name}
+    mine = Path(spill_folder(spill))
+    pid, start, _ = mine.name.split("-")
+    with log.lake.home.scratch() as scratch:
+        earlier, dead = spill / f"{pid}-{int(start) - 1}-rows", spill / f"999999999-{start}-rows"
+        for folder in (mine, earlier, dead, spill / "training", spill / f"{pid}-abc"):
+            folder.mkdir()
+        (spill / f"duckdb_temp_{pid}_1.tmp").touch()  # of earlier versions, as the one before
+        forgets(log)
+        assert {one.name for one in spill.iterdir()} == {mine.name, scratch.name}
 
 
 def test_pages_with_the_id_go_and_others_stay(log):
@@ -281,6 +371,64 @@ def test_failures_whose_reason_names_them_go_and_others_stay(log):
 
 def test_nobody_is_forgotten_while_a_service_writes(log, monkeypatch):
     monkeypatch.setattr(forgotten, "LOCK_SECONDS", 0)
-    with Forgotten(log.lake.home).letting_in(), pytest.raises(LakeError, match="a service is writ"):
+    writing = pytest.raises(LakeError, match="a service or `land` is writing")
+    with Forgotten(log.lake.home).letting_in(), writing:
         forgets(log)
     assert naming(log, "zoe")
+
+
+def test_a_training_and_a_deletion_refuse_each_other(log, monkeypatch):
+    home = log.lake.home
+
+    def trains(*_):
+        with pytest.raises(LakeError, match="a training is going on"):
+            forgets(log)
+        raise KeyboardInterrupt
+
+    def deletes(*_):
+        with pytest.raises(LakeError, match="someone is being forgotten"):
+            train(log.settings, log.lake, log.profile)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("exit_pipeline.registry.life.Recipe.of", trains)
+    with pytest.raises(KeyboardInterrupt):
+        train(log.settings, Lake(home), log.profile)
+    assert naming(log, "zoe")
+    monkeypatch.setattr("exit_pipeline.privacy.forget.remove_online", deletes)
+    with pytest.raises(KeyboardInterrupt):
+        forgets(log)
+
+
+def shown(folder, rows) -> None:
+    day = folder / "ds=2026-01-07"
+    day.mkdir(parents=True)
+    pq.write_table(pa.Table.from_pylist(rows, EVENTS), day / "rankings-1.parquet")
+
+
+def test_what_was_shown_to_them_lands_no_more_whatever_log_holds_it(log, tmp_path):
+    forgets(log)
+    shown(tmp_path / "of another home", DAYS[0])
+    home, when = log.lake.home, at(3)
+    rows = land_shown(log.settings, home, log.profile, tmp_path / "of another home", when)
+    assert rows == {date(2026, 1, 7): 1}
+    assert naming(log, "zoe") == set()
+
+
+def test_nothing_lands_while_someone_is_put_on_the_list(log, tmp_path, monkeypatch):
+    monkeypatch.setattr(forgotten, "LOCK_SECONDS", 0)
+    shown(tmp_path / "log", DAYS[0])
+    busy = pytest.raises(LakeError, match="someone is being forgotten")
+    with Forgotten(log.lake.home).shutting_out(), busy:
+        land_shown(log.settings, log.lake.home, log.profile, tmp_path / "log", at(3))
+    assert not list(log.lake.home.landing.glob("**/*shown*"))
+
+
+def test_what_a_dead_land_left_of_a_file_is_removed(log, monkeypatch):
+    outside = log.root / "raw"
+    monkeypatch.setattr("exit_pipeline.privacy.forget.landing_root", lambda *_: outside)
+    left = [root / "events/ds=2026-01-07" for root in (log.lake.home.landing, outside)]
+    for folder in left:
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / f".shown.parquet.{os.getpid()}.partial").write_bytes(b"zoe")
+    forgets(log)
+    assert [file.name for folder in left for file in folder.glob(".*")] == []
