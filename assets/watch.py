@@ -84,12 +84,13 @@ def feature_drift(pipeline: ResourceParam[Pipeline]) -> AssetCheckResult:
     if drift is None:
         return _told(True, "no champion with a reference yet", {"asks_for": NOTHING})
     return _told(
-        not drift.asks,
+        not (drift.asks or drift.gone),
         drift.reason,
         {
             "asks_for": RETRAIN if drift.asks else NOTHING,
             "champion": drift.version,
             "content": _content(lake, pipeline),
+            "inputs_gone": len(drift.gone),
             "largest_psi": drift.largest,
             "drifted_days": len(drift.drifted),
             "inputs_judged": len(drift.judged),

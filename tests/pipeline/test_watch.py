@@ -191,6 +191,37 @@ def test_inputs_that_drifted_ask_for_a_model_unless_a_blocking_check_failed(
     assert tick(instance).job_name == "retrain"
 
 
+def test_inputs_that_the_training_set_has_no_more_are_told(here, instance, registry):
+    """A profile drops an input; its tables are forgotten and built again."""
+    lake = here.lake("test")
+    keep_reference(here.settings, registry, 2, newest_files(lake, DAYS))
+    days = sorted(lake.days("training_set"))
+    with here.connect() as duck:
+        lake.view(duck, "training_set")
+        for name, rows in {"without": "", "empty": " where false"}.items():
+            duck.execute(
+                f"create table {name} as "
+                f"select * exclude (feed_recency_hours, place) from training_set{rows}"
+            )
+        shutil.rmtree(lake.folder("training_set"))
+        lake.replace(duck, "training_set", "without", days)
+        found = check(here, instance)
+        lake.replace(duck, "training_set", "empty", days)
+        without_rows = check(here, instance)["feature_drift"]
+        shutil.rmtree(lake.folder("training_set"))
+        without_table = check(here, instance)["feature_drift"]
+    told = found["feature_drift"]
+    assert told["reason"].startswith(
+        "version 2 reads what training_set has no more: feed_recency_hours, place; 0 of 5 days"
+    )
+    assert (told["asks_for"], told["inputs_gone"]) == ("nothing", 2)
+    assert told["inputs_judged"] > 5
+    assert "| place | gone |" in told["psi"]
+    assert found["champion_performance"]["could_not_run"]
+    for nothing in (without_rows, without_table):
+        assert nothing["reason"] == "no day of 500 rows yet"
+
+
 def test_a_registered_version_has_its_reference_beside_it(small_home):
     kept = Registry(small_home.lake.home, "simulated").document(1, REFERENCE)
     assert set(kept) == {"edges", "counts", "own"}
