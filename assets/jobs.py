@@ -133,14 +133,14 @@ def daily_schedule(context: ScheduleEvaluationContext) -> RunRequest | SkipReaso
 )
 def go_back(context: OpExecutionContext) -> None:
     """Makes the champion before champion again, unless another was made champion meanwhile."""
-    from exit_pipeline.registry import CHAMPION, Registry
+    from exit_pipeline.errors import ChampionChanged
+    from exit_pipeline.registry import Registry
 
-    told = context.op_config
-    registry = Registry(PIPELINE.home, PIPELINE.profile.name)
-    if registry.number(CHAMPION) != told["champion"]:
-        context.log.info(f"version {told['champion']} is not the champion any more")
-        return
-    registry.rollback(f"by itself: {told['reason']}", told["to"])
+    told, registry = context.op_config, Registry(PIPELINE.home, PIPELINE.profile.name)
+    try:
+        registry.rollback(f"by itself: {told['reason']}", told["to"], told["champion"])
+    except ChampionChanged as changed:
+        context.log.info(str(changed))
 
 
 @job(description="The champion before comes back, as `exit-pipeline rollback` does it.")

@@ -27,7 +27,7 @@ from dagster._core.test_utils import create_run_for_test
 from assets import jobs, watch
 from assets.definitions import ASSETS, defs
 from assets.resources import Pipeline
-from exit_pipeline.evaluation import evaluate
+from exit_pipeline.evaluation import Decision, evaluate
 from exit_pipeline.monitoring.drift import REFERENCE, keep_reference, newest_files
 from exit_pipeline.monitoring.figures import kept_figures
 from exit_pipeline.ranking.scorer import Scorer
@@ -220,6 +220,29 @@ def test_inputs_that_the_training_set_has_no_more_are_told(here, instance, regis
     assert found["champion_performance"]["could_not_run"]
     for nothing in (without_rows, without_table):
         assert nothing["reason"] == "no day of 500 rows yet"
+
+
+def test_a_candidate_is_judged_again_where_another_became_champion_meanwhile(
+    here, instance, registry, tmp_path, monkeypatch
+):
+    models, lineage = {"model": tmp_path / "0.0" / "model"}, registry.get(1).lineage
+    candidate = registry.register(models, {}, lineage)
+    trained = AssetMaterialization("candidate_model", metadata={"version": candidate})
+    instance.report_runless_asset_event(trained)
+    judged = []
+
+    def evaluated(lake, profile, which, failed):
+        judged.append(registry.number("champion"))
+        registry.force(1, "meanwhile")
+        return which, Decision(True, "it was better", [], judged[-1]), {}
+
+    monkeypatch.setattr("exit_pipeline.registry.life.evaluate_version", evaluated)
+    result = materialize(
+        ASSETS, selection="champion", instance=instance, resources={"pipeline": here}
+    )
+    assert result.success
+    assert judged == [2, 1]
+    assert registry.number("champion") == candidate
 
 
 def test_a_registered_version_has_its_reference_beside_it(small_home):
