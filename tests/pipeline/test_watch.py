@@ -186,7 +186,7 @@ def test_inputs_that_drifted_ask_for_a_model_unless_a_blocking_check_failed(
     assert "training_set:great_expectations" in refused.skip_message
     monkeypatch.setattr("exit_pipeline.validation.verdicts.unfit", lambda lake, spec: [])
     run = create_run_for_test(instance, job_name="late_data", status=DagsterRunStatus.STARTED)
-    assert "being read" in tick(instance).skip_message
+    assert "being built" in tick(instance).skip_message
     instance.report_run_failed(run)
     assert tick(instance).job_name == "retrain"
 
