@@ -31,7 +31,7 @@ def _check(table: str) -> AssetChecksDefinition:
         context: AssetCheckExecutionContext, pipeline: ResourceParam[Pipeline]
     ) -> AssetCheckResult:
         from exit_pipeline.errors import ValidationRunError
-        from exit_pipeline.validation.run import validate_days
+        from exit_pipeline.validation.days import validate_days
 
         lake = pipeline.lake(context.run.run_id)
         days = _days(context) if lake.partitions(table) else None
@@ -51,7 +51,10 @@ def _check(table: str) -> AssetChecksDefinition:
         return AssetCheckResult(
             passed=report.passed,
             severity=AssetCheckSeverity.ERROR,
+            # Dagster keeps one verdict a run; what is so of each day is kept beside the lake.
             metadata={
+                "days": f"{days[0]} … {days[1]}" if days else "all",
+                "failed_days": [str(day) for day in report.failed],
                 "rows": report.rows,
                 "rules": MetadataValue.md(report.markdown()),
                 **({"data_docs": MetadataValue.path(report.docs)} if report.docs else {}),

@@ -19,9 +19,10 @@ from dagster import (
 
 from assets import checks, features, ingestion, labels, online, training
 from assets.failures import failure_sensor
-from assets.jobs import JOBS, SCHEDULES
+from assets.jobs import JOBS
 from assets.partitions import SETTLING_DAYS
 from assets.resources import EVERY, PIPELINE
+from assets.schedules import SCHEDULES, put_off_sensor
 from assets.sensors import SENSORS
 from assets.watch import champion_sensor
 from exit_pipeline import __version__
@@ -80,6 +81,7 @@ defs = Definitions(
     schedules=SCHEDULES,
     sensors=[
         *SENSORS,
+        put_off_sensor,
         champion_sensor,
         failure_sensor,
         AutomationConditionSensorDefinition(

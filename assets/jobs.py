@@ -1,6 +1,6 @@
-"""Jobs and the schedules that start them."""
+"""Jobs, and when a day of a table was made last."""
 
-from datetime import date, timedelta
+from datetime import date
 
 from dagster import (
     AssetKey,
@@ -8,27 +8,20 @@ from dagster import (
     AssetSelection,
     Backoff,
     DagsterInstance,
-    DefaultScheduleStatus,
     Field,
     OpExecutionContext,
     RetryPolicy,
-    RunRequest,
-    ScheduleEvaluationContext,
-    SkipReason,
     define_asset_job,
     job,
     op,
-    schedule,
 )
 
-from assets.partitions import daily
 from assets.resources import PIPELINE
 from exit_pipeline.errors import UsageError
 
-_SCHEDULE = PIPELINE.profile.spec.schedule
 _DAILY = "group:ingest, group:labels, group:features"
-_FEATURES = ("user_features", "item_features", "user_interest")
-_LANDED = AssetSelection.groups("ingest") | AssetSelection.assets(*_FEATURES)
+FEATURES = ("user_features", "item_features", "user_interest")
+_LANDED = AssetSelection.groups("ingest") | AssetSelection.assets(*FEATURES)
 
 daily_ingest = define_asset_job(
     "daily_ingest",
@@ -102,28 +95,6 @@ def recorded(instance: DagsterInstance, table: str, day: date) -> float:
     return records[0].timestamp if records else 0.0
 
 
-@schedule(
-    job=daily_ingest,
-    cron_schedule=_SCHEDULE.daily,
-    execution_timezone="UTC",
-    default_status=DefaultScheduleStatus.RUNNING,
-)
-def daily_schedule(context: ScheduleEvaluationContext) -> RunRequest | SkipReason:
-    """Ingests the day that ended last, if it is one of the log's and not done yet.
-
-    Its features are made last: a run may have failed after it read the events. What is changed of a
-    day after it was read is the landing sensor's to see.
-    """
-    ended = (context.scheduled_execution_time - timedelta(days=1)).date()
-    day = ended.isoformat()
-    if not daily.has_partition_key(day):
-        return SkipReason(f"{day} is no day of this log (see `start` and `end` in the profile)")
-    read = recorded(context.instance, "events", ended)
-    if read and all(recorded(context.instance, table, ended) > read for table in _FEATURES):
-        return SkipReason(f"{day} was read when it landed")
-    return RunRequest(partition_key=day, run_key=day)
-
-
 @op(
     config_schema={
         "champion": Field(int, description="The version to roll back from."),
@@ -133,14 +104,14 @@ def daily_schedule(context: ScheduleEvaluationContext) -> RunRequest | SkipReaso
 )
 def go_back(context: OpExecutionContext) -> None:
     """Makes the champion before champion again, unless another was made champion meanwhile."""
-    from exit_pipeline.registry import CHAMPION, Registry
+    from exit_pipeline.errors import ChampionChanged
+    from exit_pipeline.registry import Registry
 
-    told = context.op_config
-    registry = Registry(PIPELINE.home, PIPELINE.profile.name)
-    if registry.number(CHAMPION) != told["champion"]:
-        context.log.info(f"version {told['champion']} is not the champion any more")
-        return
-    registry.rollback(f"by itself: {told['reason']}", told["to"])
+    told, registry = context.op_config, Registry(PIPELINE.home, PIPELINE.profile.name)
+    try:
+        registry.rollback(f"by itself: {told['reason']}", told["to"], told["champion"])
+    except ChampionChanged as changed:
+        context.log.info(str(changed))
 
 
 @job(description="The champion before comes back, as `exit-pipeline rollback` does it.")
@@ -149,31 +120,4 @@ def roll_back() -> None:
     go_back()
 
 
-def nothing_to_train_on(instance: DagsterInstance) -> str:
-    """Why no model is to be trained: no rows, or none newer than the last one; else nothing."""
-    rows, model = (
-        instance.get_latest_materialization_event(AssetKey(name))
-        for name in ("training_set", "candidate_model")
-    )
-    if rows is None:
-        return "there are no training rows yet"
-    if model is not None and model.timestamp > rows.timestamp:
-        return "no training rows are newer than the last candidate"
-    return ""
-
-
-@schedule(
-    job=retrain,
-    cron_schedule=_SCHEDULE.retrain,
-    execution_timezone="UTC",
-    default_status=DefaultScheduleStatus.RUNNING,
-)
-def retrain_schedule(context: ScheduleEvaluationContext) -> RunRequest | SkipReason:
-    """Retrains once a day, after the day's labels, if there are new training rows."""
-    if reason := nothing_to_train_on(context.instance):
-        return SkipReason(reason)
-    return RunRequest(run_key=context.scheduled_execution_time.isoformat())
-
-
 JOBS = [daily_ingest, retrain, refresh_online, backfill, late_data, roll_back]
-SCHEDULES = [daily_schedule, retrain_schedule]

@@ -29,13 +29,16 @@ from assets.instance import BY_COMMAND
 from assets.jobs import backfill, daily_ingest, late_data, recorded
 from assets.partitions import SETTLING_DAYS, daily, mature, range_tags
 from assets.resources import EVERY, PIPELINE
-from exit_pipeline.validation import BLOCKING
+from exit_pipeline.validation import BLOCKING, SUITES
 
 if TYPE_CHECKING:
     from exit_pipeline.lake import Lake
 
 # A tick looks at so many changed days at most, the oldest first; the others wait for the next one.
 DAYS_A_TICK = 31
+_LANDING = {AssetKey("events")}
+# What training reads, and all that it is made of, is what has a suite.
+_TABLES = {AssetKey(table) for table in SUITES}
 _BACKFILLING = [one for one in BulkActionStatus if one not in BULK_ACTION_TERMINAL_STATUSES]
 
 
@@ -44,7 +47,7 @@ _BACKFILLING = [one for one in BulkActionStatus if one not in BULK_ACTION_TERMIN
 )
 def landing_sensor(context: SensorEvaluationContext) -> SensorResult | SkipReason:
     """Asks for landing days whose files are new or changed, once they are at rest."""
-    if _backfilling(context.instance):  # which may be about to read them
+    if _backfilling(context.instance, _LANDING):  # which may be about to read them
         return SkipReason("a backfill is reading days just now")
     from exit_pipeline.ingest.arrivals import arrivals
     from exit_pipeline.lake.table import days_between, ranges_of
@@ -142,19 +145,27 @@ def _left_behind(instance: DagsterInstance, lake: "Lake", day: date, touched: da
     return recorded(instance, "training_set", moved) <= recorded(instance, "events", day)
 
 
-def _backfilling(instance: DagsterInstance) -> bool:
-    """Whether a backfill of the UI reads landing days: between two of its stages may be no run."""
+def _backfilling(instance: DagsterInstance, tables: set[AssetKey]) -> bool:
+    """Whether a backfill of the UI makes one of some tables: between its stages may be no run."""
     backfills = instance.get_backfills(BulkActionsFilter(statuses=_BACKFILLING))
-    return any(AssetKey("events") in (one.asset_selection or ()) for one in backfills)
+    return any(tables & set(one.asset_selection or ()) for one in backfills)
 
 
 def reading(instance: DagsterInstance) -> bool:
     """Whether something that reads landing days, or builds on them by stages, is going on."""
-    if _backfilling(instance):
+    if _backfilling(instance, _LANDING):
         return True
     runs = instance.get_runs(RunsFilter(statuses=NOT_FINISHED_STATUSES))
     jobs = {job.name for job in (daily_ingest, backfill, late_data)}
     return any(run.job_name in jobs or BY_COMMAND.items() <= run.tags.items() for run in runs)
+
+
+def building(instance: DagsterInstance) -> bool:
+    """Whether training rows, or what they are made of, are being made."""
+    if reading(instance) or _backfilling(instance, _TABLES):
+        return True
+    runs = instance.get_runs(RunsFilter(statuses=NOT_FINISHED_STATUSES))
+    return any(_TABLES & (run.asset_selection or frozenset()) for run in runs)
 
 
 def _key(instance: DagsterInstance, contents: Mapping[date, object]) -> str:

@@ -84,6 +84,7 @@ def champion(
     version, decision, _ = evaluate_version(lake, pipeline.profile, _candidate(context), failed)
     registry = Registry(pipeline.home, pipeline.profile.name)
     promoted = False
+    # Where another became champion meanwhile the step fails, and its retry asks the gates again.
     try:
         promoted = registry.decide(version, decision)
     except GateRefusal as refusal:

@@ -17,18 +17,16 @@ from dagster import (
     MetadataValue,
     ResourceParam,
     RunRequest,
-    RunsFilter,
     SensorEvaluationContext,
     SkipReason,
     asset_check,
     sensor,
 )
 from dagster._core.storage.asset_check_execution_record import AssetCheckExecutionRecordStatus
-from dagster._core.storage.dagster_run import NOT_FINISHED_STATUSES
 
-from assets.jobs import nothing_to_train_on, retrain, roll_back
+from assets.jobs import retrain, roll_back
 from assets.resources import EVERY, PIPELINE, Pipeline
-from assets.sensors import reading
+from assets.schedules import put_off
 
 if TYPE_CHECKING:
     from exit_pipeline.lake import Lake
@@ -84,12 +82,13 @@ def feature_drift(pipeline: ResourceParam[Pipeline]) -> AssetCheckResult:
     if drift is None:
         return _told(True, "no champion with a reference yet", {"asks_for": NOTHING})
     return _told(
-        not drift.asks,
+        not (drift.asks or drift.gone),
         drift.reason,
         {
             "asks_for": RETRAIN if drift.asks else NOTHING,
             "champion": drift.version,
             "content": _content(lake, pipeline),
+            "inputs_gone": len(drift.gone),
             "largest_psi": drift.largest,
             "drifted_days": len(drift.drifted),
             "inputs_judged": len(drift.judged),
@@ -161,11 +160,7 @@ def champion_sensor(context: SensorEvaluationContext) -> RunRequest | SkipReason
     for told in asked:
         if told["asks_for"] == ROLL_BACK:
             return _back(told)
-    if reading(context.instance):
-        return SkipReason("days are being read just now")
-    if _going_on(context.instance):
-        return SkipReason("a model is being trained just now")
-    if reason := nothing_to_train_on(context.instance):
+    if reason := put_off(context.instance):
         return SkipReason(reason)
     reasons = {"exit/reason": "; ".join(told["reason"] for told in asked)}
     return RunRequest(_key(asked[-1]), job_name=retrain.name, tags=reasons)
@@ -199,11 +194,6 @@ def _content(lake: "Lake", pipeline: Pipeline) -> str:
     states = sorted(lake.days(WATCHED).items())[-pipeline.profile.spec.monitoring.days :]
     text = repr([(str(day), state.hash) for day, state in states])
     return hashlib.sha256(text.encode()).hexdigest()[:16]
-
-
-def _going_on(instance: DagsterInstance) -> bool:
-    runs = RunsFilter(job_name=retrain.name, statuses=NOT_FINISHED_STATUSES)
-    return bool(instance.get_runs(runs, limit=1))
 
 
 WATCHES = [feature_drift, champion_performance]

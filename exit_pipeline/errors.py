@@ -94,6 +94,10 @@ class RegistryError(ExitPipelineError):
     """The model registry has no such version or alias, or cannot be read."""
 
 
+class ChampionChanged(RegistryError):
+    """Another version is champion than the one that a promotion or rollback was decided about."""
+
+
 class GateRefusal(ExitPipelineError):
     """A promotion gate refused a model (exit code 3)."""
 

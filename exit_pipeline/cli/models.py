@@ -116,13 +116,16 @@ def rollback(
 ) -> None:
     """Makes an earlier champion champion again."""
     _, lake, found = open_profile(profile)
-    from exit_pipeline.registry import Registry
+    from exit_pipeline.registry import CHAMPION, Registry
 
-    version = Registry(lake.home, found.name).rollback(reason, to)
+    registry = Registry(lake.home, found.name)
+    left = registry.number(CHAMPION)
+    version = registry.rollback(reason, to, left)
     if json:
-        emit({"version": version, "reason": reason})
+        emit({"version": version, "left": left, "reason": reason})
         return
-    console.print(f"version {version} is the champion again")
+    instead = f", instead of version {left}" if left else ""
+    console.print(f"version {version} is the champion again{instead}")
 
 
 def models(profile: ProfileOption = "simulated", json: Json = False) -> None:

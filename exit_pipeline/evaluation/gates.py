@@ -23,23 +23,22 @@ class GateResult:
     measured: str
     limit: str
 
-    def to_dict(self) -> dict[str, Any]:
-        """JSON-able values."""
-        return asdict(self)
-
 
 @dataclass(frozen=True)
 class Decision:
-    """Promote or refuse, with the reason in a sentence and every gate's result."""
+    """Promote or refuse, with the reason in a sentence and every gate's result.
+
+    It holds while `champion`, the version that was champion when it was made, still is.
+    """
 
     promote: bool
     reason: str
     gates: list[GateResult]
+    champion: int | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """JSON-able values."""
-        gates = [gate.to_dict() for gate in self.gates]
-        return {"promote": self.promote, "reason": self.reason, "gates": gates}
+        return asdict(self)
 
 
 def decide(

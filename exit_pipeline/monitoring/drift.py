@@ -30,12 +30,15 @@ class Drift:
         own: That of the champion's own last training days. Where it is over the limit, a column
             moves by itself, and is not judged.
         spec: The limits.
+        gone: Columns that the champion reads and the training set has no more: its profile was
+            changed since. Nothing can be measured of them.
     """
 
     version: int
     index: dict[date, dict[str, float]]
     own: dict[str, float]
     spec: MonitoringSpec
+    gone: Sequence[str] = ()
 
     @property
     def judged(self) -> list[str]:
@@ -66,6 +69,11 @@ class Drift:
     @property
     def reason(self) -> str:
         """What was found, in a sentence."""
+        gone = f"version {self.version} reads what {TABLE} has no more: {', '.join(self.gone)}"
+        return f"{gone}; {self._moved}" if self.gone else self._moved
+
+    @property
+    def _moved(self) -> str:
         if not self.index:
             return f"no day of {LEAST_ROWS} rows yet"
         found = self.drifted
@@ -82,6 +90,7 @@ class Drift:
             cells = " | ".join(f"{self.index[day][name]:.3f}" for day in days)
             told = "yes" if name in self.judged else f"no: {self.own[name]:.2f} in training"
             lines.append(f"| {name} | {cells} | {told} |")
+        lines += [f"| {name} |{' gone |' * len(days)} no: not in {TABLE} |" for name in self.gone]
         return "\n".join(f"{line}|" if line.startswith("|---") else line for line in lines)
 
 
@@ -117,10 +126,14 @@ def find_drift(settings: Settings, lake: Lake, profile: Profile) -> Drift | None
     if version is None or kept is None:
         return None
     spec, reference = profile.spec.monitoring, Reference.from_dict(kept)
+    files = newest_files(lake, spec.days)
+    # Without rows there is nothing that a column could be missing from.
+    known = reference.within(lake.columns(TABLE)) if files else reference
     with connect(settings, lake.home) as connection:
-        found = reference.of_days(connection, newest_files(lake, spec.days))
+        found = known.of_days(connection, files)
     index = {day: told for day, (rows, told) in found.items() if rows >= LEAST_ROWS}
-    return Drift(version, index, dict(reference.own), spec)
+    gone = sorted(reference.counts.keys() - known.counts.keys())
+    return Drift(version, index, dict(known.own), spec, gone)
 
 
 def newest_files(lake: Lake, days: int, after: date = date.min) -> list[str]:

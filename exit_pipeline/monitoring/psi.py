@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from datetime import date
 from typing import Any, Self
@@ -82,10 +82,26 @@ class Reference:
         days = whole.of_days(connection, newest).values()
         return replace(whole, own={name: max(told[name] for _, told in days) for name in counts})
 
+    def within(self, columns: Container[str]) -> Self:
+        """Returns what it says of some columns; what it says of others is left out."""
+        return replace(
+            self,
+            edges={name: edges for name, edges in self.edges.items() if name in columns},
+            counts={name: rows for name, rows in self.counts.items() if name in columns},
+            own={name: index for name, index in self.own.items() if name in columns},
+        )
+
     def of_days(
         self, connection: duckdb.DuckDBPyConnection, files: Sequence[str]
     ) -> dict[date, tuple[int, dict[str, float]]]:
-        """Returns of each day its rows and, by column, how far they are from the reference."""
+        """Returns of each day its rows and, by column, how far they are from the reference.
+
+        Args:
+            connection: A DuckDB with the limits of the settings.
+            files: Parquet files with the reference's columns, in folders by day; none has no day.
+        """
+        if not files or not self.counts:
+            return {}
         words = {
             name: sorted(rows.keys() - {OTHER, NONE})
             for name, rows in self.counts.items()

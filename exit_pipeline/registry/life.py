@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -167,7 +167,7 @@ def judge(
         seen_by_champion=seen, serving_gap=_serving_gap(folders["model"], profile, files),
         seed=profile.spec.training.seed,
     )  # fmt: skip
-    return decision, scored
+    return replace(decision, champion=champion.version if champion else None), scored
 
 
 def _serving_gap(folder: Path, profile: Profile, files: Sequence[str]) -> float:

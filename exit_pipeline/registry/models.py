@@ -1,4 +1,4 @@
-"""Versions of a profile's model: registered, promoted, refused, rolled back, and why."""
+"""Versions of a profile's model: registered with what they were made from, and what is kept."""
 
 from __future__ import annotations
 
@@ -13,21 +13,20 @@ from mlflow.entities import Metric, Param, RunTag
 from mlflow.models import ModelSignature
 from mlflow.types import ParamSchema, ParamSpec
 
-from exit_pipeline.errors import GateRefusal, RegistryError, UsageError
-from exit_pipeline.evaluation.gates import Decision
 from exit_pipeline.profile.policy import RuleSpec
-from exit_pipeline.registry.reading import RegistryReader, reaching
-from exit_pipeline.registry.tags import champion_stack, cut, new_entry, shortened
+from exit_pipeline.registry.champions import CHAMPION, Champions
+from exit_pipeline.registry.reading import reaching
+from exit_pipeline.registry.tags import cut
 from exit_pipeline.registry.version import Version
+
+__all__ = ["CHALLENGER", "CHAMPION", "Registry", "Version"]
 
 # MLflow passes on only the parameters that a signature names.
 SIGNATURE = ModelSignature(params=ParamSchema([ParamSpec("governed", "boolean", True)]))
-CHAMPION, CHALLENGER = "champion", "challenger"
-PROMOTED, REFUSED = "promoted", "refused"
-ROLLED_BACK, WITHDRAWN = "rolled back to", "rolled back from"
+CHALLENGER = "challenger"
 
 
-class Registry(RegistryReader):
+class Registry(Champions):
     """The registry of one profile: what can be done with its versions."""
 
     @reaching
@@ -90,105 +89,3 @@ class Registry(RegistryReader):
         """Keeps a copy of a file with a version, in a folder beside its model."""
         run_id = str(self.client.get_model_version(self.name, str(version)).run_id)
         self.client.log_artifact(run_id, str(file), folder)
-
-    @reaching
-    def decide(self, version: int, decision: Decision) -> bool:
-        """Writes down a decision, and makes the version champion if it is to promote.
-
-        Returns:
-            Whether it became champion; False where it was champion already: nothing is written.
-
-        Raises:
-            GateRefusal: The decision is to refuse; it is written down first.
-        """
-        found = self.get(version)
-        if CHAMPION in found.aliases:
-            return False
-        if decision.promote:
-            self._crown(found, PROMOTED, decision.reason)
-            return True
-        self._note(version, REFUSED, decision.reason)
-        raise GateRefusal(
-            f"version {version} stays challenger: {decision.reason}",
-            where=self.name,
-            mend="`exit-pipeline evaluate` shows every gate; `promote --force` overrides them",
-        )
-
-    @reaching
-    def force(self, version: int, reason: str) -> bool:
-        """Makes a version champion whatever the gates say; the reason is kept.
-
-        Returns:
-            Whether it became champion; False where it was champion already: nothing is written.
-        """
-        found = self.get(version)
-        if CHAMPION in found.aliases:
-            return False
-        self._crown(found, PROMOTED, f"by hand: {reason}")
-        return True
-
-    @reaching
-    def rollback(self, reason: str, to: int | None = None) -> int:
-        """Makes the champion before this one, or a given earlier one, champion again.
-
-        The version rolled back from is withdrawn: no later decision promotes it but by force.
-
-        Raises:
-            RegistryError: There is no earlier champion.
-            UsageError: The version named is champion, or never was.
-        """
-        present, target = self.find(CHAMPION), self.earlier() if to is None else to
-        if target is None:
-            raise RegistryError(
-                "there is no earlier champion", where=self.name, mend="promote a version instead"
-            )
-        self._check_earlier(target, present, {entry["version"] for entry in self._moves()})
-        if present:
-            self._withdraw(present.version, reason)
-        self._crown(self.get(target), ROLLED_BACK, reason)
-        return target
-
-    def earlier(self) -> int | None:
-        """The champion before this one, to which a rollback goes; None where there is none."""
-        moves = ((e["version"], e["move"] == ROLLED_BACK) for e in self._moves())
-        stack, present = champion_stack(moves), self.number(CHAMPION)
-        while stack and stack[-1] == present:
-            stack.pop()
-        return stack[-1] if stack else None
-
-    def _moves(self) -> list[dict[str, Any]]:
-        return [entry for entry in self.history() if entry["alias"] == CHAMPION]
-
-    def _check_earlier(self, version: int, present: Version | None, champions: set[int]) -> None:
-        is_champion = present is not None and present.version == version
-        if is_champion or version not in champions:
-            raise UsageError(
-                f"version {version} {'is the champion' if is_champion else 'never was champion'}",
-                where=f"{self.name}, --to {version}",
-                mend="`exit-pipeline models` lists earlier champions; `promote` makes new ones",
-            )
-
-    def _withdraw(self, version: int, reason: str) -> None:
-        self._note(version, WITHDRAWN, reason)
-        self.client.set_model_version_tag(self.name, str(version), "withdrawn", shortened(reason))
-
-    def _note(self, version: int, word: str, reason: str) -> None:
-        tags = self.client.get_model_version(self.name, str(version)).tags
-        key, value = new_entry("decision", tags, reason, decision=word)
-        self.client.set_model_version_tag(self.name, str(version), key, value)
-        text = f"{word}: {shortened(reason)}"
-        self.client.update_model_version(self.name, str(version), text)
-
-    def _crown(self, version: Version, move: str, reason: str) -> None:
-        self._note(version.version, move, reason)
-        if version.withdrawn:
-            self.client.delete_model_version_tag(self.name, str(version.version), "withdrawn")
-        self._alias(CHAMPION, version.version, move, reason)
-
-    def _alias(self, alias: str, version: int, move: str, reason: str) -> None:
-        key, value = new_entry(
-            "alias", self._tags(), reason, alias=alias, version=version, move=move
-        )
-        self.client.set_registered_model_tag(self.name, key, value)
-        # The alias is what readers follow: it moves last, when everything else is written.
-        self.client.set_registered_model_alias(self.name, alias, str(version))

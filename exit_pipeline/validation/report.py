@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import date
 
 from exit_pipeline.errors import ValidationError
 
@@ -21,12 +23,21 @@ class Outcome:
 
 @dataclass(frozen=True)
 class ValidationReport:
-    """What a suite found in one table."""
+    """What a suite found in one table.
+
+    Args:
+        table: Its name.
+        rows: How many were looked at.
+        outcomes: One a rule.
+        docs: The page of Data Docs.
+        failed: The days that broke a rule; empty where days were not told apart.
+    """
 
     table: str
     rows: int
     outcomes: list[Outcome]
     docs: str
+    failed: Sequence[date] = ()
 
     @property
     def passed(self) -> bool:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Sequence
-from datetime import date
 from typing import Any
 
 import great_expectations as gx
@@ -14,46 +13,15 @@ from great_expectations.core import ExpectationSuite, ValidationDefinition
 from great_expectations.data_context.types.base import ProgressBarsConfig
 
 from exit_pipeline.errors import ValidationRunError
-from exit_pipeline.lake import Lake
 from exit_pipeline.lake.duck import quoted, render, spill_folder
-from exit_pipeline.profile import ProfileSpec
 from exit_pipeline.settings import Home, Settings
 from exit_pipeline.validation.docs import write_docs
 from exit_pipeline.validation.engine import DuckDBExecutionEngine, in_memory_engine
 from exit_pipeline.validation.report import Outcome, ValidationReport
-from exit_pipeline.validation.suites import EXPECTATIONS, Rule, rules_for
-from exit_pipeline.validation.verdicts import record
+from exit_pipeline.validation.suites import Rule
 
 EXAMPLES = 5
 KEYS = ("event_id", "item_id", "user_id", "unit")
-
-
-def validate_days(
-    table: str, lake: Lake, spec: ProfileSpec, settings: Settings, days: tuple[date, date] | None
-) -> ValidationReport:
-    """Validates stored days of a table, and keeps the verdict by their content.
-
-    Args:
-        table: One of `SUITES`.
-        lake: Where it is.
-        spec: The profile that its suite follows.
-        settings: Memory limit and threads.
-        days: The first and the last day; None for a table without days.
-
-    Raises:
-        ValidationRunError: A rule could not be run; no verdict is kept.
-    """
-    filters, states = [], lake.days(table)
-    if days is not None:
-        column = lake.partitions(table)[0]
-        filters = [(column, ">=", days[0]), (column, "<=", days[1])]
-        states = {day: state for day, state in states.items() if days[0] <= day <= days[1]}
-    files = lake.files(table, filters)
-    report = validate(
-        table, files, lake.partitions(table), rules_for(table, spec), settings, lake.home
-    )
-    record(lake.home, table, EXPECTATIONS, states, report.passed)
-    return report
 
 
 def validate(
@@ -63,6 +31,8 @@ def validate(
     rules: Sequence[Rule],
     settings: Settings,
     home: Home,
+    *,
+    docs: bool = True,
 ) -> ValidationReport:
     """Runs rules over Parquet files, in DuckDB, and writes Data Docs.
 
@@ -73,6 +43,7 @@ def validate(
         rules: From `rules_for`.
         settings: Memory limit and threads.
         home: Gets `reports/data_docs`.
+        docs: Whether it does.
 
     Raises:
         ValidationRunError: A rule could not be run; that says nothing about the data.
@@ -90,7 +61,8 @@ def validate(
         examples = _examples(engine, table, [rules[i] for i in again], names) if again else []
         by_rule = dict(zip(again, examples, strict=True))
         outcomes = [_outcome(rules[i], found[i], by_rule.get(i, [])) for i in sorted(found)]
-        return ValidationReport(table, rows, outcomes, write_docs(context, table, home))
+        page = write_docs(context, table, home) if docs else ""
+        return ValidationReport(table, rows, outcomes, page)
     finally:
         engine.engine.dispose()
 

@@ -8,8 +8,8 @@ import sys
 from dagster import DagsterInstance, SkipReason, build_schedule_context
 
 from assets.definitions import defs
-from assets.jobs import retrain_schedule
 from assets.partitions import daily, mature, mornings
+from assets.schedules import retrain_schedule
 from exit_pipeline.validation import BLOCKING
 
 DEPENDENCIES = {
@@ -101,7 +101,7 @@ def test_what_follows_new_content_and_what_waits_for_a_schedule():
     repository = defs.get_repository_def()
     assert {s.name for s in repository.sensor_defs} == {
         "automation", "landing_sensor", "late_data_sensor", "champion_sensor",
-        "failure_sensor",
+        "put_off_sensor", "failure_sensor",
     }  # fmt: skip
 
     assert all(s.default_status.value == "RUNNING" for s in repository.sensor_defs)

@@ -21,8 +21,8 @@ from dagster._core.test_utils import create_run_for_test
 
 from assets import sensors
 from assets.definitions import defs
-from assets.jobs import daily_schedule
 from assets.resources import Pipeline
+from assets.schedules import daily_schedule, put_off_sensor, retrain_schedule
 from exit_pipeline.settings import load_settings
 from exit_pipeline.validation import EXPECTATIONS
 from exit_pipeline.validation.verdicts import record
@@ -226,6 +226,46 @@ def test_sensors_wait_for_backfills_that_read_days(here, instance, built, status
     assert asked() == [False, False]
     instance.update_backfill(whole.with_status(BulkActionStatus.COMPLETED_SUCCESS))
     assert asked() == [True, True]
+
+
+def begin_run(instance: DagsterInstance, *assets: str):
+    keys = frozenset(AssetKey(name) for name in assets)
+    status = DagsterRunStatus.STARTED
+    return create_run_for_test(instance, job_name="some", asset_selection=keys, status=status)
+
+
+@pytest.fixture
+def stored(tmp_path):
+    """An instance that a schedule can open."""
+    with DagsterInstance.local_temp(str(tmp_path)) as found:
+        yield found
+
+
+@pytest.mark.parametrize("by", ["backfill", "run"])
+def test_training_put_off_while_rows_were_built_is_asked_for_once_they_are(stored, by):
+    def scheduled():
+        at = datetime(2026, 1, 20, 5, tzinfo=UTC)
+        return retrain_schedule(build_schedule_context(stored, at))
+
+    rows = AssetMaterialization("training_set", partition="2026-01-18")
+    stored.report_runless_asset_event(rows)
+    begin_run(stored, "online_store")
+    assert scheduled().run_key
+    assert "no training was put off" in tick(put_off_sensor, stored).skip_message
+    if by == "backfill":
+        begun = begin_backfill(stored, "REQUESTED", "icl_labels", "training_set")
+    else:
+        begun = begin_run(stored, "training_set")
+    assert "being built" in scheduled().skip_message
+    assert "being built" in tick(put_off_sensor, stored).skip_message
+    if by == "backfill":
+        stored.update_backfill(begun.with_status(BulkActionStatus.COMPLETED_SUCCESS))
+    else:
+        stored.report_run_failed(begun)
+    asked = tick(put_off_sensor, stored)
+    assert asked.run_key == tick(put_off_sensor, stored).run_key  # once for this tick
+    stored.report_runless_asset_event(AssetMaterialization("candidate_model"))
+    assert "trained since" in tick(put_off_sensor, stored).skip_message
 
 
 def test_the_schedule_asks_for_a_day_that_was_not_read_to_the_end(tmp_path):

@@ -27,7 +27,7 @@ from dagster._core.test_utils import create_run_for_test
 from assets import jobs, watch
 from assets.definitions import ASSETS, defs
 from assets.resources import Pipeline
-from exit_pipeline.evaluation import evaluate
+from exit_pipeline.evaluation import Decision, evaluate
 from exit_pipeline.monitoring.drift import REFERENCE, keep_reference, newest_files
 from exit_pipeline.monitoring.figures import kept_figures
 from exit_pipeline.ranking.scorer import Scorer
@@ -186,9 +186,63 @@ def test_inputs_that_drifted_ask_for_a_model_unless_a_blocking_check_failed(
     assert "training_set:great_expectations" in refused.skip_message
     monkeypatch.setattr("exit_pipeline.validation.verdicts.unfit", lambda lake, spec: [])
     run = create_run_for_test(instance, job_name="late_data", status=DagsterRunStatus.STARTED)
-    assert "being read" in tick(instance).skip_message
+    assert "being built" in tick(instance).skip_message
     instance.report_run_failed(run)
     assert tick(instance).job_name == "retrain"
+
+
+def test_inputs_that_the_training_set_has_no_more_are_told(here, instance, registry):
+    """A profile drops an input; its tables are forgotten and built again."""
+    lake = here.lake("test")
+    keep_reference(here.settings, registry, 2, newest_files(lake, DAYS))
+    days = sorted(lake.days("training_set"))
+    with here.connect() as duck:
+        lake.view(duck, "training_set")
+        for name, rows in {"without": "", "empty": " where false"}.items():
+            duck.execute(
+                f"create table {name} as "
+                f"select * exclude (feed_recency_hours, place) from training_set{rows}"
+            )
+        shutil.rmtree(lake.folder("training_set"))
+        lake.replace(duck, "training_set", "without", days)
+        found = check(here, instance)
+        lake.replace(duck, "training_set", "empty", days)
+        without_rows = check(here, instance)["feature_drift"]
+        shutil.rmtree(lake.folder("training_set"))
+        without_table = check(here, instance)["feature_drift"]
+    told = found["feature_drift"]
+    assert told["reason"].startswith(
+        "version 2 reads what training_set has no more: feed_recency_hours, place; 0 of 5 days"
+    )
+    assert (told["asks_for"], told["inputs_gone"]) == ("nothing", 2)
+    assert told["inputs_judged"] > 5
+    assert "| place | gone |" in told["psi"]
+    assert found["champion_performance"]["could_not_run"]
+    for nothing in (without_rows, without_table):
+        assert nothing["reason"] == "no day of 500 rows yet"
+
+
+def test_a_candidate_is_judged_again_where_another_became_champion_meanwhile(
+    here, instance, registry, tmp_path, monkeypatch
+):
+    models, lineage = {"model": tmp_path / "0.0" / "model"}, registry.get(1).lineage
+    candidate = registry.register(models, {}, lineage)
+    trained = AssetMaterialization("candidate_model", metadata={"version": candidate})
+    instance.report_runless_asset_event(trained)
+    judged = []
+
+    def evaluated(lake, profile, which, failed):
+        judged.append(registry.number("champion"))
+        registry.force(1, "meanwhile")
+        return which, Decision(True, "it was better", [], judged[-1]), {}
+
+    monkeypatch.setattr("exit_pipeline.registry.life.evaluate_version", evaluated)
+    result = materialize(
+        ASSETS, selection="champion", instance=instance, resources={"pipeline": here}
+    )
+    assert result.success
+    assert judged == [2, 1]
+    assert registry.number("champion") == candidate
 
 
 def test_a_registered_version_has_its_reference_beside_it(small_home):

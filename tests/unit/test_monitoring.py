@@ -70,6 +70,27 @@ def test_a_day_is_held_against_the_reference(reference, tmp_path):
     assert index["kind"] == 0
 
 
+def test_what_a_day_has_no_more_is_left_out_and_no_file_is_no_day(reference, tmp_path):
+    file = write(tmp_path, "2026-01-12", item_id=["e"], place=["home"])
+    known = reference.within(["item_id", "place"])
+    with duckdb.connect() as connection:
+        ((_, index),) = known.of_days(connection, [file]).values()
+        assert reference.of_days(connection, []) == {}
+        assert reference.within(["item_id"]).of_days(connection, [file]) == {}
+    assert set(index) == set(known.own) == {"place"}
+
+
+def test_an_input_that_is_gone_is_told_and_the_others_are_judged():
+    days = [date(2026, 1, 10), date(2026, 1, 11)]
+    drift = Drift(7, {day: {"price": 0.3} for day in days}, {"price": 0.05}, SPEC, ["age"])
+    assert drift.asks
+    assert drift.reason == (
+        "version 7 reads what training_set has no more: age; "
+        "2 of 2 days drifted from version 7: price"
+    )
+    assert "| age | gone | gone | no: not in training_set |" in drift.markdown()
+
+
 @pytest.mark.parametrize(
     ("prices", "asks"),
     [

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import os
 import tempfile
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -13,6 +16,7 @@ from mlflow.protos.databricks_pb2 import TEMPORARILY_UNAVAILABLE
 from mlflow.tracking import MlflowClient
 
 from exit_pipeline.errors import (
+    ChampionChanged,
     GateRefusal,
     RegistryError,
     UsageError,
@@ -53,7 +57,7 @@ def test_a_models_life(registry, register):
     registry.decide(first, YES)
     second = register()
     with pytest.raises(GateRefusal, match="refused by calibrated"):
-        registry.decide(second, NO)
+        registry.decide(second, replace(NO, champion=first))
     assert registry.get("champion").version == first
     registry.force(second, "we know better")
     assert registry.get("champion").version == second
@@ -76,8 +80,8 @@ def test_a_models_life(registry, register):
 def test_rolling_back_takes_champions_off_a_stack(registry, register):
     for _ in range(4):
         register()
-    for version in (1, 2, 3):
-        assert registry.decide(version, YES)
+    for version, before in ((1, None), (2, 1), (3, 2)):
+        assert registry.decide(version, replace(YES, champion=before))
     assert not registry.decide(3, YES)  # it is champion already
     assert not registry.force(3, "again")
     assert registry.rollback("3 was worse") == 2
@@ -100,6 +104,47 @@ def test_rolling_back_takes_champions_off_a_stack(registry, register):
     tags = registry.client.get_registered_model(registry.name).tags
     tags |= registry.client.get_model_version(registry.name, "2").tags
     assert max(len(value) for value in tags.values()) < 5000
+
+
+def test_a_version_is_not_promoted_over_a_champion_that_its_gates_did_not_see(registry, register):
+    for _ in range(3):
+        register()
+    assert registry.decide(1, YES)
+    registry.force(2, "meanwhile")
+    for seen in (None, 1):
+        with pytest.raises(ChampionChanged, match="the champion is version 2, where it was"):
+            registry.decide(3, replace(YES, champion=seen))
+    assert (registry.number("champion"), registry.get(3).history) == (2, [])
+    assert registry.decide(3, replace(YES, champion=2))
+
+
+def test_of_two_who_go_back_at_once_only_one_does(registry, register, monkeypatch):
+    for _ in range(3):
+        registry.force(register(), "for the test")
+    both, mine, number = threading.Barrier(2), threading.local(), Registry.number
+
+    def seen_by_both(self, which):
+        found = number(self, which)
+        if not hasattr(mine, "met"):
+            mine.met = both.wait(30)
+        return found
+
+    def go_back(reason):
+        try:
+            return Registry(registry.home, "small").rollback(reason)
+        except ChampionChanged as changed:
+            return changed.what
+
+    with monkeypatch.context() as patched, ThreadPoolExecutor(2) as threads:
+        patched.setattr(Registry, "number", seen_by_both)
+        told = set(threads.map(go_back, ["3 was worse", "3 was bad"]))
+    assert told == {
+        2,
+        "the champion is version 2, where it was version 3 when this was decided",
+    }
+    assert [e["version"] for e in registry.history() if e["alias"] == "champion"] == [1, 2, 3, 2]
+    with pytest.raises(ChampionChanged):
+        registry.rollback("3 was worse", to=1, leave=3)
 
 
 def test_what_is_not_there(registry, register):

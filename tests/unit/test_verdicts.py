@@ -9,7 +9,7 @@ import pytest
 from exit_pipeline.errors import ValidationError
 from exit_pipeline.lake import DayState, Lake
 from exit_pipeline.validation import BALANCED, EXPECTATIONS
-from exit_pipeline.validation.run import validate_days
+from exit_pipeline.validation.days import validate_days
 from exit_pipeline.validation.verdicts import failed_days, record, refuse_failed, unfit
 from tests.logs import DAY, SmallLog, at, event
 
@@ -45,6 +45,38 @@ def test_a_day_that_passed_is_fit_until_its_content_changes(log):
     log.ingest(1, 1)
     assert unfit_events(log)[0] == f"events:{EXPECTATIONS} on {day(1)}"
     assert failed_days(log.lake, "events", EXPECTATIONS, day(0), day(1)) == []
+
+
+def store(log, **columns):
+    """Puts other values into the events of three landed days; each value is an SQL expression."""
+    with log.connect() as duck:
+        log.lake.view(duck, "events")
+        told = ", ".join(f"{value} as {name}" for name, value in columns.items())
+        duck.execute(f"create temp table moved as select * replace ({told}) from events")
+        log.lake.replace(duck, "events", "moved", [day(0), day(1), day(2)])
+
+
+@pytest.mark.parametrize(
+    ("column", "value", "failed"),
+    [
+        ("domain", f"case when ds = '{DAY + timedelta(days=1)}' then 'moon' else domain end", [1]),
+        ("event_id", "case event_id when 'e2' then 'e0' else event_id end", [0, 1, 2]),
+        ("domain", "domain", []),
+    ],
+    ids=["one day breaks a rule", "two days break it together", "none does"],
+)
+def test_a_range_says_of_each_day_what_is_true_of_it(log, column, value, failed):
+    log.land(2, [event("e2", at(2))])
+    log.ingest(2, 2)
+    store(log, **{column: value})
+    report = validate_days("events", log.lake, log.profile.spec, log.settings, (day(0), day(2)))
+    assert report.passed == (not failed)
+    assert report.failed == [day(n) for n in failed]
+    assert failed_days(log.lake, "events", EXPECTATIONS, day(0), day(2)) == report.failed
+    named = f" on {', '.join(str(one) for one in report.failed)}"
+    assert [one for one in unfit_events(log) if EXPECTATIONS in one] == [
+        f"events:{EXPECTATIONS}{named}" for _ in failed[:1]
+    ]
 
 
 def test_a_day_that_passed_after_a_failed_one_does_not_hide_it(log):

@@ -1,0 +1,110 @@
+"""What starts jobs by the clock, and what asks for the training that was put off."""
+
+from datetime import timedelta
+
+from dagster import (
+    AssetKey,
+    AssetObservation,
+    DagsterInstance,
+    DefaultScheduleStatus,
+    DefaultSensorStatus,
+    RunRequest,
+    RunsFilter,
+    ScheduleEvaluationContext,
+    SensorEvaluationContext,
+    SkipReason,
+    schedule,
+    sensor,
+)
+from dagster._core.storage.dagster_run import NOT_FINISHED_STATUSES
+
+from assets.jobs import FEATURES, daily_ingest, recorded, retrain
+from assets.partitions import daily
+from assets.resources import EVERY, PIPELINE
+from assets.sensors import building
+
+_SCHEDULE = PIPELINE.profile.spec.schedule
+_MODEL = AssetKey("candidate_model")
+
+
+@schedule(
+    job=daily_ingest,
+    cron_schedule=_SCHEDULE.daily,
+    execution_timezone="UTC",
+    default_status=DefaultScheduleStatus.RUNNING,
+)
+def daily_schedule(context: ScheduleEvaluationContext) -> RunRequest | SkipReason:
+    """Ingests the day that ended last, if it is one of the log's and not done yet.
+
+    Its features are made last: a run may have failed after it read the events. What is changed of a
+    day after it was read is the landing sensor's to see.
+    """
+    ended = (context.scheduled_execution_time - timedelta(days=1)).date()
+    day = ended.isoformat()
+    if not daily.has_partition_key(day):
+        return SkipReason(f"{day} is no day of this log (see `start` and `end` in the profile)")
+    read = recorded(context.instance, "events", ended)
+    if read and all(recorded(context.instance, table, ended) > read for table in FEATURES):
+        return SkipReason(f"{day} was read when it landed")
+    return RunRequest(partition_key=day, run_key=day)
+
+
+def nothing_to_train_on(instance: DagsterInstance) -> str:
+    """Why no model is to be trained: no rows, or none newer than the last one; else nothing."""
+    rows, model = (
+        instance.get_latest_materialization_event(AssetKey(name))
+        for name in ("training_set", "candidate_model")
+    )
+    if rows is None:
+        return "there are no training rows yet"
+    if model is not None and model.timestamp > rows.timestamp:
+        return "no training rows are newer than the last candidate"
+    return ""
+
+
+def put_off(instance: DagsterInstance) -> str:
+    """Why a model is to be trained later, if at all; else nothing."""
+    if building(instance):
+        return "training rows are being built just now"
+    runs = RunsFilter(job_name=retrain.name, statuses=NOT_FINISHED_STATUSES)
+    if instance.get_runs(runs, limit=1):
+        return "a model is being trained just now"
+    return nothing_to_train_on(instance)
+
+
+@schedule(
+    job=retrain,
+    cron_schedule=_SCHEDULE.retrain,
+    execution_timezone="UTC",
+    default_status=DefaultScheduleStatus.RUNNING,
+)
+def retrain_schedule(context: ScheduleEvaluationContext) -> RunRequest | SkipReason:
+    """Retrains once a day, after the day's labels, if there are new training rows.
+
+    While rows are being built it puts that off, which the candidate's log shows.
+    """
+    if building(context.instance):
+        told = {"put_off": "training rows are being built just now"}
+        context.instance.report_runless_asset_event(AssetObservation(_MODEL, metadata=told))
+        return SkipReason(f"{told['put_off']}; put_off_sensor asks once they are")
+    if reason := nothing_to_train_on(context.instance):
+        return SkipReason(reason)
+    return RunRequest(run_key=context.scheduled_execution_time.isoformat())
+
+
+@sensor(job=retrain, minimum_interval_seconds=EVERY, default_status=DefaultSensorStatus.RUNNING)
+def put_off_sensor(context: SensorEvaluationContext) -> RunRequest | SkipReason:
+    """Asks once for the training that the schedule put off, when its rows are built.
+
+    A schedule's next tick may be a week away.
+    """
+    seen = context.instance.fetch_observations(_MODEL, limit=1).records
+    trained = context.instance.get_latest_materialization_event(_MODEL)
+    if not seen or (trained is not None and trained.timestamp > seen[0].timestamp):
+        return SkipReason("no training was put off, or a model was trained since")
+    if reason := put_off(context.instance):
+        return SkipReason(reason)
+    return RunRequest(run_key=str(seen[0].storage_id))
+
+
+SCHEDULES = [daily_schedule, retrain_schedule]

@@ -1,0 +1,160 @@
+"""Who is champion: promoted, refused, rolled back, and why."""
+
+from __future__ import annotations
+
+from contextlib import AbstractContextManager
+from typing import Any
+
+from exit_pipeline.errors import ChampionChanged, GateRefusal, RegistryError, UsageError
+from exit_pipeline.evaluation.gates import Decision
+from exit_pipeline.lock import exclusive
+from exit_pipeline.registry.reading import RegistryReader, reaching
+from exit_pipeline.registry.tags import champion_stack, new_entry, shortened
+from exit_pipeline.registry.version import Version
+
+CHAMPION = "champion"
+PROMOTED, REFUSED = "promoted", "refused"
+ROLLED_BACK, WITHDRAWN = "rolled back to", "rolled back from"
+LOCK_SECONDS = 60.0
+
+
+class Champions(RegistryReader):
+    """Decisions about versions, and the alias that moves with them."""
+
+    @reaching
+    def decide(self, version: int, decision: Decision) -> bool:
+        """Writes down a decision, and makes the version champion if it is to promote.
+
+        Returns:
+            Whether it became champion; False where it was champion already: nothing is written.
+
+        Raises:
+            GateRefusal: The decision is to refuse; it is written down first.
+            ChampionChanged: It was made against another champion; nothing is written.
+        """
+        with self._moving():
+            found = self.get(version)
+            if CHAMPION in found.aliases:
+                return False
+            if decision.promote:
+                self._check_champion(decision.champion)
+                self._crown(found, PROMOTED, decision.reason)
+                return True
+            self._note(version, REFUSED, decision.reason)
+        raise GateRefusal(
+            f"version {version} stays challenger: {decision.reason}",
+            where=self.name,
+            mend="`exit-pipeline evaluate` shows every gate; `promote --force` overrides them",
+        )
+
+    @reaching
+    def force(self, version: int, reason: str) -> bool:
+        """Makes a version champion whatever the gates say; the reason is kept.
+
+        Returns:
+            Whether it became champion; False where it was champion already: nothing is written.
+        """
+        with self._moving():
+            found = self.get(version)
+            if CHAMPION in found.aliases:
+                return False
+            self._crown(found, PROMOTED, f"by hand: {reason}")
+            return True
+
+    @reaching
+    def rollback(self, reason: str, to: int | None = None, leave: int | None = None) -> int:
+        """Makes the champion before this one, or a given earlier one, champion again.
+
+        The version rolled back from is withdrawn: no later decision promotes it but by force.
+
+        Args:
+            reason: Why; it is kept.
+            to: The version that comes back; by default the champion before.
+            leave: The version to roll back from; by default who is champion when this is called.
+
+        Raises:
+            RegistryError: There is no earlier champion.
+            ChampionChanged: Another is champion than the one to leave; of two who go back at once
+                only one does.
+            UsageError: The version named is champion, or never was.
+        """
+        leave = self.number(CHAMPION) if leave is None else leave
+        with self._moving():
+            self._check_champion(leave)
+            target = self.earlier() if to is None else to
+            if target is None:
+                raise RegistryError(
+                    "there is no earlier champion",
+                    where=self.name,
+                    mend="promote a version instead",
+                )
+            self._check_earlier(target, leave, {entry["version"] for entry in self._moves()})
+            if leave is not None:
+                self._withdraw(leave, reason)
+            self._crown(self.get(target), ROLLED_BACK, reason)
+            return target
+
+    def earlier(self) -> int | None:
+        """The champion before this one, to which a rollback goes; None where there is none."""
+        moves = ((e["version"], e["move"] == ROLLED_BACK) for e in self._moves())
+        stack, present = champion_stack(moves), self.number(CHAMPION)
+        while stack and stack[-1] == present:
+            stack.pop()
+        return stack[-1] if stack else None
+
+    def _moves(self) -> list[dict[str, Any]]:
+        return [entry for entry in self.history() if entry["alias"] == CHAMPION]
+
+    def _moving(self) -> AbstractContextManager[None]:
+        """One at a time looks who is champion and makes another."""
+        lock = self.home.mlflow / "champion.lock"
+        refusal = RegistryError(
+            f"another process has been changing the champion for {LOCK_SECONDS:.0f} s",
+            where=str(lock),
+            mend="wait for it to end, then run again",
+        )
+        return exclusive(lock, LOCK_SECONDS, refusal)
+
+    def _check_champion(self, seen: int | None) -> None:
+        present = self.number(CHAMPION)
+        if present != seen:
+            was, now = ("none" if one is None else f"version {one}" for one in (seen, present))
+            raise ChampionChanged(
+                f"the champion is {now}, where it was {was} when this was decided",
+                where=self.name,
+                mend="nothing was changed; run it again, which looks at the champion of now",
+            )
+
+    def _check_earlier(self, version: int, present: int | None, champions: set[int]) -> None:
+        is_champion = present == version
+        if is_champion or version not in champions:
+            raise UsageError(
+                f"version {version} {'is the champion' if is_champion else 'never was champion'}",
+                where=f"{self.name}, --to {version}",
+                mend="`exit-pipeline models` lists earlier champions; `promote` makes new ones",
+            )
+
+    def _withdraw(self, version: int, reason: str) -> None:
+        self._note(version, WITHDRAWN, reason)
+        self.client.set_model_version_tag(self.name, str(version), "withdrawn", shortened(reason))
+
+    def _note(self, version: int, word: str, reason: str) -> None:
+        tags = self.client.get_model_version(self.name, str(version)).tags
+        key, value = new_entry("decision", tags, reason, decision=word)
+        self.client.set_model_version_tag(self.name, str(version), key, value)
+        text = f"{word}: {shortened(reason)}"
+        self.client.update_model_version(self.name, str(version), text)
+
+    def _crown(self, version: Version, move: str, reason: str) -> None:
+        self._note(version.version, move, reason)
+        if version.withdrawn:
+            self.client.delete_model_version_tag(self.name, str(version.version), "withdrawn")
+        self._alias(CHAMPION, version.version, move, reason)
+
+    def _alias(self, alias: str, version: int, move: str, reason: str) -> None:
+        key, value = new_entry(
+            "alias", self._tags(), reason, alias=alias, version=version, move=move
+        )
+        self.client.set_registered_model_tag(self.name, key, value)
+        # The alias is what readers follow: it moves last, when everything else is written.
+        self.client.set_registered_model_alias(self.name, alias, str(version))
