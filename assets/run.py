@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from contextlib import nullcontext
 from datetime import date
 
 from dagster import (
@@ -17,12 +18,17 @@ from dagster._core.errors import DagsterInvalidSubsetError
 from assets.checks import CHECKS
 from assets.definitions import ASSETS, defs
 from assets.failures import OURS, behind
+from assets.features import ASSETS as FEATURES
 from assets.instance import BY_COMMAND, close_dead_runs, has_ui, only_run, open_instance
+from assets.labels import ASSETS as LABELS
 from assets.partitions import range_tags
 from assets.plan import Stage, built_on, stages
 from assets.resources import PIPELINE
 from exit_pipeline.errors import ExitPipelineError, UsageError
 from exit_pipeline.ingest import landed_days
+
+# What the engine fills: it takes seconds to start, and a run of a model alone needs none.
+_OF_ENGINE = {key.path[-1] for asset in (*LABELS, *FEATURES) for key in asset.keys}
 
 
 def run_graph(
@@ -92,7 +98,7 @@ def _run(
     with (
         only_run(PIPELINE.home),
         open_instance(PIPELINE.home) as instance,
-        PIPELINE.held_engine(),
+        nullcontext() if chosen.isdisjoint(_OF_ENGINE) else PIPELINE.held_engine(),
     ):
         close_dead_runs(instance, by_command=True, by_ui=not has_ui(PIPELINE.home))
         if full_refresh:

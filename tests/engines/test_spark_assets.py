@@ -34,9 +34,12 @@ def test_spark_is_started_once_for_all_stages_of_a_run(tmp_path, monkeypatch, si
         monkeypatch.setattr(Pipeline, "engine", engine)
         monkeypatch.setattr(run, "_materialize", lambda stage, instance: told.append(stage.assets))
         told.append(name)
-        run._run([Stage(("items",)), Stage(("users",))], {"items", "users"}, lambda stage: None)
-    made = [("items",), ("users",)]
-    assert told == ["duckdb", *made, "spark", "started", *made, "stopped"]
+        for tables in (("item_features", "icl_labels"), ("items", "users")):
+            plan = [Stage((table,)) for table in tables]
+            run._run(plan, set(tables), lambda stage: None)
+    filled, others = [("item_features",), ("icl_labels",)], [("items",), ("users",)]
+    by_spark = ["started", *filled, "stopped", *others]
+    assert told == ["duckdb", *filled, *others, "spark", *by_spark]
 
 
 def test_labels_and_features_of_a_day_are_filled_by_spark(spark, tmp_path, monkeypatch):
