@@ -34,6 +34,7 @@ class Server(uvicorn.Server):
         await super().startup(*args, **kwargs)
         gc.collect()
         gc.freeze()
+        gc.collect()  # how much stood at the last one decides when the next is due
 
 
 def serve(settings: Settings, profile: Profile, options: Options, host: str, port: int) -> None:
