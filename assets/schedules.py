@@ -87,7 +87,7 @@ def retrain_schedule(context: ScheduleEvaluationContext) -> RunRequest | SkipRea
         told = {"put_off": "training rows are being built just now"}
         context.instance.report_runless_asset_event(AssetObservation(_MODEL, metadata=told))
         return SkipReason(f"{told['put_off']}; put_off_sensor asks once they are")
-    if reason := nothing_to_train_on(context.instance):
+    if reason := put_off(context.instance):
         return SkipReason(reason)
     return RunRequest(run_key=context.scheduled_execution_time.isoformat())
 
@@ -103,8 +103,13 @@ def put_off_sensor(context: SensorEvaluationContext) -> RunRequest | SkipReason:
     if not seen or (trained is not None and trained.timestamp > seen[0].timestamp):
         return SkipReason("no training was put off, or a model was trained since")
     if reason := put_off(context.instance):
+        context.update_cursor("")
         return SkipReason(reason)
-    return RunRequest(run_key=str(seen[0].storage_id))
+    key = str(seen[0].storage_id)
+    if context.cursor != key:  # between two stages of what conditions ask for no run may be seen
+        context.update_cursor(key)
+        return SkipReason("training is asked for if nothing is built until the next look")
+    return RunRequest(run_key=key)
 
 
 SCHEDULES = [daily_schedule, retrain_schedule]

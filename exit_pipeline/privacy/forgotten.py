@@ -95,9 +95,9 @@ class Forgotten:
     def learning(self) -> AbstractContextManager[None]:
         """While this is held nobody is deleted: for what reads for hours and keeps ids it read.
 
-        Refused at once, as is `deleting`: neither waits for the other.
+        It waits for a deletion to end; a deletion does not wait for it, and is refused at once.
         """
-        return shared(self._learning, 0, self._busy(DELETING))
+        return shared(self._learning, LOCK_SECONDS, self._busy(DELETING, LOCK_SECONDS))
 
     def deleting(self) -> AbstractContextManager[None]:
         """While this is held nothing is `learning`."""

@@ -75,7 +75,10 @@ def remove_rows(
             except duckdb.Error as error:
                 if refusal := ran_out(error, str(lake.folder(name))):
                     raise refusal from error
-                broken[name] = "; ".join([str(error).splitlines()[0], *_damaged(lake, name)])
+                damaged = _damaged(lake, name)
+                if not damaged:
+                    raise
+                broken[name] = "; ".join([str(error).splitlines()[0], *damaged])
     return removed, broken
 
 

@@ -71,7 +71,7 @@ class UserReader:
 
     @property
     def local(self) -> bool:
-        """Whether the store is a file of this machine, which keeps nobody waiting."""
+        """Whether the store is a file of this machine, whose readers wait for no writer."""
         return isinstance(self.online, SqliteOnlineStore)
 
     def __call__(self, user_id: str, at: datetime) -> UserRow:

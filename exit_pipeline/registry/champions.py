@@ -106,7 +106,7 @@ class Champions(RegistryReader):
         return [entry for entry in self.history() if entry["alias"] == CHAMPION]
 
     def _moving(self) -> AbstractContextManager[None]:
-        """One at a time looks who is champion and makes another."""
+        """One process of this home at a time looks who is champion and makes another."""
         lock = self.home.mlflow / "champion.lock"
         refusal = RegistryError(
             f"another process has been changing the champion for {LOCK_SECONDS:.0f} s",

@@ -152,6 +152,8 @@ class Guard:
         self.inside += 1
         self.metrics.inside.set(self.inside)
         try:
+            # An answer may keep the loop to its end: who came meanwhile is counted before the next.
+            await asyncio.sleep(0)
             async with asyncio.timeout(self.settings.serve_timeout):
                 body = await _body(receive)
                 if body is None:

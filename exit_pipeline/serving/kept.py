@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -23,6 +24,7 @@ from exit_pipeline.settings import Home, Settings
 
 SAMPLES_A_DAY, DAYS_OF_SAMPLES = 20_000, 14
 ITEMS_A_SAMPLE = 5
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -100,7 +102,7 @@ class Kept:
         self, settings: Settings, spec: ProfileSpec, home: Home, rankings: Path | None,
         metrics: Metrics,
     ) -> None:  # fmt: skip
-        self.share, self.spec = settings.serve_skew_share, spec
+        self.share, self.spec, self.metrics = settings.serve_skew_share, spec, metrics
         forgotten = Forgotten(home)
         if rankings:
             know_log(home, rankings)
@@ -120,8 +122,18 @@ class Kept:
         if self.rankings:
             self.rankings.put(Shown(question, items, request_id))
         if self.samples and chosen(request_id, self.share, "skew"):
-            first = items[:ITEMS_A_SAMPLE]
-            self.samples.put(sample(self.spec, question, first, loaded, request_id))
+            self._sample(loaded, question, items[:ITEMS_A_SAMPLE], request_id)
+
+    def _sample(
+        self, loaded: Loaded, question: Question, items: list[str], request_id: str
+    ) -> None:
+        """Keeps what was read; here, as a burst of them in a thread would hold everyone up."""
+        assert self.samples
+        try:
+            self.samples.put(sample(self.spec, question, items, loaded, request_id))
+        except Exception:  # no answer fails for what is kept of it
+            log.exception("no sample", extra={"request_id": request_id})
+            self.metrics.dropped.labels("samples").inc()
 
     def close(self) -> None:
         """Writes what waits."""

@@ -144,7 +144,7 @@ def _inside(blocks: list[list[float]]) -> np.ndarray:
     total, weight = np.array(blocks)[:, :2].T
     rate, half = total / weight, (total + 0.5) / (weight + 1)
     if rate[0] == 0:
-        rate[0] = min(half[0], *rate[1:2])
+        rate[0] = min([half[0], *rate[1:2]])
     if rate[-1] == 1:
-        rate[-1] = max(half[-1], *rate[-2:-1])
+        rate[-1] = max([half[-1], *rate[-2:-1]])
     return rate

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection
 from dataclasses import replace
 from datetime import date
 
@@ -12,7 +12,7 @@ from exit_pipeline.profile import ProfileSpec
 from exit_pipeline.settings import Settings
 from exit_pipeline.validation.report import ValidationReport
 from exit_pipeline.validation.run import validate
-from exit_pipeline.validation.suites import EXPECTATIONS, Rule, rules_for
+from exit_pipeline.validation.suites import EXPECTATIONS, rules_for
 from exit_pipeline.validation.verdicts import record
 
 
@@ -43,23 +43,17 @@ def validate_days(
     failed = set(states) if broken else set()
     if len(failed) > 1:
         by_day = {day: [f for f in files if hive_value(f, parts[0]) == str(day)] for day in states}
-        failed = _failed(
-            broken,
-            {
-                day: validate(table, found, parts, broken, settings, lake.home, docs=False)
-                for day, found in by_day.items()
-            },
-        )
+
+        def fails(some: Collection[date]) -> bool:
+            found = [file for day in some for file in by_day[day]]
+            return not validate(table, found, parts, broken, settings, lake.home, docs=False).passed
+
+        failed = {day for day in states if fails([day])}
+        rest = states.keys() - failed
+        # What days break only together, such as an id that two of them share, is told of all.
+        if rest and fails(rest):
+            failed = set(states)
     for passed in (True, False):
         told = {day: state for day, state in states.items() if (day not in failed) is passed}
         record(lake.home, table, EXPECTATIONS, told, passed)
     return replace(report, failed=sorted(failed))
-
-
-def _failed(broken: Sequence[Rule], alone: Mapping[date, ValidationReport]) -> set[date]:
-    """The days that break a rule; all of them, where only days taken together break it."""
-    days = (
-        {day for day, one in alone.items() if not one.outcomes[n].passed} or set(alone)
-        for n in range(len(broken))
-    )
-    return set().union(*days)

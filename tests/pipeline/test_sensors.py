@@ -262,10 +262,15 @@ def test_training_put_off_while_rows_were_built_is_asked_for_once_they_are(store
         stored.update_backfill(begun.with_status(BulkActionStatus.COMPLETED_SUCCESS))
     else:
         stored.report_run_failed(begun)
-    asked = tick(put_off_sensor, stored)
-    assert asked.run_key == tick(put_off_sensor, stored).run_key  # once for this tick
+    assert "until the next look" in tick(put_off_sensor, stored).skip_message
+    seen = stored.fetch_observations(AssetKey("candidate_model"), limit=1).records[0].storage_id
+    asked = tick(put_off_sensor, stored, str(seen))
+    assert asked.run_key == tick(put_off_sensor, stored, str(seen)).run_key  # once for this tick
+    training = create_run_for_test(stored, job_name="retrain", status=DagsterRunStatus.STARTED)
+    assert "being trained" in scheduled().skip_message
+    stored.report_run_failed(training)
     stored.report_runless_asset_event(AssetMaterialization("candidate_model"))
-    assert "trained since" in tick(put_off_sensor, stored).skip_message
+    assert "trained since" in tick(put_off_sensor, stored, str(seen)).skip_message
 
 
 def test_the_schedule_asks_for_a_day_that_was_not_read_to_the_end(tmp_path):

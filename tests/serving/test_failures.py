@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import threading
 import time
 from datetime import UTC, datetime
@@ -77,6 +78,7 @@ def test_a_broken_online_store_is_a_flag(home, content):
 
 
 def test_a_slow_store_costs_one_request_its_wait(home, monkeypatch):
+    monkeypatch.setattr(UserReader, "local", False)
     reads, read, slow = [], UserReader.__call__, threading.Event()
 
     def sometimes_slow(self, *arguments):
@@ -149,6 +151,35 @@ def test_without_room_a_request_is_sent_away_at_once(home):
         first.join(30)
         assert found[0].status_code == 200
         assert ask(client).status_code == 200
+
+
+def test_of_many_who_ask_at_once_those_without_room_are_sent_away(home):
+    """Each of them is answered in the event loop, with nothing to wait for."""
+    service = home.service(serve_concurrency=5)
+    app = make_app(service)
+    items = [f"i{n:06}" for n in range(3)]
+    body = json.dumps({"user_id": "u0000001", "scene": SCENE, "candidates": items}).encode()
+    head = [(b"content-type", b"application/json"), (b"content-length", b"%d" % len(body))]
+
+    async def status() -> int:
+        scope = {"type": "http", "method": "POST", "path": "/v1/rank", "headers": [*head],
+                 "query_string": b"", "root_path": "", "scheme": "http", "http_version": "1.1"}  # fmt: skip
+        sent = []
+
+        async def receive():
+            return {"type": "http.request", "body": body, "more_body": False}
+
+        async def send(message):
+            sent.append(message)
+
+        await app(scope, receive, send)
+        return sent[0]["status"]
+
+    async def many() -> list[int]:
+        async with service.running():
+            return await asyncio.gather(*(status() for _ in range(20)))
+
+    assert sorted(asyncio.run(many())) == [200] * 5 + [503] * 15
 
 
 def test_an_answer_that_takes_too_long_is_given_up(home):

@@ -21,7 +21,7 @@ from exit_pipeline.ingest.shown import land_shown
 from exit_pipeline.lake import connect
 from exit_pipeline.privacy import Forgotten
 from exit_pipeline.profile import load_profile
-from exit_pipeline.serving import parts
+from exit_pipeline.serving import kept, parts
 from exit_pipeline.serving.app import make_app
 from exit_pipeline.serving.metrics import Metrics
 from exit_pipeline.serving.parts import Parts
@@ -136,6 +136,15 @@ def test_a_log_that_is_full_drops_and_counts_and_a_broken_disk_ends_nothing(tmp_
     broken.put(ROWS)
     broken.close()
     assert counted() == [4, 3]
+
+
+def test_no_answer_fails_for_what_is_kept_of_it(home, monkeypatch):
+    def broken(*_):
+        raise pa.ArrowInvalid("a value that does not cast")
+
+    monkeypatch.setattr(kept, "sample", broken)
+    assert [answer["items"] != [] for answer in served(home)] == [True] * 4
+    assert not list(home.lake.home.sampled.glob("**/*.parquet"))
 
 
 def test_samples_are_bounded_by_day_and_old_days_go(tmp_path):

@@ -10,6 +10,7 @@ from decimal import Decimal
 from pathlib import Path
 from uuid import UUID
 
+import duckdb
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -174,6 +175,15 @@ def test_a_damaged_file_of_a_table_is_told_and_stops_nothing(log, table, how):
     assert not any("may hold the person still" in note for note in again.notes)
     assert {f"lake/{one}" for one in waiting} <= again.removed.keys()
     assert naming(log, "zoe") == set()
+
+
+def test_what_fails_without_a_damaged_file_is_no_damage(log, monkeypatch):
+    def failing(*_):
+        raise duckdb.BinderException("no such column")
+
+    monkeypatch.setattr("exit_pipeline.privacy.tables._newest", failing)
+    with pytest.raises(duckdb.BinderException):
+        forgets(log)
 
 
 @pytest.mark.parametrize("how", ["no end", "footer"])
@@ -378,6 +388,7 @@ def test_nobody_is_forgotten_while_a_service_writes(log, monkeypatch):
 
 
 def test_a_training_and_a_deletion_refuse_each_other(log, monkeypatch):
+    monkeypatch.setattr(forgotten, "LOCK_SECONDS", 0)
     home = log.lake.home
 
     def trains(*_):

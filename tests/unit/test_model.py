@@ -418,6 +418,13 @@ def test_a_short_block_at_an_end_of_an_isotonic_map_says_nothing_of_the_others()
     np.testing.assert_allclose(calibrate(-z, 1 - y, "isotonic")(-z), -found(z), atol=1e-9)
 
 
+@pytest.mark.parametrize("outcome", [0.0, 1.0])
+def test_an_isotonic_map_of_one_outcome_stays_within(outcome):
+    found = calibrate(np.arange(4.0), np.full(4, outcome), "isotonic")
+    rate = 1 / (1 + np.exp(-found(np.arange(4.0))))
+    np.testing.assert_allclose(rate, abs(outcome - 0.1))
+
+
 def drawn(n=4000):
     rng = np.random.default_rng(0)
     z = rng.normal(-1, 1.5, n)

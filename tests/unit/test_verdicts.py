@@ -61,10 +61,12 @@ def store(log, **columns):
     [
         ("domain", f"case when ds = '{DAY + timedelta(days=1)}' then 'moon' else domain end", [1]),
         ("event_id", "case event_id when 'e2' then 'e0' else event_id end", [0, 1, 2]),
+        ("event_id", "case event_id when 'e1' then null when 'e2' then 'e0' else event_id end",
+         [0, 1, 2]),
         ("domain", "domain", []),
     ],
-    ids=["one day breaks a rule", "two days break it together", "none does"],
-)
+    ids=["one day breaks a rule", "two days break it together", "both", "none does"],
+)  # fmt: skip
 def test_a_range_says_of_each_day_what_is_true_of_it(log, column, value, failed):
     log.land(2, [event("e2", at(2))])
     log.ingest(2, 2)
