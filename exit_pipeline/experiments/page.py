@@ -27,16 +27,18 @@ def write_page(studies: Path, docs: Path) -> list[str]:
         docs: Gets the page and a plot `results/FOLDER.svg` each.
 
     Returns:
-        The folders on it: studies in the order that `experiment` lists them, each before its parts.
+        The folders on it: studies in the order that `experiment` lists them, each before its parts,
+        and `loop` last, which has no plot.
     """
-    done = [(name, folder) for name in STUDIES for folder in _folders(studies, name)]
+    done = [(name, folder) for name in (*STUDIES, "loop") for folder in _folders(studies, name)]
     parts = [_words(docs / "results.md")]
     (docs / "results").mkdir(parents=True, exist_ok=True)
     for name, folder in done:
         title, text = (folder / "table.md").read_text("utf-8").split("\n", 1)
         parts.append(f"## `{name}`: {title.removeprefix('# ')}\n{text}")
-        parts.append(f"![{folder.name}](results/{folder.name}.svg)\n")
-        shutil.copyfile(folder / "plot.svg", docs / "results" / f"{folder.name}.svg")
+        if (folder / "plot.svg").exists():
+            parts.append(f"![{folder.name}](results/{folder.name}.svg)\n")
+            shutil.copyfile(folder / "plot.svg", docs / "results" / f"{folder.name}.svg")
     write_text(docs / "results.md", "\n".join(parts))
     return [folder.name for _, folder in done]
 

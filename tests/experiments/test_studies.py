@@ -237,6 +237,10 @@ def test_the_page_of_results_keeps_its_words_and_renews_the_tables(tmp_path):
     assert "Words of ours." in page.read_text()
     assert "old" not in page.read_text().split("## `")[1]
     assert (docs / "results" / "data.svg").read_text() == "<svg/>"
+    (report / "plot.svg").unlink()
+    report.rename(tmp_path / "studies" / "loop")
+    assert write_page(tmp_path / "studies", docs) == ["loop"]
+    assert "## `loop`: Who?" in page.read_text()
 
 
 def test_the_page_has_parts_behind_their_study_and_nothing_quick(tmp_path):
