@@ -25,6 +25,7 @@ from assets.sensors import building
 
 _SCHEDULE = PIPELINE.profile.spec.schedule
 _MODEL = AssetKey("candidate_model")
+_BUILDING = "training rows are being built just now"
 
 
 @schedule(
@@ -65,7 +66,7 @@ def nothing_to_train_on(instance: DagsterInstance) -> str:
 def put_off(instance: DagsterInstance) -> str:
     """Why a model is to be trained later, if at all; else nothing."""
     if building(instance):
-        return "training rows are being built just now"
+        return _BUILDING
     runs = RunsFilter(job_name=retrain.name, statuses=NOT_FINISHED_STATUSES)
     if instance.get_runs(runs, limit=1):
         return "a model is being trained just now"
@@ -83,11 +84,12 @@ def retrain_schedule(context: ScheduleEvaluationContext) -> RunRequest | SkipRea
 
     While rows are being built it puts that off, which the candidate's log shows.
     """
-    if building(context.instance):
-        told = {"put_off": "training rows are being built just now"}
-        context.instance.report_runless_asset_event(AssetObservation(_MODEL, metadata=told))
-        return SkipReason(f"{told['put_off']}; put_off_sensor asks once they are")
-    if reason := put_off(context.instance):
+    reason = put_off(context.instance)
+    if reason == _BUILDING:
+        told = AssetObservation(_MODEL, metadata={"put_off": reason})
+        context.instance.report_runless_asset_event(told)
+        return SkipReason(f"{reason}; put_off_sensor asks once they are")
+    if reason:
         return SkipReason(reason)
     return RunRequest(run_key=context.scheduled_execution_time.isoformat())
 

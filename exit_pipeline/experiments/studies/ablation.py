@@ -10,7 +10,7 @@ from exit_pipeline.experiments.specs import RowsSpec
 from exit_pipeline.experiments.studies import common
 from exit_pipeline.experiments.study import Study
 
-# The gate asks p_transfer: where that follows nothing, or is the paper's, there is none to ask.
+# The gate asks p_transfer: where that follows nothing there is none to ask.
 OPEN = {"model.trunk": "open"}
 VARIANTS: Mapping[str, Mapping[str, Any]] = {
     common.EXIT: {},
@@ -23,16 +23,16 @@ VARIANTS: Mapping[str, Mapping[str, Any]] = {
     },
     "sides on the embeddings": {"model.side_gradient": 1.0},
     "sources by the carry alone": {"model.trunk": "closed"},
-    "trunk without a gate": {"model.trunk": "open"},
+    "trunk without a gate": OPEN,
     "gate whatever the rows": {"model.gate_rows": 1e12},
     "sources never hidden": {"model.source_dropout": 0.0},
     "no SSN, no gate": {"model.ssn": "constant", **OPEN},
     "single towers (one net, no ensemble)": {"model.members": 1},
     "source interest before": {"model.source_label": "before"},
     "source interest graded": {"model.source_label": "graded"},
-    "sum, L1, no gate": {"model.combination": "sum", "model.sum_loss": "l1", **OPEN},
-    "sum, Huber, no gate": {"model.combination": "sum", "model.sum_loss": "huber", **OPEN},
-    "sum, squared, no gate": {"model.combination": "sum", "model.sum_loss": "squared", **OPEN},
+    "sum, L1, no gate": {**common.PAPER, "model.sum_loss": "l1"},
+    "sum, Huber, no gate": {**common.PAPER, "model.sum_loss": "huber"},
+    "sum, squared, no gate": {**common.PAPER, "model.sum_loss": "squared"},
 }
 SHARES = {"100 %": 1.0, "8 %": common.THIN.share}
 
