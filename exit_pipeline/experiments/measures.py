@@ -19,7 +19,7 @@ from exit_pipeline.experiments.slices import slices_of
 from exit_pipeline.experiments.specs import HeldOut
 from exit_pipeline.experiments.worlds import World
 
-DRAWS = 1000
+DRAWS = {"standard": 1000, "quick": 100}  # by the world's size
 
 
 @dataclass(frozen=True)
@@ -34,6 +34,7 @@ class Rows:
         transfer: float64[n, K], the planted transferability; None on real data.
         chance: float64[n], the planted chance of the outcome; None on real data.
         ids: SHA-256 of the rows' ids, in their order.
+        draws: Draws of users, for intervals.
     """
 
     y: np.ndarray
@@ -43,6 +44,7 @@ class Rows:
     transfer: np.ndarray | None
     chance: np.ndarray | None
     ids: bytes
+    draws: int
 
     def fingerprint(self, name: str) -> str:
         """Names the rows of a slice: runs are paired where these are equal.
@@ -55,7 +57,7 @@ class Rows:
     @cached_property
     def times(self) -> np.ndarray:
         """How often each user is drawn, the same for all runs on these rows."""
-        return draw_users(int(self.user.max()) + 1, DRAWS, seed=0)
+        return draw_users(int(self.user.max()) + 1, self.draws, seed=0)
 
 
 def rows_of(
@@ -76,7 +78,7 @@ def rows_of(
     user = table["user_id"].combine_chunks().dictionary_encode().indices
     y = np.asarray(table["y"]).astype(float)
     return Rows(y, np.asarray(user).astype(np.int64), shown, slices, truth, chance,
-                _digest(table["event_id"]))  # fmt: skip
+                _digest(table["event_id"]), DRAWS[world.spec.size])  # fmt: skip
 
 
 def measure(rows: Rows, found: Mapping[str, np.ndarray]) -> dict[str, dict[str, Any]]:

@@ -51,6 +51,8 @@ def open_duckdb(
     )
     # DuckDB draws its bar on standard output, where answers go.
     connection.execute("load icu; set TimeZone = 'UTC'; set enable_progress_bar = false")
+    # Steps read the same files again and again, a column or two at a time.
+    connection.execute("set parquet_metadata_cache = true")
     return connection
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from functools import lru_cache
 
 import numpy as np
 import pyarrow as pa
@@ -38,11 +39,17 @@ class Answer:
         self, policy: str, against: str, measure: str, *, draws: int = 1000, seed: int = 0
     ) -> tuple[float, float, float]:
         """The relative difference and its 95 % interval, by a paired bootstrap over users."""
-        weights = np.random.default_rng(seed).poisson(1.0, (draws, len(self.shown)))
+        weights = _weights(draws, len(self.shown), seed)
         ours = weights @ self.per_user[policy][measure]
         theirs = weights @ self.per_user[against][measure]
         low, high = np.quantile(ours / theirs - 1, [0.025, 0.975])
         return self.mean(policy, measure) / self.mean(against, measure) - 1, float(low), float(high)
+
+
+@lru_cache(maxsize=1)
+def _weights(draws: int, users: int, seed: int) -> np.ndarray:
+    """How often each user counts in a draw: float64[draws, users], the same for all policies."""
+    return np.random.default_rng(seed).poisson(1.0, (draws, users)).astype(np.float64)
 
 
 @dataclass(frozen=True)

@@ -122,8 +122,7 @@ def retrieve(
     rank = rng.integers(per_category, size=n)
     popular = rng.integers(max(per_category // 5, 1), size=n)
     item = category + c * np.where(way < 0.2, popular, rank)
-    item = np.minimum(item, world.config.items - 1)
-    return np.where(world.first_day[item] <= day, item, category)
+    return world.born(np.minimum(item, world.config.items - 1), day)
 
 
 def respond(

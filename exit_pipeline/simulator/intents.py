@@ -75,7 +75,7 @@ class Intents:
         user, source, category = alive[looks].T
         per_category = self.world.config.items // len(CATEGORIES)
         item = category + len(CATEGORIES) * rng.integers(max(per_category, 1), size=len(looks))
-        item = np.minimum(item, self.world.config.items - 1)
+        item = self.world.born(np.minimum(item, self.world.config.items - 1), day)
         us = rng.integers(0, DAY_US - 600_000_000, size=len(looks))
         clicked = rng.random(len(looks)) < 0.6
         ordered = clicked & (rng.random(len(looks)) < 0.08)

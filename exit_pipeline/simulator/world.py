@@ -68,6 +68,7 @@ class World:
         self.brand = rng.integers(20, size=n_items)
         self.price = np.round(np.exp(rng.normal(2.8, 0.7, n_items)) + 0.99, 2)
         self.first_day = np.where(rng.random(n_items) < 0.9, -30, rng.integers(1, 15, n_items))
+        self.first_day[:c] = -30  # one of each category is there all along
         self.gain = rng.uniform(1.7, 2.1, config.sources)
         self.transfer = self._transferability(config.rng(2))
         self.source_user, self.source_item = self._source_ids(config.rng(7))
@@ -99,6 +100,10 @@ class World:
         users = np.where(rng.random(config.users) < config.shared_users, users, users + len(users))
         items = np.where(rng.random(config.items) < config.shared_items, items, items + len(items))
         return users, items
+
+    def born(self, item: np.ndarray, day: int) -> np.ndarray:
+        """Puts the oldest of its category in the place of each item that is not there yet."""
+        return np.where(self.first_day[item] <= day, item, self.category[item])
 
     def transferability(self, x: Exposures, day: int) -> np.ndarray:
         """Returns a[n, K] of exposures; in world B some categories change halfway."""

@@ -44,11 +44,12 @@ def reproducible(seed: int, threads: int) -> Iterator[None]:
     Freed memory is kept meanwhile: each step takes and frees the same activations, and getting
     their pages from the system again and again was a sixth of its cost.
     """
-    before = torch.get_num_threads(), torch.are_deterministic_algorithms_enabled()
+    before = torch.get_num_threads(), torch.get_deterministic_debug_mode()
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         torch.set_num_threads(threads)
-        torch.use_deterministic_algorithms(True, warn_only=True)
+        # Not by `use_deterministic_algorithms`: it imports torch's compiler, for a second or more.
+        torch.set_deterministic_debug_mode("warn")
         # No kernel reads what it did not write; filling new tensors was an eighth of a step.
         _fill(False)
         keep_freed(KEPT)
@@ -56,7 +57,7 @@ def reproducible(seed: int, threads: int) -> Iterator[None]:
             yield
         finally:
             torch.set_num_threads(before[0])
-            torch.use_deterministic_algorithms(before[1])
+            torch.set_deterministic_debug_mode(before[1])
             _fill(True)
             keep_freed(GIVEN_BACK, GIVEN_BACK)
 

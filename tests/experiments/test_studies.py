@@ -113,7 +113,7 @@ def test_the_name_of_a_part_can_be_read_and_fits_a_file_system():
 @pytest.mark.parametrize(
     ("part", "where", "hint"),
     [
-        (Part(labels=("exit", "mmoee")), "--only mmoee", "did you mean 'mmoe'?"),
+        (Part(labels=("exit", "tree")), "--only tree", "one of exit"),
         (Part(worlds=("C",)), "--world C", "one of A"),
         (Part(places=("8%",)), "--at 8%", "one of "),
     ],

@@ -9,6 +9,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.dataset as ds
+import pyarrow.parquet as pq
 import pytest
 
 from exit_pipeline.errors import UsageError
@@ -48,6 +49,16 @@ def test_the_same_bytes_every_time_and_whatever_follows(tmp_path):
     other = simulate(replace(CONFIG, days=4, seed=8), tmp_path / "other")
     assert digest(tmp_path / "other") != one
     assert other["exposures"] > 0
+
+
+def test_nothing_is_shown_or_clicked_before_it_is_there(log):
+    _, out, _ = log
+    events = ds.dataset(out / "events").to_table()
+    events = events.filter(pc.invert(pc.starts_with(events["event_id"], "b")))  # the broken ones
+    since = pq.read_table(out / "items").group_by("item_id").aggregate([("valid_from", "min")])
+    at = pc.index_in(events["item_id"], since["item_id"].combine_chunks())
+    born = since["valid_from_min"].take(at)
+    assert pc.all(pc.greater_equal(events["ts"], born.cast(events["ts"].type))).as_py()
 
 
 def test_the_contract(log):

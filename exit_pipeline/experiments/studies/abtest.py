@@ -13,7 +13,7 @@ ABTEST = Study(
             entry
             for world in common.worlds(quick)
             for model, label, settings in (
-                *((name, name, {}) for name in (*common.BASELINES, common.EXIT)),
+                *((name, name, {}) for name in (*common.baselines(quick), common.EXIT)),
                 (common.EXIT, SUM, common.PAPER),
             )
             for entry in common.entries(world, model, quick, settings, label)

@@ -14,7 +14,7 @@ BASELINES = Study(
         [
             entry
             for world in common.worlds(quick, WORLDS)
-            for model in (*common.BASELINES, common.EXIT)
+            for model in (*common.baselines(quick), common.EXIT)
             for entry in common.entries(world, model, quick)
         ]
         + [

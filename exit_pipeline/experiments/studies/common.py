@@ -29,6 +29,11 @@ QUICK: Mapping[str, Any] = {
 }  # fmt: skip
 
 
+def baselines(quick: bool, names: tuple[str, ...] = BASELINES) -> tuple[str, ...]:
+    """Whom EXIT is compared with: two that are fitted at once where it is quick."""
+    return ("popularity", "target_only") if quick else names
+
+
 def worlds(quick: bool, names: Sequence[str] = SIMULATED, **changes: Any) -> list[WorldSpec]:
     """The worlds of a study: tiny and one alone where it is quick."""
     if quick:

@@ -16,13 +16,14 @@ GROUPS: Mapping[str, list[str]] = {
     "hour_band × place × day_kind": ["hour_band", "place", "day_kind"],
     "hour_band × place × day_kind × segment": ["hour_band", "place", "day_kind", "segment"],
 }
+RIVALS = ("trees", "features")
 QUICK = ("none", "hour_band × place")
 
 
 def _entries(quick: bool) -> Iterator[Entry]:
     for x in QUICK if quick else GROUPS:
         for world in common.worlds(quick, profile={"group": GROUPS[x]}):
-            for model in ("trees", "features", common.EXIT):
+            for model in (*common.baselines(quick, RIVALS), common.EXIT):
                 yield from common.entries(
                     world, model, quick, x=x, seeds=2, rows=common.thin(quick)
                 )

@@ -9,14 +9,13 @@ from exit_pipeline.experiments.study import Study
 
 UNITS = 24
 NEVER, QUICK, STANDARD = (0, 3, 5, 9, 12), (5, 12), 5
-QUICK_BASELINES = ("target_only", "trees")
 
 
 def _entries(quick: bool) -> Iterator[Entry]:
     for never in QUICK if quick else NEVER:
         changes = {} if never == STANDARD else {"never": never}
         for world in common.worlds(quick, simulation=changes):
-            for model in (*(QUICK_BASELINES if quick else common.BASELINES), common.EXIT):
+            for model in (*common.baselines(quick), common.EXIT):
                 yield from common.entries(
                     world, model, quick, x=_share(never), seeds=2, rows=common.thin(quick)
                 )

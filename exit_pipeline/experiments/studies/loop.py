@@ -17,7 +17,6 @@ from typing import Any
 
 import numpy as np
 
-from exit_pipeline.experiments.arms import Arm
 from exit_pipeline.experiments.studies.common import QUICK
 from exit_pipeline.experiments.tables import build_tables
 from exit_pipeline.files import write_text
@@ -79,6 +78,9 @@ def run_loop(
         out: Folder of the report.
         progress: Told (done, total, text).
     """
+    # The service's code and Feast: seconds that no other study should wait for.
+    from exit_pipeline.experiments.arms import Arm
+
     (config, days), changes = (TINY, QUICK) if quick else (FULL, {})
     name = "loop-quick" if quick else "loop"
     root = settings.home.absolute() / "experiments"

@@ -18,13 +18,14 @@ PLACES: Mapping[str, Mapping[str, Any]] = {
     "items 0 %": {"shared_items": 0.0},
     "users shuffled": {"shuffled": True},
 }
+RIVALS = ("target_only", "trees")
 QUICK = ("all shared", "users shuffled")
 
 
 def _entries(quick: bool) -> Iterator[Entry]:
     for x in QUICK if quick else PLACES:
         for world in common.worlds(quick, simulation=PLACES[x]):
-            for model in ("target_only", "trees", common.EXIT):
+            for model in (*common.baselines(quick, RIVALS), common.EXIT):
                 yield from common.entries(
                     world, model, quick, x=x, seeds=2, rows=common.thin(quick)
                 )

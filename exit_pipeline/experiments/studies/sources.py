@@ -9,6 +9,7 @@ from exit_pipeline.experiments.studies import common
 from exit_pipeline.experiments.study import Study
 
 COUNTS, QUICK = (1, 2, 4, 8, 16), (2, 3)
+RIVALS = ("target_only", "trees", "features")
 
 
 def _entries(quick: bool) -> Iterator[Entry]:
@@ -16,7 +17,7 @@ def _entries(quick: bool) -> Iterator[Entry]:
         # Two sources are the standard world, which other studies have made already.
         changes = {} if count == 2 else {"sources": count}
         for world in common.worlds(quick, ("A",), simulation=changes):
-            for model in ("target_only", "trees", "features", common.EXIT):
+            for model in (*common.baselines(quick, RIVALS), common.EXIT):
                 yield from common.entries(
                     world, model, quick, x=f"{count}", seeds=2, rows=common.thin(quick)
                 )
