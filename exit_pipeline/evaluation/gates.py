@@ -52,6 +52,7 @@ def decide(
     withdrawn: str = "",
     seen_by_champion: str = "",
     serving_gap: float = 0.0,
+    ungoverned: str = "",
     seed: int = 0,
 ) -> Decision:
     """Decides whether a challenger becomes champion.
@@ -68,6 +69,7 @@ def decide(
         seen_by_champion: Which of the rows the champion was fitted on, so that no comparison is
             fair; empty where none. Such a champion is not given.
         serving_gap: By how much a score of the engine that serves it differs at most.
+        ungoverned: Why the profile's policy cannot govern the challenger; empty where it can.
         seed: Of the bootstrap's draws.
 
     Returns:
@@ -76,7 +78,8 @@ def decide(
     against_base = _compare(challenger, target_only, spec, seed)
     gates = [*_of_itself(challenger, spec, failed_checks)]
     gates.append(_not_by_heart(challenger.memorized, target_only.memorized, spec))
-    gates += [_not_withdrawn(withdrawn), _fair(seen_by_champion), _served_as_trained(serving_gap)]
+    gates += [_not_withdrawn(withdrawn), _fair(seen_by_champion)]
+    gates += [_served_as_trained(serving_gap), _governed(ungoverned)]
     gates.append(_not_worse("not worse than target-only", against_base, spec))
     rival, against = target_only, against_base
     if champion is not None:
@@ -141,6 +144,12 @@ def _fair(seen: str) -> GateResult:
 def _served_as_trained(gap: float) -> GateResult:
     measured = f"scores differ by at most {gap:.1e}"
     return GateResult("served as trained", gap <= SERVING_GAP, measured, f"≤ {SERVING_GAP}")
+
+
+def _governed(problem: str) -> GateResult:
+    """A model that the policy cannot govern would be refused by whatever serves it."""
+    limit = "every rule of the policy is about something that it knows"
+    return GateResult("can be governed", not problem, problem or "it can", limit)
 
 
 def _compare(ours: Evaluation, theirs: Evaluation, spec: GatesSpec, seed: int) -> Difference:

@@ -48,6 +48,11 @@ class RuleSpec(Strict):
         return self.fix if self.fix is not None else self.cap  # type: ignore[return-value]
 
     @property
+    def restricts(self) -> bool:
+        """Whether it can only lessen what carries over; a fixed value may raise it."""
+        return self.fix is None or self.limit == 0
+
+    @property
     def effect(self) -> str:
         """What it does to a source, in words."""
         if self.limit == 0:

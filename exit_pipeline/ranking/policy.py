@@ -94,6 +94,8 @@ class Policy:
     def __call__(self, rows: pa.Table | pa.RecordBatch) -> Governed:
         """Decides for n rows which rule acts on which source.
 
+        A condition holds where its column has that value; where that is not known (null), for
+        rules that can only lessen: a user without a segment may be of the forbidden one.
         Of several rules the strictest wins: the smallest limit (forbidden is 0), of equal ones a
         cap before a fixed value, then the one that stands first.
 
@@ -141,7 +143,7 @@ class Policy:
                     mend="bring the column back, or take the rule out",
                 )
             equal = pc.equal(rows.column(name).cast(pa.string()), value)
-            holds &= np.asarray(pc.fill_null(equal, False))
+            holds &= np.asarray(pc.fill_null(equal, rule.restricts))
         return holds
 
     def _check_known(self, key: str, rule: RuleSpec) -> None:
@@ -151,6 +153,15 @@ class Policy:
         _check_name(f"{key}.unit", "interest unit", rule.unit, words[self.encoder.unit])
         for name, value in rule.segment.items():
             _check_name(f"{key}.segment.{name}", f"value of {name}", value, words.get(name, ()))
+
+
+def refusal(rules: Sequence[RuleSpec], model: TrainedModel) -> str:
+    """Says why rules cannot govern a model; nothing where they can."""
+    try:
+        Policy(rules, model)
+    except (ProfileError, UsageError) as error:
+        return error.what
+    return ""
 
 
 def _check_name(key: str, kind: str, name: str | None, known: Sequence[str]) -> None:

@@ -6,7 +6,6 @@ import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 from typing import Any
 
 from exit_pipeline.evaluation import (
@@ -22,6 +21,7 @@ from exit_pipeline.lake import Lake
 from exit_pipeline.monitoring.drift import keep_reference
 from exit_pipeline.privacy import Forgotten
 from exit_pipeline.profile import Profile
+from exit_pipeline.ranking.policy import refusal
 from exit_pipeline.ranking.scorer import Scorer
 from exit_pipeline.ranking.split import largest_gap
 from exit_pipeline.registry.lineage import (
@@ -160,19 +160,15 @@ def judge(
         folders["champion"] = registry.folder(rival.version)
     files = evaluation_files(lake, found)
     scored = {role: evaluate(Scorer.load(folder), files) for role, folder in folders.items()}
+    model, sample = load_model(folders["model"]), read_rows(files)[:SAMPLE]
     age = (at - champion.created) / timedelta(days=1) if champion else None
     decision = decide(
         scored["model"], scored["baseline"], scored.get("champion"), profile.spec.gates,
         champion_age_days=age, failed_checks=failed_checks, withdrawn=found.withdrawn,
-        seen_by_champion=seen, serving_gap=_serving_gap(folders["model"], profile, files),
-        seed=profile.spec.training.seed,
+        seen_by_champion=seen, serving_gap=largest_gap(model, profile.spec, sample),
+        ungoverned=refusal(profile.spec.policy, model), seed=profile.spec.training.seed,
     )  # fmt: skip
     return replace(decision, champion=champion.version if champion else None), scored
-
-
-def _serving_gap(folder: Path, profile: Profile, files: Sequence[str]) -> float:
-    """By how much the engine's scores of some evaluation rows differ from the model's."""
-    return largest_gap(load_model(folder), profile.spec, read_rows(files)[:SAMPLE])
 
 
 def cost_of_policy(lake: Lake, profile: Profile, which: int | str) -> PolicyCost | None:

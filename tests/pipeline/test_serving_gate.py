@@ -1,15 +1,29 @@
-"""What serves a version must score as the version does, or it is not promoted."""
+"""What serves a version must score as it does and can govern it, or it is not promoted."""
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime
 
 import torch
 
+from exit_pipeline.profile.policy import RuleSpec
 from exit_pipeline.ranking import split
 from exit_pipeline.ranking.nets import nets_of
 from exit_pipeline.registry import Registry
 from exit_pipeline.registry.life import judge
+
+
+def test_a_version_that_the_policy_cannot_govern_is_refused(small_home, simulated):
+    version = Registry(small_home.lake.home, "simulated").get(1)
+    for unit, passes in (("medicine", True), ("a unit of another year", False)):
+        rules = [RuleSpec(unit=unit, forbid=True, reason="a test")]
+        spec = simulated.spec.model_copy(update={"policy": rules})
+        profile = replace(simulated, spec=spec)
+        decision, _ = judge(small_home.lake, profile, version, None, datetime.now(UTC))
+        gates = {gate.name: gate for gate in decision.gates}
+        assert gates["can be governed"].passed == passes
+    assert "policy.0.unit: 'a unit of another year' is no interest unit" in decision.reason
 
 
 def test_an_engine_that_scores_otherwise_is_refused(small_home, simulated, monkeypatch):

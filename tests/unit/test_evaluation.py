@@ -125,6 +125,7 @@ DECISIONS = {
     "withdrawn": (evaluation(-0.01), evaluation(), {"withdrawn": "it hurt"}, False, "it hurt"),
     "seen by the champion": (evaluation(-0.01), None, {"seen_by_champion": "fitted on them"}, False, "fair comparison: fitted on them"),
     "served otherwise than trained": (evaluation(-0.01), evaluation(), {"serving_gap": 2e-5}, False, "served as trained: scores differ by at most 2.0e-05"),
+    "not to be governed": (evaluation(-0.01), evaluation(), {"ungoverned": "'beer' is no interest unit"}, False, "can be governed: 'beer' is no"),
     "a failed check": (evaluation(-0.01), evaluation(), {"failed_checks": ["events:gx"]}, False, "events:gx"),
 }  # fmt: skip
 

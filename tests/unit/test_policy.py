@@ -75,9 +75,10 @@ def test_rules_by_hand(carry):
     ]
     found = Policy(rules, carry)(ROWS)  # sources: zeta, alpha, mid
     np.testing.assert_array_equal(
-        found.limit, [[0.4, 0, 0.4], [FREE, 0, 0.3], [0.4, 0.4, 0.4], [0.4, 0.4, 0.4]]
+        found.limit, [[0.4, 0, 0.4], [FREE, 0, 0.3], [0.4, 0.4, 0.4], [0.4, 0, 0.4]]
     )
-    assert found.rule.tolist() == [[1, 0, 1], [-1, 0, 2], [1, 1, 1], [1, 1, 1]]
+    # Of the last row's unit nothing is known: it may be the one that is forbidden.
+    assert found.rule.tolist() == [[1, 0, 1], [-1, 0, 2], [1, 1, 1], [1, 0, 1]]
     assert found.fixed.tolist() == [[False] * 3, [False, False, True], [False] * 3, [False] * 3]
     assert found.rows.tolist() == [0, 1, 2, 3]
     assert found.take(np.array([1])).forbidden.tolist() == [[False, True, False]]
@@ -96,7 +97,7 @@ def test_rules_by_hand(carry):
     ],
 )
 def test_the_strictest_rule_wins(carry, rules, acts):
-    found = Policy([rule(**one) for one in rules], carry)(ROWS)
+    found = Policy([rule(**one) for one in rules], carry)(ROWS[:3])
     assert (found.rule == acts).all()
     limits = [one.get("cap", one.get("fix", 0)) for one in rules]
     assert (found.limit == limits[acts]).all()
@@ -105,6 +106,18 @@ def test_the_strictest_rule_wins(carry, rules, acts):
 def test_a_rule_about_a_segment_acts_on_its_users(carry):
     found = Policy([rule(segment={"user_id": "u2"}, forbid=True)], carry)(ROWS)
     assert found.rows.tolist() == [1, 3]
+
+
+@pytest.mark.parametrize(
+    ("effect", "acts"),
+    [({"forbid": True}, True), ({"cap": 0.1}, True), ({"fix": 0}, True), ({"fix": 0.5}, False)],
+)
+@pytest.mark.parametrize("where", [{"scene": {"place": "out"}}, {"segment": {"user_id": "u2"}}])
+def test_what_is_not_known_may_be_what_a_rule_forbids(carry, effect, acts, where):
+    (name,) = [name for part in where.values() for name in part]
+    rows = pa.table({**ROWS.to_pydict(), name: pa.nulls(4, pa.string())})
+    found = Policy([rule(**where, **effect)], carry)(rows)
+    assert (found.rule == (0 if acts else -1)).all()
 
 
 def test_without_rules_nothing_is_governed(carry):
