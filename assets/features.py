@@ -60,7 +60,7 @@ def training_set(context: AssetExecutionContext, pipeline: ResourceParam[Pipelin
 
     newest = newest_day(pipeline.lake(context.run.run_id), "icl_labels")
     build = partial(build_training_set, settings=pipeline.settings)
-    yield from build_days(context, pipeline, build, newest, opened=pipeline.connect)
+    yield from build_days(context, pipeline, build, newest)
 
 
 ASSETS = [

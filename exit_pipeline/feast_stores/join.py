@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 import duckdb
 import pandas as pd
@@ -32,7 +33,17 @@ class View:
     keys: list[tuple[str, str]]  # the view's key column, the entity table's column
     features: list[str]  # named as in the result
     ttl: timedelta | None
-    sql: str
+    scan: str
+    reads: Mapping[str, Any]  # what `sql/feast_view.sql` takes beside the scan
+
+    @property
+    def sql(self) -> str:
+        """The query of its rows, where its source lies."""
+        return self.rows(self.scan)
+
+    def rows(self, scan: str, sum_bits: int = 128) -> str:
+        """The query of its rows, over any query of its source's (see `render`)."""
+        return render("feast_view", scan=scan, sum_bits=sum_bits, **self.reads)
 
     @property
     def fresh(self) -> str:
@@ -83,17 +94,16 @@ def _view(
     key_map = view.projection.join_key_map or {}
     columns = [field.name for field in view.entity_columns]
     created = source.created_timestamp_column or None
-    sql = render(
-        "feast_view",
-        scan=scan_sql(source, config),
-        keys={f"__key_{column}": back.get(column, column) for column in columns},
-        features={f"{prefix}{feature}": back.get(feature, feature) for feature in wanted},
-        timestamp=back.get(source.timestamp_field, source.timestamp_field),
-        created=created and back.get(created, created),
-        by_created=by_created,
-    )
+    reads = {
+        "keys": {f"__key_{column}": back.get(column, column) for column in columns},
+        "features": {f"{prefix}{feature}": back.get(feature, feature) for feature in wanted},
+        "timestamp": back.get(source.timestamp_field, source.timestamp_field),
+        "created": created and back.get(created, created),
+        "by_created": by_created,
+    }
     keys = [(f"__key_{column}", key_map.get(column, column)) for column in columns]
-    return View(number, name, keys, [f"{prefix}{f}" for f in wanted], view.ttl, sql)
+    features = [f"{prefix}{feature}" for feature in wanted]
+    return View(number, name, keys, features, view.ttl, scan_sql(source, config), reads)
 
 
 def make_entity(connection: duckdb.DuckDBPyConnection, entity: EntityTable) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import date
-from typing import Any
+from itertools import chain
 
 import duckdb
 import numpy as np
@@ -14,7 +14,8 @@ import pyarrow as pa
 from exit_pipeline.features.inputs import context_columns
 from exit_pipeline.features.interest import interest_features
 from exit_pipeline.labels.names import DAY_US, HOUR_US
-from exit_pipeline.lake import DayState, Lake, render
+from exit_pipeline.lake import Connection, DayState, Lake, connect, render
+from exit_pipeline.lake.engine import Engine
 from exit_pipeline.lake.table import Filter, days_between
 from exit_pipeline.profile import Profile, ProfileSpec
 from exit_pipeline.settings import Settings
@@ -23,7 +24,7 @@ STATE_PARTS = ("state_us", "units", "last_us", "counts", "weights")
 
 
 def build_training_set(
-    connection: duckdb.DuckDBPyConnection,
+    connection: Connection,
     lake: Lake,
     profile: Profile,
     first: date,
@@ -33,18 +34,31 @@ def build_training_set(
 ) -> dict[date, DayState]:
     """Builds `training_set` for the exposure days `first`…`last`.
 
-    The join is Feast's `get_historical_features` over this project's offline store; the interest
-    state is turned into features by the function that serving calls. A column of the label table
-    is never an input.
+    The join is Feast's `get_historical_features` over this project's offline store, or what an
+    engine makes of the same views; the interest state is turned into features by the function
+    that serving calls. A column of the label table is never an input.
 
     Returns:
         The state of each day.
     """
     spec = profile.spec
+    if isinstance(connection, Engine):
+        from exit_pipeline.features.on_engine import joined_on
+
+        opened = joined_on(connection, settings, lake, profile, first, last)
+        with connect(settings, lake.home) as duck, opened as joined:
+            return _store(duck, lake, _with_interest(joined, spec), first, last)
     with joined_features(settings, lake, profile, _entity_rows(lake, spec, first, last)) as rows:
-        connection.register("joined", rows)
-        connection.execute("create or replace temp table built as from joined")
-        connection.unregister("joined")
+        return _store(connection, lake, rows, first, last)
+
+
+def _store(
+    connection: duckdb.DuckDBPyConnection, lake: Lake, rows: pa.RecordBatchReader,
+    first: date, last: date,
+) -> dict[date, DayState]:  # fmt: skip
+    connection.register("joined", rows)
+    connection.execute("create or replace temp table built as from joined")
+    connection.unregister("joined")
     for table in ("user_features", "item_features", "scene_features", "user_interest"):
         lake.inputs[table] = lake.version(table)
     return lake.replace(connection, "training_set", "built", days_between(first, last))
@@ -72,9 +86,7 @@ def joined_features(
     )
     assert isinstance(job, DuckDBRetrievalJob)  # named in feature_store.yaml
     with job.stream() as reader:
-        batches = _with_interest(reader, profile.spec)
-        head = next(batches)
-        yield pa.RecordBatchReader.from_batches(head.schema, _chain(head, batches))
+        yield _with_interest(reader, profile.spec)
 
 
 def _entity_rows(lake: Lake, spec: ProfileSpec, first: date, last: date) -> str:
@@ -89,8 +101,14 @@ def _entity_rows(lake: Lake, spec: ProfileSpec, first: date, last: date) -> str:
     return "with entity_rows as (" + sql + ") select * from entity_rows"
 
 
-def _with_interest(reader: Any, spec: ProfileSpec) -> Iterator[pa.RecordBatch]:
+def _with_interest(reader: pa.RecordBatchReader, spec: ProfileSpec) -> pa.RecordBatchReader:
     """Replaces the interest state of each batch by the features made of it."""
+    batches = _interesting(reader, spec)
+    head = next(batches)
+    return pa.RecordBatchReader.from_batches(head.schema, chain([head], batches))
+
+
+def _interesting(reader: pa.RecordBatchReader, spec: ProfileSpec) -> Iterator[pa.RecordBatch]:
     domains = (spec.target, *spec.sources)
     state = {"state_us", *(f"{d}_{part}" for d in domains for part in STATE_PARTS)}
     for batch in _batches(reader):
@@ -126,12 +144,7 @@ def state_features(batch: pa.RecordBatch, spec: ProfileSpec) -> dict[str, pa.Arr
     return columns
 
 
-def _batches(reader: Any) -> Iterator[pa.RecordBatch]:
+def _batches(reader: pa.RecordBatchReader) -> Iterator[pa.RecordBatch]:
     yield from reader
     # A day without exposures still has columns.
     yield pa.RecordBatch.from_pylist([], schema=reader.schema)
-
-
-def _chain(head: pa.RecordBatch, rest: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-    yield head
-    yield from rest

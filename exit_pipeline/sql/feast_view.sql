@@ -4,18 +4,19 @@
 -- Inputs: one source of a Feast view.
 -- Cut-off: with `by_created`, a row is available once it was created too, and a row that was
 --          outdated before it became available is dropped; ties go to the latest time, then created.
-{% set two_64, two_63 = "18446744073709551616::hugeint", "9223372036854775808::hugeint" %}
-with source as (
+{% set wide = "hugeint" if sum_bits == 128 else "decimal(38, 0)" %}
+{% set two_64, two_63 = "18446744073709551616::" ~ wide, "9223372036854775808::" ~ wide %}
+{% set source %}
   select {% for name, column in keys.items() %}{{ column | quoted }} as {{ name | quoted }}, {% endfor %}
          {% for name, column in features.items() %}{{ column | quoted }} as {{ name | quoted }}, {% endfor %}
          {{ timestamp | quoted }}::timestamptz as __ts,
          {% if created %}{{ created | quoted }}::timestamptz{% else %}null::timestamptz{% endif %} as __created
   from ({{ scan }})
-)
+{% endset %}
 {% if by_created and created %}
-, known as (
+with known as (
   select *, greatest(__ts, __created) as __available
-  from source
+  from ({{ source }}) s
   qualify row_number() over (
     partition by {% for name in keys %}{{ name | quoted }}, {% endfor %}__available
     order by __ts desc, __created desc nulls last) = 1
@@ -23,11 +24,11 @@ with source as (
     partition by {% for name in keys %}{{ name | quoted }}{{ ", " if not loop.last }}{% endfor %}
     order by __available range between unbounded preceding and current row)
 )
-select * exclude (__created, __available), epoch_us(__available)::hugeint * {{ two_64 }} as __order
+select * exclude (__created, __available), epoch_us(__available)::{{ wide }} * {{ two_64 }} as __order
 from known
 {% else %}
 select * exclude (__created),
-       epoch_us(__ts)::hugeint * {{ two_64 }}
-         + coalesce(epoch_us(__created)::hugeint + {{ two_63 }}, 0) as __order
-from source
+       epoch_us(__ts)::{{ wide }} * {{ two_64 }}
+         + coalesce(epoch_us(__created)::{{ wide }} + {{ two_63 }}, 0) as __order
+from ({{ source }}) s
 {% endif %}
