@@ -20,6 +20,7 @@ from assets.resources import PIPELINE
 from exit_pipeline.errors import UsageError
 
 _DAILY = "group:ingest, group:labels, group:features"
+BEGAN = "began"  # the key under which a candidate's materialization says when training did
 FEATURES = ("user_features", "item_features", "user_interest")
 _LANDED = AssetSelection.groups("ingest") | AssetSelection.assets(*FEATURES)
 
@@ -93,6 +94,15 @@ def recorded(instance: DagsterInstance, table: str, day: date) -> float:
     seen = AssetRecordsFilter(AssetKey(table), asset_partitions=[day.isoformat()])
     records = instance.fetch_materializations(seen, limit=1).records
     return records[0].timestamp if records else 0.0
+
+
+def began(instance: DagsterInstance) -> float:
+    """When the training of the last candidate began, in seconds since the epoch; 0 for never."""
+    event = instance.get_latest_materialization_event(AssetKey("candidate_model"))
+    if event is None or event.asset_materialization is None:
+        return 0.0
+    told = event.asset_materialization.metadata.get(BEGAN)
+    return float(told.value) if told else event.timestamp  # an earlier version told none
 
 
 @op(

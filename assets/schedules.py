@@ -18,7 +18,7 @@ from dagster import (
 )
 from dagster._core.storage.dagster_run import NOT_FINISHED_STATUSES
 
-from assets.jobs import FEATURES, daily_ingest, recorded, retrain
+from assets.jobs import FEATURES, began, daily_ingest, recorded, retrain
 from assets.partitions import daily
 from assets.resources import EVERY, PIPELINE
 from assets.sensors import building
@@ -52,13 +52,10 @@ def daily_schedule(context: ScheduleEvaluationContext) -> RunRequest | SkipReaso
 
 def nothing_to_train_on(instance: DagsterInstance) -> str:
     """Why no model is to be trained: no rows, or none newer than the last one; else nothing."""
-    rows, model = (
-        instance.get_latest_materialization_event(AssetKey(name))
-        for name in ("training_set", "candidate_model")
-    )
+    rows = instance.get_latest_materialization_event(AssetKey("training_set"))
     if rows is None:
         return "there are no training rows yet"
-    if model is not None and model.timestamp > rows.timestamp:
+    if began(instance) > rows.timestamp:
         return "no training rows are newer than the last candidate"
     return ""
 
@@ -101,8 +98,7 @@ def put_off_sensor(context: SensorEvaluationContext) -> RunRequest | SkipReason:
     A schedule's next tick may be a week away.
     """
     seen = context.instance.fetch_observations(_MODEL, limit=1).records
-    trained = context.instance.get_latest_materialization_event(_MODEL)
-    if not seen or (trained is not None and trained.timestamp > seen[0].timestamp):
+    if not seen or began(context.instance) > seen[0].timestamp:
         return SkipReason("no training was put off, or a model was trained since")
     if reason := put_off(context.instance):
         context.update_cursor("")

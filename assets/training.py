@@ -1,5 +1,6 @@
 """From training set to champion: the candidate, its evaluation, its promotion, its report."""
 
+import time
 from typing import Any
 
 from dagster import (
@@ -14,6 +15,7 @@ from dagster import (
     asset,
 )
 
+from assets.jobs import BEGAN
 from assets.plots import learning_curve, reliability
 from assets.resources import Pipeline
 from exit_pipeline.validation.verdicts import unfit
@@ -30,6 +32,7 @@ def candidate_model(
     """EXIT and its target-only baseline, trained on the newest mature days and registered."""
     from exit_pipeline.registry.life import train
 
+    began = time.time()
     trained = train(
         pipeline.settings, pipeline.lake(context.run.run_id), pipeline.profile,
         lambda done, total, text: context.log.debug(f"{done}/{total} {text}"),
@@ -38,6 +41,8 @@ def candidate_model(
         data_version=DataVersion(trained.lineage["sha256"]["model"]),
         metadata={
             "version": trained.version,
+            # What lands from now on it does not know, though it is done later.
+            BEGAN: MetadataValue.timestamp(began),
             "split": MetadataValue.json(trained.lineage["split"]),
             "learning_curve": MetadataValue.md(learning_curve(trained.history)),
             "lineage": MetadataValue.json(trained.lineage),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import time
 from datetime import UTC, date, datetime
 
 import pytest
@@ -11,6 +12,7 @@ from dagster import (
     AssetMaterialization,
     DagsterInstance,
     DagsterRunStatus,
+    MetadataValue,
     SensorResult,
     SkipReason,
     build_schedule_context,
@@ -21,6 +23,7 @@ from dagster._core.test_utils import create_run_for_test
 
 from assets import sensors
 from assets.definitions import defs
+from assets.jobs import BEGAN
 from assets.resources import Pipeline
 from assets.schedules import daily_schedule, put_off_sensor, retrain_schedule
 from exit_pipeline.settings import load_settings
@@ -270,6 +273,30 @@ def test_training_put_off_while_rows_were_built_is_asked_for_once_they_are(store
     assert "being trained" in scheduled().skip_message
     stored.report_run_failed(training)
     stored.report_runless_asset_event(AssetMaterialization("candidate_model"))
+    assert "trained since" in tick(put_off_sensor, stored, str(seen)).skip_message
+
+
+def test_rows_that_came_while_a_model_was_trained_are_new_to_it(stored):
+    """Training reads the table as it was when it began."""
+
+    def scheduled():
+        return retrain_schedule(build_schedule_context(stored, datetime(2026, 1, 20, 5, tzinfo=UTC)))
+
+    def done(began: float):
+        told = {"version": 1, BEGAN: MetadataValue.timestamp(began)}
+        stored.report_runless_asset_event(AssetMaterialization("candidate_model", metadata=told))
+
+    begun, before = begin_run(stored, "training_set"), time.time()
+    assert "being built" in scheduled().skip_message
+    rows = AssetMaterialization("training_set", partition="2026-01-18")
+    stored.report_runless_asset_event(rows)
+    stored.report_run_failed(begun)
+    done(before)
+    assert scheduled().run_key
+    seen = stored.fetch_observations(AssetKey("candidate_model"), limit=1).records[0].storage_id
+    assert tick(put_off_sensor, stored, str(seen)).run_key
+    done(time.time())
+    assert "newer than the last" in scheduled().skip_message
     assert "trained since" in tick(put_off_sensor, stored, str(seen)).skip_message
 
 
