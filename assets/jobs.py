@@ -17,6 +17,7 @@ from dagster import (
 )
 
 from assets.resources import PIPELINE
+from assets.retries import RETRY
 from exit_pipeline.errors import UsageError
 
 _DAILY = "group:ingest, group:labels, group:features"
@@ -110,7 +111,8 @@ def began(instance: DagsterInstance) -> float:
         "champion": Field(int, description="The version to roll back from."),
         "to": Field(int, description="The champion before it."),
         "reason": Field(str, description="Why; it is kept."),
-    }
+    },
+    retry_policy=RETRY,
 )
 def go_back(context: OpExecutionContext) -> None:
     """Makes the champion before champion again, unless another was made champion meanwhile."""
