@@ -95,19 +95,15 @@ def decide(
 def _of_itself(
     challenger: Evaluation, spec: GatesSpec, failed_checks: Sequence[str]
 ) -> Iterator[GateResult]:
-    yield GateResult(
-        "upstream checks", not failed_checks,
-        ", ".join(failed_checks) or "all passed",
-        "no blocking check failed",
-    )  # fmt: skip
+    told = ", ".join(failed_checks) or "all passed"
+    yield GateResult("upstream checks", not failed_checks, told, "no blocking check failed")
     error = challenger.metrics["ece"]
     yield GateResult("calibrated", error <= spec.max_ece, f"ECE {error:.4f}", f"≤ {spec.max_ece}")
-    for source in challenger.transfer:
-        yield _carries(source, challenger, spec)
+    yield from (_carries(source, challenger, spec) for source in challenger.transfer)
 
 
 def _carries(source: str, found: Evaluation, spec: GatesSpec) -> GateResult:
-    """Mean p_tr must be near mean a; where that is 0 no ratio says so, and p_tr itself is bounded."""
+    """Mean p_tr must be near mean a; where that is 0 there is no ratio, and p_tr must be near 0."""
     name, (low, high) = f"transfer from {source}", spec.transfer_collapse
     rows, ratio, p_transfer = found.shown[source], found.transfer[source], found.p_transfer[source]
     if rows < spec.transfer_min_rows:
