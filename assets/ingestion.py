@@ -21,6 +21,7 @@ from dagster import (
 from assets.days import asked_days, each_day, table_metadata, whole_range
 from assets.partitions import daily
 from assets.resources import Pipeline
+from assets.retries import RETRY, decided
 from exit_pipeline.validation import BALANCED
 from exit_pipeline.validation.verdicts import record
 
@@ -54,6 +55,7 @@ if TYPE_CHECKING:
             description="events + duplicates + quarantine = rows read, counted where they lie.",
         )
     ],
+    retry_policy=RETRY,
 )
 def ingest(
     context: AssetExecutionContext, pipeline: ResourceParam[Pipeline]
@@ -65,9 +67,10 @@ def ingest(
     lake, started = pipeline.lake(context.run.run_id), time.perf_counter()
     connection, reports = pipeline.connect(), []
     days = days_between(*asked_days(context))
-    for report in ingest_days(connection, lake, pipeline.profile, days):
-        reports.append(report)
-        context.log.info(f"{report.day}: {report.summary}")
+    with decided():
+        for report in ingest_days(connection, lake, pipeline.profile, days):
+            reports.append(report)
+            context.log.info(f"{report.day}: {report.summary}")
     seconds = time.perf_counter() - started
     for table in ("events", "quarantine"):
         key, stored = AssetKey(table), lake.days(table)
@@ -94,7 +97,13 @@ def _details(table: str, report: "IngestReport") -> dict[str, Any]:
 
 
 def _attributes(table: str, description: str):
-    @asset(name=table, group_name="ingest", kinds={"duckdb", "deltalake"}, description=description)
+    @asset(
+        name=table,
+        group_name="ingest",
+        kinds={"duckdb", "deltalake"},
+        description=description,
+        retry_policy=RETRY,
+    )
     def attributes(
         context: AssetExecutionContext, pipeline: ResourceParam[Pipeline]
     ) -> MaterializeResult:
@@ -102,7 +111,8 @@ def _attributes(table: str, description: str):
 
         lake, spec = pipeline.lake(context.run.run_id), pipeline.profile.spec
         started = time.perf_counter()
-        state = ingest_attributes(pipeline.connect(), lake, pipeline.profile, table)
+        with decided():
+            state = ingest_attributes(pipeline.connect(), lake, pipeline.profile, table)
         return MaterializeResult(
             metadata={
                 "dagster/row_count": state.rows,

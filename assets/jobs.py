@@ -17,9 +17,11 @@ from dagster import (
 )
 
 from assets.resources import PIPELINE
+from assets.retries import RETRY
 from exit_pipeline.errors import UsageError
 
 _DAILY = "group:ingest, group:labels, group:features"
+BEGAN = "began"  # the key under which a candidate's materialization says when training did
 FEATURES = ("user_features", "item_features", "user_interest")
 _LANDED = AssetSelection.groups("ingest") | AssetSelection.assets(*FEATURES)
 
@@ -95,12 +97,22 @@ def recorded(instance: DagsterInstance, table: str, day: date) -> float:
     return records[0].timestamp if records else 0.0
 
 
+def began(instance: DagsterInstance) -> float:
+    """When the training of the last candidate began, in seconds since the epoch; 0 for never."""
+    event = instance.get_latest_materialization_event(AssetKey("candidate_model"))
+    if event is None or event.asset_materialization is None:
+        return 0.0
+    told = event.asset_materialization.metadata.get(BEGAN)
+    return float(told.value) if told else event.timestamp  # an earlier version told none
+
+
 @op(
     config_schema={
         "champion": Field(int, description="The version to roll back from."),
         "to": Field(int, description="The champion before it."),
         "reason": Field(str, description="Why; it is kept."),
-    }
+    },
+    retry_policy=RETRY,
 )
 def go_back(context: OpExecutionContext) -> None:
     """Makes the champion before champion again, unless another was made champion meanwhile."""

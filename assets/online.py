@@ -4,23 +4,22 @@ from datetime import timedelta
 
 from dagster import (
     AssetExecutionContext,
-    Backoff,
     FreshnessPolicy,
     MaterializeResult,
     MetadataValue,
     ResourceParam,
-    RetryPolicy,
     asset,
 )
 
 from assets.resources import Pipeline
+from assets.retries import RETRY
 
 
 @asset(
     deps=["user_features", "item_features", "scene_features", "user_interest"],
     group_name="online",
     kinds={"feast"},
-    retry_policy=RetryPolicy(max_retries=2, delay=5, backoff=Backoff.EXPONENTIAL),
+    retry_policy=RETRY,
     freshness_policy=FreshnessPolicy.time_window(
         fail_window=timedelta(hours=36), warn_window=timedelta(hours=26)
     ),

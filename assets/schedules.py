@@ -1,6 +1,6 @@
 """What starts jobs by the clock, and what asks for the training that was put off."""
 
-from datetime import timedelta
+from datetime import date, timedelta
 
 from dagster import (
     AssetKey,
@@ -18,10 +18,11 @@ from dagster import (
 )
 from dagster._core.storage.dagster_run import NOT_FINISHED_STATUSES
 
-from assets.jobs import FEATURES, daily_ingest, recorded, retrain
-from assets.partitions import daily
+from assets.busy import building
+from assets.jobs import FEATURES, began, daily_ingest, recorded, retrain
+from assets.partitions import daily, range_tags
 from assets.resources import EVERY, PIPELINE
-from assets.sensors import building
+from assets.sensors import ranges_of_unread
 
 _SCHEDULE = PIPELINE.profile.spec.schedule
 _MODEL = AssetKey("candidate_model")
@@ -34,31 +35,41 @@ _BUILDING = "training rows are being built just now"
     execution_timezone="UTC",
     default_status=DefaultScheduleStatus.RUNNING,
 )
-def daily_schedule(context: ScheduleEvaluationContext) -> RunRequest | SkipReason:
+def daily_schedule(context: ScheduleEvaluationContext) -> list[RunRequest] | SkipReason:
     """Ingests the day that ended last, if it is one of the log's and not done yet.
 
-    Its features are made last: a run may have failed after it read the events. What is changed of a
-    day after it was read is the landing sensor's to see.
+    And days before it that landed and still are unread: the landing sensor asks once, and a run may
+    fail for good. What is changed of a day after it was read is that sensor's to see.
     """
     ended = (context.scheduled_execution_time - timedelta(days=1)).date()
-    day = ended.isoformat()
-    if not daily.has_partition_key(day):
-        return SkipReason(f"{day} is no day of this log (see `start` and `end` in the profile)")
-    read = recorded(context.instance, "events", ended)
-    if read and all(recorded(context.instance, table, ended) > read for table in FEATURES):
-        return SkipReason(f"{day} was read when it landed")
-    return RunRequest(partition_key=day, run_key=day)
+    asked = [
+        RunRequest(run_key=f"{first} … {last}, {ended}", tags=range_tags(first, last))
+        for first, last in ranges_of_unread(context.instance, ended)
+    ]
+    if not (reason := _done(context.instance, ended)):
+        asked.append(RunRequest(partition_key=ended.isoformat(), run_key=ended.isoformat()))
+    return asked or SkipReason(reason)
+
+
+def _done(instance: DagsterInstance, day: date) -> str:
+    """Why a day is not to be ingested, if so; else nothing.
+
+    Its features are made last: a run may have failed after it read the events.
+    """
+    if not daily.has_partition_key(day.isoformat()):
+        return f"{day} is no day of this log (see `start` and `end` in the profile)"
+    read = recorded(instance, "events", day)
+    if read and all(recorded(instance, table, day) > read for table in FEATURES):
+        return f"{day} was read when it landed"
+    return ""
 
 
 def nothing_to_train_on(instance: DagsterInstance) -> str:
     """Why no model is to be trained: no rows, or none newer than the last one; else nothing."""
-    rows, model = (
-        instance.get_latest_materialization_event(AssetKey(name))
-        for name in ("training_set", "candidate_model")
-    )
+    rows = instance.get_latest_materialization_event(AssetKey("training_set"))
     if rows is None:
         return "there are no training rows yet"
-    if model is not None and model.timestamp > rows.timestamp:
+    if began(instance) > rows.timestamp:
         return "no training rows are newer than the last candidate"
     return ""
 
@@ -101,8 +112,7 @@ def put_off_sensor(context: SensorEvaluationContext) -> RunRequest | SkipReason:
     A schedule's next tick may be a week away.
     """
     seen = context.instance.fetch_observations(_MODEL, limit=1).records
-    trained = context.instance.get_latest_materialization_event(_MODEL)
-    if not seen or (trained is not None and trained.timestamp > seen[0].timestamp):
+    if not seen or began(context.instance) > seen[0].timestamp:
         return SkipReason("no training was put off, or a model was trained since")
     if reason := put_off(context.instance):
         context.update_cursor("")

@@ -8,38 +8,27 @@ from datetime import date, timedelta
 from typing import TYPE_CHECKING
 
 from dagster import (
-    AssetKey,
     DagsterInstance,
     DefaultSensorStatus,
     RunRequest,
-    RunsFilter,
     SensorEvaluationContext,
     SensorResult,
     SkipReason,
     sensor,
 )
-from dagster._core.execution.backfill import (
-    BULK_ACTION_TERMINAL_STATUSES,
-    BulkActionsFilter,
-    BulkActionStatus,
-)
-from dagster._core.storage.dagster_run import NOT_FINISHED_STATUSES
 
-from assets.instance import BY_COMMAND
-from assets.jobs import backfill, daily_ingest, late_data, recorded
+from assets.busy import LANDING, backfilling, reading
+from assets.jobs import daily_ingest, late_data, recorded
 from assets.partitions import SETTLING_DAYS, daily, mature, range_tags
 from assets.resources import EVERY, PIPELINE
-from exit_pipeline.validation import BLOCKING, SUITES
+from exit_pipeline.validation import BLOCKING
 
 if TYPE_CHECKING:
+    from exit_pipeline.ingest.arrivals import Arrival
     from exit_pipeline.lake import Lake
 
 # A tick looks at so many changed days at most, the oldest first; the others wait for the next one.
 DAYS_A_TICK = 31
-_LANDING = {AssetKey("events")}
-# What training reads, and all that it is made of, is what has a suite.
-_TABLES = {AssetKey(table) for table in SUITES}
-_BACKFILLING = [one for one in BulkActionStatus if one not in BULK_ACTION_TERMINAL_STATUSES]
 
 
 @sensor(
@@ -47,7 +36,7 @@ _BACKFILLING = [one for one in BulkActionStatus if one not in BULK_ACTION_TERMIN
 )
 def landing_sensor(context: SensorEvaluationContext) -> SensorResult | SkipReason:
     """Asks for landing days whose files are new or changed, once they are at rest."""
-    if _backfilling(context.instance, _LANDING):  # which may be about to read them
+    if backfilling(context.instance, LANDING):  # which may be about to read them
         return SkipReason("a backfill is reading days just now")
     from exit_pipeline.ingest.arrivals import arrivals
     from exit_pipeline.lake.table import days_between, ranges_of
@@ -66,7 +55,7 @@ def landing_sensor(context: SensorEvaluationContext) -> SensorResult | SkipReaso
         day
         for day in changed
         # A home whose days were read before the sensor looked at it first.
-        if str(day) in known or recorded(context.instance, "events", day) <= landed[day].changed
+        if str(day) in known or _unread(context.instance, day, landed[day])
     ]
     known |= {str(day): landed[day].fingerprint for day in changed}
     requests = [
@@ -113,6 +102,22 @@ def late_data_sensor(context: SensorEvaluationContext) -> SensorResult | SkipRea
     return SensorResult([request], cursor=cursor)
 
 
+def ranges_of_unread(instance: DagsterInstance, before: date) -> list[tuple[date, date]]:
+    """Days of the log that landed and were not read since, as ranges; none while days are read."""
+    from exit_pipeline.ingest.arrivals import arrivals
+    from exit_pipeline.lake.table import ranges_of
+
+    if reading(instance):
+        return []
+    landed = arrivals(PIPELINE.profile, PIPELINE.home)
+    days = [day for day in landed if day < before and daily.has_partition_key(str(day))]
+    return ranges_of([day for day in days if _unread(instance, day, landed[day])][:DAYS_A_TICK])
+
+
+def _unread(instance: DagsterInstance, day: date, files: "Arrival") -> bool:
+    return recorded(instance, "events", day) <= files.changed
+
+
 def _touched(lake: "Lake", day: date, *, again: bool) -> date:
     """The first day whose events a landing day changed; read again, it may have lost rows, too."""
     from exit_pipeline.labels import oldest_event
@@ -143,29 +148,6 @@ def _left_behind(instance: DagsterInstance, lake: "Lake", day: date, touched: da
     if moved > date.fromisoformat(followed) - timedelta(days=SETTLING_DAYS):
         return False
     return recorded(instance, "training_set", moved) <= recorded(instance, "events", day)
-
-
-def _backfilling(instance: DagsterInstance, tables: set[AssetKey]) -> bool:
-    """Whether a backfill of the UI makes one of some tables: between its stages may be no run."""
-    backfills = instance.get_backfills(BulkActionsFilter(statuses=_BACKFILLING))
-    return any(tables & set(one.asset_selection or ()) for one in backfills)
-
-
-def reading(instance: DagsterInstance) -> bool:
-    """Whether something that reads landing days, or builds on them by stages, is going on."""
-    if _backfilling(instance, _LANDING):
-        return True
-    runs = instance.get_runs(RunsFilter(statuses=NOT_FINISHED_STATUSES))
-    jobs = {job.name for job in (daily_ingest, backfill, late_data)}
-    return any(run.job_name in jobs or BY_COMMAND.items() <= run.tags.items() for run in runs)
-
-
-def building(instance: DagsterInstance) -> bool:
-    """Whether training rows, or what they are made of, are being made."""
-    if reading(instance) or _backfilling(instance, _TABLES):
-        return True
-    runs = instance.get_runs(RunsFilter(statuses=NOT_FINISHED_STATUSES))
-    return any(_TABLES & (run.asset_selection or frozenset()) for run in runs)
 
 
 def _key(instance: DagsterInstance, contents: Mapping[date, object]) -> str:

@@ -1,26 +1,25 @@
 """From training set to champion: the candidate, its evaluation, its promotion, its report."""
 
+import time
 from typing import Any
 
 from dagster import (
     AssetExecutionContext,
     AssetKey,
-    Backoff,
     DataVersion,
     MaterializeResult,
     MetadataValue,
     ResourceParam,
-    RetryPolicy,
     asset,
 )
 
+from assets.jobs import BEGAN
 from assets.plots import learning_curve, reliability
 from assets.resources import Pipeline
+from assets.retries import RETRY, decided
 from exit_pipeline.validation.verdicts import unfit
 
-# Stores outside this process may be away for a moment.
-_RETRY = RetryPolicy(max_retries=2, delay=5, backoff=Backoff.EXPONENTIAL)
-_COMMON: dict[str, Any] = {"group_name": "model"}
+_COMMON: dict[str, Any] = {"group_name": "model", "retry_policy": RETRY}
 
 
 @asset(deps=["training_set"], kinds={"pytorch", "mlflow"}, pool="training", **_COMMON)
@@ -30,14 +29,18 @@ def candidate_model(
     """EXIT and its target-only baseline, trained on the newest mature days and registered."""
     from exit_pipeline.registry.life import train
 
-    trained = train(
-        pipeline.settings, pipeline.lake(context.run.run_id), pipeline.profile,
-        lambda done, total, text: context.log.debug(f"{done}/{total} {text}"),
-    )  # fmt: skip
+    began = time.time()
+    with decided():
+        trained = train(
+            pipeline.settings, pipeline.lake(context.run.run_id), pipeline.profile,
+            lambda done, total, text: context.log.debug(f"{done}/{total} {text}"),
+        )  # fmt: skip
     return MaterializeResult(
         data_version=DataVersion(trained.lineage["sha256"]["model"]),
         metadata={
             "version": trained.version,
+            # What lands from now on it does not know, though it is done later.
+            BEGAN: MetadataValue.timestamp(began),
             "split": MetadataValue.json(trained.lineage["split"]),
             "learning_curve": MetadataValue.md(learning_curve(trained.history)),
             "lineage": MetadataValue.json(trained.lineage),
@@ -54,9 +57,11 @@ def evaluation(
     from exit_pipeline.registry.life import evaluate_version
 
     lake = pipeline.lake(context.run.run_id)
-    version, decision, scored = evaluate_version(
-        lake, pipeline.profile, _candidate(context), unfit(lake, pipeline.profile.spec)
-    )
+    failed = unfit(lake, pipeline.profile.spec)
+    with decided():
+        version, decision, scored = evaluate_version(
+            lake, pipeline.profile, _candidate(context), failed
+        )
     return MaterializeResult(
         metadata={
             "version": version,
@@ -68,7 +73,7 @@ def evaluation(
     )
 
 
-@asset(deps=[evaluation], kinds={"mlflow"}, retry_policy=_RETRY, **_COMMON)
+@asset(deps=[evaluation], kinds={"mlflow"}, **_COMMON)
 def champion(
     context: AssetExecutionContext, pipeline: ResourceParam[Pipeline]
 ) -> MaterializeResult:
@@ -102,7 +107,7 @@ def champion(
 
 
 # After the decision, which the page names.
-@asset(deps=[evaluation, champion], kinds={"html", "mlflow"}, retry_policy=_RETRY, **_COMMON)
+@asset(deps=[evaluation, champion], kinds={"html", "mlflow"}, **_COMMON)
 def transfer_report(
     context: AssetExecutionContext, pipeline: ResourceParam[Pipeline]
 ) -> MaterializeResult:

@@ -98,22 +98,23 @@ def decide(
 def _of_itself(
     challenger: Evaluation, spec: GatesSpec, failed_checks: Sequence[str]
 ) -> Iterator[GateResult]:
-    yield GateResult(
-        "upstream checks", not failed_checks,
-        ", ".join(failed_checks) or "all passed",
-        "no blocking check failed",
-    )  # fmt: skip
+    told = ", ".join(failed_checks) or "all passed"
+    yield GateResult("upstream checks", not failed_checks, told, "no blocking check failed")
     error = challenger.metrics["ece"]
     yield GateResult("calibrated", error <= spec.max_ece, f"ECE {error:.4f}", f"≤ {spec.max_ece}")
-    low, high = spec.transfer_collapse
-    for source, ratio in challenger.transfer.items():
-        if challenger.shown[source] < spec.transfer_min_rows:
-            healthy, measured = True, f"{challenger.shown[source]} rows: too few to say"
-        elif ratio is None:
-            healthy, measured = True, "nothing to carry"
-        else:
-            healthy, measured = low <= ratio <= high, f"{ratio:.2f}"
-        yield GateResult(f"transfer from {source}", healthy, measured, f"{low} … {high}")
+    yield from (_carries(source, challenger, spec) for source in challenger.transfer)
+
+
+def _carries(source: str, found: Evaluation, spec: GatesSpec) -> GateResult:
+    """Mean p_tr must be near mean a; where that is 0 there is no ratio, and p_tr must be near 0."""
+    name, (low, high) = f"transfer from {source}", spec.transfer_collapse
+    rows, ratio, p_transfer = found.shown[source], found.transfer[source], found.p_transfer[source]
+    if rows < spec.transfer_min_rows:
+        return GateResult(name, True, f"{rows} rows: too few to say", f"{low} … {high}")
+    if ratio is None:
+        limit, measured = spec.max_idle_transfer, f"mean p_tr {p_transfer:.3f}, nothing to carry"
+        return GateResult(name, p_transfer <= limit, measured, f"≤ {limit}")
+    return GateResult(name, low <= ratio <= high, f"{ratio:.2f}", f"{low} … {high}")
 
 
 def _not_by_heart(found: Memorized | None, base: Memorized | None, spec: GatesSpec) -> GateResult:

@@ -118,6 +118,12 @@ class GatesSpec(Strict):
     transfer_collapse: tuple[float, float] = Field(
         (0.5, 1.5), description="Healthy range of mean p_transfer ÷ mean a where y_s = 1."
     )
+    max_idle_transfer: float = Field(
+        0.05,
+        ge=0,
+        le=1,
+        description="Mean p_transfer where y_s = 1 but mean a is 0; it never is quite 0 itself.",
+    )
     max_memorized: float = Field(
         0.05,
         gt=0,
@@ -125,7 +131,7 @@ class GatesSpec(Strict):
         "target-only.",
     )
     transfer_min_rows: int = Field(
-        200, ge=1, description="Rows below which neither of these two is asked for."
+        200, ge=1, description="Rows below which none of these three is asked for."
     )
     champion_max_age_days: int = Field(
         14, ge=1, description="An older champion yields to a model that is merely not worse."

@@ -9,6 +9,9 @@ from typing import Any, Self
 
 # Mean p_tr ÷ mean a where y_s = 1; outside this range the transfer has collapsed or run away.
 HEALTHY = (0.5, 1.5)
+# Mean p_tr where nothing carries, at most: a sigmoid never says 0, and what a source adds is then a
+# twentieth of what it may.
+IDLE = 0.05
 
 
 @dataclass(frozen=True)
@@ -19,7 +22,7 @@ class Epoch:
         number: From 0.
         train_loss: Mean over its batches.
         validation_logloss: What decides which epoch is best.
-        transfer: Mean p_tr ÷ mean a where y_s = 1; nan without such rows.
+        transfer: What `ratio` says of the rows with y_s = 1.
         alarm: Whether `transfer` is outside its healthy range.
         balance: By term of the loss the norm of its gradient at the embeddings, first batch.
         workers: Processes that trained it.
@@ -41,7 +44,8 @@ class Epoch:
     @classmethod
     def from_dict(cls, values: dict[str, Any]) -> Self:
         """Reads what `to_dict` returned."""
-        transfer = math.nan if values["transfer"] is None else values["transfer"]
+        unknown = math.inf if values["alarm"] else math.nan
+        transfer = unknown if values["transfer"] is None else values["transfer"]
         return cls(**{**values, "transfer": transfer})
 
 
@@ -55,8 +59,17 @@ def settled(history: Sequence[Epoch], patience: int) -> bool:
     return bool(history) and history[-1].number - best(history).number >= patience
 
 
+def ratio(p_transfer: float, consistent: float) -> float:
+    """Returns mean p_tr ÷ mean a; where a is 0, inf for a p_tr that is surely not, else nan."""
+    if consistent:
+        return p_transfer / consistent
+    return math.inf if p_transfer > IDLE else math.nan
+
+
 def alarm(transfer: float) -> str:
-    """Returns what to say of a mean p_tr ÷ mean a that is not healthy; nothing where it is."""
+    """Returns what to say of a `ratio` that is not healthy; nothing where it is."""
+    if math.isinf(transfer):
+        return f"; ALARM: nothing carries, but mean p_transfer is above {IDLE}"
     if math.isnan(transfer) or HEALTHY[0] <= transfer <= HEALTHY[1]:
         return ""
     low, high = HEALTHY

@@ -16,7 +16,7 @@ from exit_pipeline.profile.learning import ModelSpec, TrainingSpec
 from exit_pipeline.training.calibrate import calibrate
 from exit_pipeline.training.checkpoint import Checkpoint
 from exit_pipeline.training.device import ahead
-from exit_pipeline.training.history import Epoch, alarm, best, settled
+from exit_pipeline.training.history import Epoch, alarm, best, ratio, settled
 from exit_pipeline.training.rows import EncodedRows
 from exit_pipeline.training.step import Stepper
 from exit_pipeline.training.team import ALONE, Team
@@ -141,7 +141,7 @@ def predict(
 def validate(
     model: nn.Module, rows: EncodedRows, spec: ModelSpec, device: torch.device, team: Team = ALONE
 ) -> tuple[float, float]:
-    """Returns validation logloss and mean p_tr ÷ mean a where y_s = 1.
+    """Returns validation logloss, and the `ratio` of p_tr to a where y_s = 1; nan without such.
 
     P_whole of `sum` is no probability: its logloss is taken after Platt's map, fitted on the same
     rows, whose two numbers have nothing to learn by heart.
@@ -151,9 +151,7 @@ def validate(
     if spec.combination == "sum":
         logit = torch.from_numpy(calibrate(logit.numpy(), y.numpy(), "platt")(logit.numpy()))
     logloss = float(F.binary_cross_entropy_with_logits(logit, y))
-    if not found["transfer"].shape[1]:
+    if not found["transfer"].shape[1] or not bool((shown := found["shown"] > 0).any()):
         return logloss, math.nan
-    shown = found["shown"] > 0
-    consistent = float(found["consistent"][shown].mean()) if bool(shown.any()) else 0.0
-    transfer = float(found["transfer"].sigmoid()[shown].mean()) if bool(shown.any()) else 0.0
-    return logloss, transfer / consistent if consistent else math.nan
+    transfer = float(found["transfer"].sigmoid()[shown].mean())
+    return logloss, ratio(transfer, float(found["consistent"][shown].mean()))

@@ -33,7 +33,7 @@ def fit_together(
 
     Args:
         job: What to train.
-        model: Changed in place; ends with the weights of its best epoch.
+        model: Changed in place; ends with the weights of its best epoch, on the job's device.
         folder: Holds the rows that `encode_files` wrote; the processes leave there what they find.
         workers: How many.
         progress: See `fit`.
@@ -56,7 +56,7 @@ def fit_together(
             where="EXIT_WORKERS", mend="run again, which goes on from the last epoch; or set 1",
         )  # fmt: skip
     model.load_state_dict(load_file(folder / WEIGHTS))
-    model.eval()
+    model.to(job.device).eval()  # what follows a training scores there
     told = json.loads((folder / HISTORY).read_text("utf-8"))
     return [Epoch.from_dict(values) for values in told]
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import time
 from datetime import UTC, date, datetime
 
 import pytest
@@ -11,6 +12,7 @@ from dagster import (
     AssetMaterialization,
     DagsterInstance,
     DagsterRunStatus,
+    MetadataValue,
     SensorResult,
     SkipReason,
     build_schedule_context,
@@ -21,6 +23,7 @@ from dagster._core.test_utils import create_run_for_test
 
 from assets import sensors
 from assets.definitions import defs
+from assets.jobs import BEGAN
 from assets.resources import Pipeline
 from assets.schedules import daily_schedule, put_off_sensor, retrain_schedule
 from exit_pipeline.settings import load_settings
@@ -194,9 +197,13 @@ def test_the_newest_days_are_left_to_the_conditions(here, instance):
     assert tick(sensors.late_data_sensor, instance, cursor).run_requests
 
 
-def test_it_waits_for_runs_that_read_days(here, instance, built):
+@pytest.mark.parametrize("by", ["its job", "hand"])
+def test_it_waits_for_runs_that_read_days(here, instance, built, by):
     store(here, instance, "2026-01-20", "2026-01-14")
-    create_run_for_test(instance, job_name="daily_ingest", status=DagsterRunStatus.NOT_STARTED)
+    if by == "hand":
+        begin_run(instance, "events", "quarantine")
+    else:
+        create_run_for_test(instance, job_name="daily_ingest", status=DagsterRunStatus.NOT_STARTED)
     assert isinstance(tick(sensors.late_data_sensor, instance, built), SkipReason)
 
 
@@ -273,19 +280,70 @@ def test_training_put_off_while_rows_were_built_is_asked_for_once_they_are(store
     assert "trained since" in tick(put_off_sensor, stored, str(seen)).skip_message
 
 
-def test_the_schedule_asks_for_a_day_that_was_not_read_to_the_end(tmp_path):
+def test_rows_that_came_while_a_model_was_trained_are_new_to_it(stored):
+    """Training reads the table as it was when it began."""
+
+    def scheduled():
+        return retrain_schedule(
+            build_schedule_context(stored, datetime(2026, 1, 20, 5, tzinfo=UTC))
+        )
+
+    def done(began: float):
+        told = {"version": 1, BEGAN: MetadataValue.timestamp(began)}
+        stored.report_runless_asset_event(AssetMaterialization("candidate_model", metadata=told))
+
+    begun, before = begin_run(stored, "training_set"), time.time()
+    assert "being built" in scheduled().skip_message
+    rows = AssetMaterialization("training_set", partition="2026-01-18")
+    stored.report_runless_asset_event(rows)
+    stored.report_run_failed(begun)
+    done(before)
+    assert scheduled().run_key
+    seen = stored.fetch_observations(AssetKey("candidate_model"), limit=1).records[0].storage_id
+    assert tick(put_off_sensor, stored, str(seen)).run_key
+    done(time.time())
+    assert "newer than the last" in scheduled().skip_message
+    assert "trained since" in tick(put_off_sensor, stored, str(seen)).skip_message
+
+
+def test_the_schedule_asks_again_for_days_whose_runs_failed_for_good(here, stored):
+    def asked(day: int) -> list[tuple[str, ...]]:
+        at = datetime(2026, 1, day, 3, tzinfo=UTC)
+        told = daily_schedule(build_schedule_context(stored, at))
+        keys.update(request.run_key for request in told)
+        return [tuple(request.tags.values()) for request in told if not request.partition_key]
+
+    for day in DAYS:
+        land(here, day)
+    keys: set[str] = set()
+    failed = tick(sensors.landing_sensor, stored)
+    stored.report_runless_asset_event(AssetMaterialization("events", partition=str(DAYS[1])))
+    assert tick(sensors.landing_sensor, stored, failed.cursor).run_requests == []
+    some = [("2026-01-05", "2026-01-05"), ("2026-01-07", "2026-01-07")]
+    assert asked(9) == some  # the day that ended last is asked for by itself
+    assert asked(10) == [some[0], ("2026-01-07", "2026-01-08")]
+    assert len(keys) == 6  # anew each day, for Dagster starts nothing for a key that it has seen
+    run = create_run_for_test(stored, job_name="daily_ingest", status=DagsterRunStatus.STARTED)
+    assert asked(10) == []
+    stored.report_run_failed(run)
+    for day in DAYS:
+        stored.report_runless_asset_event(AssetMaterialization("events", partition=str(day)))
+    assert asked(10) == []
+
+
+def test_the_schedule_asks_for_a_day_that_was_not_read_to_the_end(here, tmp_path):
     def asked(instance: DagsterInstance, day: date):
         at = datetime(day.year, day.month, day.day, 3, tzinfo=UTC)
         return daily_schedule(build_schedule_context(instance, at))
 
     with DagsterInstance.local_temp(str(tmp_path)) as instance:
-        told = asked(instance, date(2026, 1, 16))
+        (told,) = asked(instance, date(2026, 1, 16))
         assert (told.partition_key, told.run_key) == ("2026-01-15", "2026-01-15")
         for table in ("events", "user_interest", "user_features"):
             read = AssetMaterialization(table, partition="2026-01-15")
             instance.report_runless_asset_event(read)
         # The run failed before the last of its tables.
-        assert asked(instance, date(2026, 1, 16)).partition_key == "2026-01-15"
+        assert asked(instance, date(2026, 1, 16))[0].partition_key == "2026-01-15"
         last = AssetMaterialization("item_features", partition="2026-01-15")
         instance.report_runless_asset_event(last)
         assert "read when it landed" in asked(instance, date(2026, 1, 16)).skip_message

@@ -82,7 +82,8 @@ def evaluation(shift: float = 0.0, **changes) -> Evaluation:
     n = 4000
     y, user = (rng.random(n) < 0.3).astype(float), rng.integers(400, size=n)
     made = Evaluation(
-        metrics={"ece": 0.004}, by_slice={}, transfer={"search": 1.0}, shown={"search": 500},
+        metrics={"ece": 0.004}, by_slice={}, transfer={"search": 1.0}, p_transfer={"search": 0.4},
+        shown={"search": 500},
         loss=rng.random(n) + shift + rng.normal(0, 0.001, n), score=np.full(n, 0.3), y=y, user=user,
         masks={"half": np.arange(n) % 2 == 0, "tiny": np.arange(n) < 20},
     )  # fmt: skip
@@ -120,6 +121,8 @@ DECISIONS = {
     "not calibrated": (evaluation(-0.01, metrics={"ece": 0.03}), evaluation(), {}, False, "calibrated"),
     "transfer collapsed": (evaluation(-0.01, transfer={"search": 0.02}), evaluation(), {}, False, "transfer"),
     "too few rows to call it a collapse": (evaluation(-0.01, transfer={"search": 0.02}, shown={"search": 199}), evaluation(), {}, True, "every"),
+    "transfer of what carries nothing": (evaluation(-0.01, transfer={"search": None}), evaluation(), {}, False, "transfer from search: mean p_tr 0.400, nothing to carry (limit ≤ 0.05)"),
+    "nothing to carry, nor carried": (evaluation(-0.01, transfer={"search": None}, p_transfer={"search": 0.02}), evaluation(), {}, True, "every"),
     "thin groups learned by heart": (evaluation(-0.01, memorized=Memorized(0.2, 500)), evaluation(), {}, False, "not memorized: logloss +0.2000"),
     "too few rows to call them so": (evaluation(-0.01, memorized=Memorized(0.2, 199)), evaluation(), {}, True, "every"),
     "withdrawn": (evaluation(-0.01), evaluation(), {"withdrawn": "it hurt"}, False, "it hurt"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from dataclasses import replace
 from datetime import date, timedelta
 
@@ -24,6 +25,7 @@ from exit_pipeline.profile.learning import SplitSpec, TrainingSpec
 from exit_pipeline.ranking.scorer import Scorer
 from exit_pipeline.training import load_model, save_model, split_days, train_model
 from exit_pipeline.training.calibrate import calibrate
+from exit_pipeline.training.history import Epoch, alarm, ratio
 from exit_pipeline.training.step import Stepper
 from tests.unit.rows import MODEL, SOURCES, SPEC, TRAINING, make_table, write_parts
 
@@ -255,6 +257,17 @@ def test_a_collapse_of_the_transfer_is_said_and_recorded(tmp_path):
     assert any("ALARM: mean p_transfer is" in text for text in said)
     assert not any(epoch["alarm"] for epoch in train_on(50))
     assert not any("ALARM" in text for text in said)
+    # Where nothing carries at all there is no ratio to say so.
+    assert all(epoch["alarm"] and epoch["transfer"] is None for epoch in train_on(0))
+    assert any("ALARM: nothing carries" in text for text in said)
+
+
+def test_an_epoch_that_was_kept_says_its_alarm_again():
+    idle, unknown, high = ratio(0.04, 0.0), math.nan, ratio(0.9, 0.0)
+    for transfer, said in ((idle, False), (unknown, False), (high, True), (ratio(0.4, 0.4), False)):
+        assert bool(alarm(transfer)) == said
+        kept = Epoch(0, 0.5, 0.4, transfer, said, {}).to_dict()
+        assert alarm(Epoch.from_dict(json.loads(json.dumps(kept))).transfer) == alarm(transfer)
 
 
 def test_the_strength_of_a_source_is_learned(tmp_path):

@@ -157,7 +157,7 @@ def evaluation(shift: float = 0.0, **masks: np.ndarray) -> Evaluation:
     y, user = (rng.random(4000) < 0.3).astype(float), rng.integers(400, size=4000)
     score = np.clip(rng.uniform(0.1, 0.5, 4000) + shift * y, 0.01, 0.99)
     by_slice = {n: summary(y[m], score[m], user[m]) for n, m in masks.items() if m.any()}
-    return Evaluation(summary(y, score, user), by_slice, {}, {}, logloss_rows(y, score), score,
+    return Evaluation(summary(y, score, user), by_slice, {}, {}, {}, logloss_rows(y, score), score,
                       y, user, masks)  # fmt: skip
 
 

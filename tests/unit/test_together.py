@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 from collections import deque
 from concurrent.futures import ThreadPoolExecutor
@@ -22,7 +23,7 @@ from exit_pipeline.registry.recipe import Recipe
 from exit_pipeline.training import train_model
 from exit_pipeline.training.rows import EncodedRows
 from exit_pipeline.training.team import Team
-from exit_pipeline.training.worker import work
+from exit_pipeline.training.worker import HISTORY, START, WEIGHTS, work
 from tests.unit.rows import MODEL, SPEC, TRAINING, write_parts
 
 # The id tables are large enough to change in the rows of a batch alone. Nothing is drawn, and no
@@ -152,6 +153,30 @@ def _line(process: Path) -> bytes:
         return (process / "cmdline").read_bytes()
     except OSError:  # it ended meanwhile
         return b""
+
+
+def test_a_model_that_was_trained_together_is_where_its_rows_will_be_sent(
+    tmp_path, parts, monkeypatch
+):
+    seen = []
+
+    def run(folder: Path, *_) -> int:
+        shutil.copy(folder / START, folder / WEIGHTS)
+        (folder / HISTORY).write_text("[]")
+        return 0
+
+    def predict(model, rows, device):
+        seen.append(({values.device for values in model.state_dict().values()}, device))
+        raise TrainingError("seen enough")
+
+    # A device that no machine lacks, and where no tensor of a CPU can be scored.
+    monkeypatch.setattr("exit_pipeline.training.train.choose_device", torch.device)
+    monkeypatch.setattr("exit_pipeline.training.train.check_workers", lambda *_: None)
+    monkeypatch.setattr("exit_pipeline.training.together._run", run)
+    monkeypatch.setattr("exit_pipeline.training.train.predict", predict)
+    with pytest.raises(TrainingError, match="seen enough"):
+        train(tmp_path, parts, workers=2, device="meta")
+    assert seen == [({torch.device("meta")}, torch.device("meta"))]
 
 
 def test_what_goes_wrong_in_a_process_is_said_once(tmp_path, parts, monkeypatch):
