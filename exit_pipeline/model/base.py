@@ -23,6 +23,8 @@ class Model(nn.Module):
     reads_sources = True
     # Whether it learns from the sources' impressions too, told apart by the input `domain`.
     reads_domains = False
+    # Whether several processes can train it, which share gradients and nothing else.
+    trains_together = True
 
     def __init__(self, encoder: Encoder, spec: ModelSpec) -> None:
         super().__init__()

@@ -104,7 +104,8 @@ class Batch:
         labels: By name float32[n], or float32[n, K] for `source` (what source heads predict),
             `shown` (y_s), `consistent` (a) and `icl_k`; empty when scoring.
         bounds: float32[n, K, 2], least and most z_tr of a source that a policy governs, NaN where
-            it is free; such a source is hidden from the trunk. None where all are free.
+            it is free; the trunk sees such a source to the share p_tr that they leave at most, and
+            its gate may show less. None where all are free.
     """
 
     categorical: Tensor

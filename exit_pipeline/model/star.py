@@ -39,6 +39,7 @@ class STAR(Model):
     """
 
     reads_domains = True
+    trains_together = False  # each process would normalize by its own rows
 
     def __init__(self, encoder: Encoder, spec: ModelSpec) -> None:
         super().__init__(encoder, spec)

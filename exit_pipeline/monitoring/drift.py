@@ -5,14 +5,17 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date
+from pathlib import Path
+from typing import Any
 
+from exit_pipeline.errors import RegistryError
 from exit_pipeline.lake import Lake, connect
 from exit_pipeline.monitoring.psi import Reference
 from exit_pipeline.profile import Profile
 from exit_pipeline.profile.monitoring import MonitoringSpec
 from exit_pipeline.registry.lineage import TABLE
 from exit_pipeline.registry.models import CHAMPION, Registry
-from exit_pipeline.settings import Settings
+from exit_pipeline.settings import Home, Settings
 from exit_pipeline.training import load_model
 
 REFERENCE = "drift_reference.json"
@@ -94,37 +97,42 @@ class Drift:
         return "\n".join(f"{line}|" if line.startswith("|---") else line for line in lines)
 
 
-def keep_reference(
-    settings: Settings, registry: Registry, version: int, files: Sequence[str]
-) -> None:
-    """Keeps with a version how its inputs were spread over its training rows.
+def make_reference(
+    settings: Settings, home: Home, model: Path, files: Sequence[str]
+) -> dict[str, Any]:
+    """Returns how a model's inputs were spread over its training rows, to be kept as `REFERENCE`.
 
     Args:
         settings: Threads and memory.
-        registry: Has the version.
-        version: Its number.
+        home: Where DuckDB spills.
+        model: The model's folder.
         files: Parquet files of its training days.
     """
-    encoder = load_model(registry.folder(version)).encoder
-    with connect(settings, registry.home) as connection:
-        reference = Reference.of(connection, files, encoder)
-    registry.record(version, {}, REFERENCE, reference.to_dict())
+    encoder = load_model(model).encoder
+    with connect(settings, home) as connection:
+        return Reference.of(connection, files, encoder).to_dict()
 
 
 def find_drift(settings: Settings, lake: Lake, profile: Profile) -> Drift | None:
     """Holds the newest mature days against the champion's training rows.
 
     Returns:
-        None where there is no champion, or it was trained before references were kept.
+        None where there is no champion.
 
     Raises:
-        RegistryError: The registry cannot be read.
+        RegistryError: The registry cannot be read, or has no reference of the champion.
     """
     registry = Registry(lake.home, profile.name)
     version = registry.number(CHAMPION)
-    kept = registry.document(version, REFERENCE) if version is not None else None
-    if version is None or kept is None:
+    if version is None:
         return None
+    kept = registry.document(version, REFERENCE)
+    if kept is None:
+        raise RegistryError(
+            f"nothing says how the inputs of version {version} were spread when it was trained",
+            where=f"{registry.name}, {REFERENCE}",
+            mend="promote a version that `exit-pipeline train` makes now: it has that beside it",
+        )
     spec, reference = profile.spec.monitoring, Reference.from_dict(kept)
     files = newest_files(lake, spec.days)
     # Without rows there is nothing that a column could be missing from.

@@ -60,14 +60,15 @@ def remove_from_parquet(
 def remove_from_lines(files: Iterable[Path], user_id: str) -> int:
     """Removes the events of a person from files of JSON lines; returns how many.
 
-    What a dying process left half written goes, too: it was never answered.
+    What a dying process left half written goes, too: it was never answered. So does any other line
+    that cannot be read: nobody can say whose it is.
     """
 
     def goes(line: bytes) -> bool:
-        return _half(line) or orjson.loads(line)["user_id"] == user_id
+        return _whose(line) in (None, user_id)
 
     gone = [line for file in files for line in _without(file, goes)]
-    return sum(not _half(line) for line in gone)
+    return sum(_whose(line) is not None for line in gone)
 
 
 def remove_failures(log: Path, named: re.Pattern[str]) -> int:
@@ -75,8 +76,11 @@ def remove_failures(log: Path, named: re.Pattern[str]) -> int:
     return len(_without(log, lambda line: _names(line, named)))
 
 
-def _half(line: bytes) -> bool:
-    return not line.endswith(b"\n")
+def _whose(line: bytes) -> str | None:
+    try:
+        return orjson.loads(line)["user_id"] if line.endswith(b"\n") else None
+    except (orjson.JSONDecodeError, KeyError, TypeError):
+        return None
 
 
 def _names(line: bytes, named: re.Pattern[str]) -> bool:

@@ -15,6 +15,7 @@ from feast import FeatureStore
 from exit_pipeline.errors import LakeError
 from exit_pipeline.feast_stores.online import rebuilding
 from exit_pipeline.feast_stores.repo import apply, online_identity, writing_registry
+from exit_pipeline.files import write_text
 from exit_pipeline.lake import Lake, connect, render
 from exit_pipeline.profile import Profile
 from exit_pipeline.profile.labels import FeatureSpec
@@ -27,8 +28,9 @@ def materialize_online(settings: Settings, lake: Lake, profile: Profile) -> dict
     """Writes to the online store what became known, or became something else, since the last time.
 
     Of each view the content hash of every day that is online is kept; the days from the earliest
-    one that changed on are written. A run that dies leaves these hashes as they were, and the next
-    one writes the same rows again.
+    one that changed on are written. A service reads features anew when these hashes change: they
+    are published at once when all views are online. A run that dies leaves those of the views it
+    finished beside them, and the next one goes on from there.
 
     Returns:
         By view the newest event time that is online, and the rows that were looked at.
@@ -40,16 +42,25 @@ def materialize_online(settings: Settings, lake: Lake, profile: Profile) -> dict
     if missing:
         raise LakeError(f"{', '.join(missing)} not built yet", mend="run the features group first")
     told = lake.home.feast / "online_days.json"
-    stored = told.exists() and online_identity(settings, lake.home) is not None
-    online: dict[str, dict[str, str]] = json.loads(told.read_text("utf-8")) if stored else {}
+    done = told.with_name("online_days_done.json")
+    online = _known(done, told) if online_identity(settings, lake.home) is not None else {}
+    told.parent.mkdir(parents=True, exist_ok=True)
+    write_text(done, json.dumps(online))  # before a store that was lost is there again, and empty
     store = apply(settings, lake.home, profile)
     spec, report = profile.spec.features, {}
     for view in VIEWS:
         now = {day.isoformat(): state.hash for day, state in lake.days(view).items()}
         report[view] = _bring(settings, lake, store, view, online.get(view, {}), now, spec)
         online[view] = now
-        _keep(told, online)
+        write_text(done, json.dumps(online))
+    os.replace(done, told)
     return report
+
+
+def _known(*files: Path) -> dict[str, dict[str, str]]:
+    """What the first of some files that is there says of each view."""
+    found = next((file for file in files if file.exists()), None)
+    return json.loads(found.read_text("utf-8")) if found else {}
 
 
 def _bring(
@@ -86,9 +97,3 @@ def _rebuilding(since: datetime, last: str, spec: FeatureSpec) -> AbstractContex
     end = datetime.combine(date.fromisoformat(last), time(), UTC) + timedelta(days=1)
     lag = timedelta(minutes=spec.availability_lag_minutes)
     return rebuilding(since, end + lag)
-
-
-def _keep(file: Path, online: dict[str, dict[str, str]]) -> None:
-    partial = file.with_suffix(".partial")
-    partial.write_text(json.dumps(online), "utf-8")
-    os.replace(partial, file)

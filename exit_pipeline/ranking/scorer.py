@@ -79,8 +79,8 @@ class Scorer:
         model: Its scores do not depend on which rows are scored together.
         policy: Rules that govern transfer. A row that none of them is about scores as without
             them, to the bit. In the others a forbidden source is hidden from all of the network
-            and carries 0; of a source with a limit the trunk sees nothing, so that what it says
-            comes by the carry alone, with p_transfer held.
+            and carries 0. Of a source with a limit p_transfer is held, and the trunk sees it to
+            that share at most: with a fixed value of 1, all that its gate shows anyway.
 
     Raises:
         UsageError: The model cannot be governed.

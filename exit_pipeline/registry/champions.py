@@ -33,11 +33,13 @@ class Champions(RegistryReader):
             ChampionChanged: It was made against another champion; nothing is written.
         """
         with self._moving():
+            self._finish_rollback()
             found = self.get(version)
             if CHAMPION in found.aliases:
                 return False
             if decision.promote:
                 self._check_champion(decision.champion)
+                self._check_standing(found)
                 self._crown(found, PROMOTED, decision.reason)
                 return True
             self._note(version, REFUSED, decision.reason)
@@ -55,6 +57,7 @@ class Champions(RegistryReader):
             Whether it became champion; False where it was champion already: nothing is written.
         """
         with self._moving():
+            self._finish_rollback()
             found = self.get(version)
             if CHAMPION in found.aliases:
                 return False
@@ -65,7 +68,9 @@ class Champions(RegistryReader):
     def rollback(self, reason: str, to: int | None = None, leave: int | None = None) -> int:
         """Makes the champion before this one, or a given earlier one, champion again.
 
-        The version rolled back from is withdrawn: no later decision promotes it but by force.
+        The version rolled back from is withdrawn: no later decision promotes it but by force. That
+        comes last, as a version that still serves must not be left withdrawn; where a process dies
+        before it, the next to decide anything withdraws it first.
 
         Args:
             reason: Why; it is kept.
@@ -80,6 +85,7 @@ class Champions(RegistryReader):
         """
         leave = self.number(CHAMPION) if leave is None else leave
         with self._moving():
+            self._finish_rollback()
             self._check_champion(leave)
             target = self.earlier() if to is None else to
             if target is None:
@@ -89,9 +95,8 @@ class Champions(RegistryReader):
                     mend="promote a version instead",
                 )
             self._check_earlier(target, leave, {entry["version"] for entry in self._moves()})
-            if leave is not None:
-                self._withdraw(leave, reason)
-            self._crown(self.get(target), ROLLED_BACK, reason)
+            self._crown(self.get(target), ROLLED_BACK, reason, leave)
+            self._finish_rollback()
             return target
 
     def earlier(self) -> int | None:
@@ -134,9 +139,25 @@ class Champions(RegistryReader):
                 mend="`exit-pipeline models` lists earlier champions; `promote` makes new ones",
             )
 
-    def _withdraw(self, version: int, reason: str) -> None:
-        self._note(version, WITHDRAWN, reason)
-        self.client.set_model_version_tag(self.name, str(version), "withdrawn", shortened(reason))
+    def _check_standing(self, found: Version) -> None:
+        if found.withdrawn:
+            raise ChampionChanged(
+                f"version {found.version} was rolled back from, which its gates did not know",
+                where=self.name,
+                mend="nothing was changed; run it again, which asks the gates anew",
+            )
+
+    def _finish_rollback(self) -> None:
+        """Withdraws what the champion's rollback left, if that was not done yet."""
+        newest = (self._moves() or [{}])[-1]
+        left = newest.get("left")
+        if left is None or newest["version"] != self.number(CHAMPION):
+            return  # no rollback made the champion
+        if not self.get(left).withdrawn:
+            self._note(left, WITHDRAWN, newest["reason"])
+            self.client.set_model_version_tag(
+                self.name, str(left), "withdrawn", newest["reason"] or WITHDRAWN
+            )
 
     def _note(self, version: int, word: str, reason: str) -> None:
         tags = self.client.get_model_version(self.name, str(version)).tags
@@ -145,16 +166,18 @@ class Champions(RegistryReader):
         text = f"{word}: {shortened(reason)}"
         self.client.update_model_version(self.name, str(version), text)
 
-    def _crown(self, version: Version, move: str, reason: str) -> None:
+    def _crown(self, version: Version, move: str, reason: str, left: int | None = None) -> None:
         self._note(version.version, move, reason)
         if version.withdrawn:
             self.client.delete_model_version_tag(self.name, str(version.version), "withdrawn")
-        self._alias(CHAMPION, version.version, move, reason)
+        self._alias(CHAMPION, version.version, move, reason, left)
 
-    def _alias(self, alias: str, version: int, move: str, reason: str) -> None:
-        key, value = new_entry(
-            "alias", self._tags(), reason, alias=alias, version=version, move=move
-        )
+    def _alias(
+        self, alias: str, version: int, move: str, reason: str, left: int | None = None
+    ) -> None:
+        moved = {"alias": alias, "version": version, "move": move}
+        moved |= {} if left is None else {"left": left}
+        key, value = new_entry("alias", self._tags(), reason, **moved)
         self.client.set_registered_model_tag(self.name, key, value)
         # The alias is what readers follow: it moves last, when everything else is written.
         self.client.set_registered_model_alias(self.name, alias, str(version))

@@ -18,7 +18,7 @@ from exit_pipeline.evaluation import (
 )
 from exit_pipeline.evaluation.evaluate import read_rows
 from exit_pipeline.lake import Lake
-from exit_pipeline.monitoring.drift import keep_reference
+from exit_pipeline.monitoring.drift import REFERENCE, make_reference
 from exit_pipeline.privacy import Forgotten
 from exit_pipeline.profile import Profile
 from exit_pipeline.ranking.policy import refusal
@@ -93,8 +93,8 @@ def _train(settings: Settings, lake: Lake, profile: Profile, progress: Progress)
         params = {**spec.model.model_dump(), **spec.training.model_dump()}
         folders = {role: scratch / role for role in described}
         registry = Registry(lake.home, profile.name)
-        version = registry.register(folders, params, lineage, spec.policy)
-    keep_reference(settings, registry, version, parts["train"])
+        kept = {REFERENCE: make_reference(settings, lake.home, folders["model"], parts["train"])}
+        version = registry.register(folders, params, lineage, spec.policy, kept)
     shutil.rmtree(checkpoints, ignore_errors=True)
     register_version_service(settings, lake.home, profile, version)
     return Trained(version, lineage, {role: d["history"] for role, d in described.items()})

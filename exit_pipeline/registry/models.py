@@ -36,14 +36,18 @@ class Registry(Champions):
         params: Mapping[str, Any],
         lineage: Mapping[str, Any],
         policy: Sequence[RuleSpec] = (),
+        documents: Mapping[str, Any] | None = None,
     ) -> int:
         """Registers a trained model as a new version and names it challenger.
+
+        Everything is kept before there is a version, so that none is ever seen without it.
 
         Args:
             models: Folders that `save_model` wrote: `model`, and the baseline it is gated against.
             params: Settings, by name.
             lineage: What it was made from; kept with the version.
             policy: What governs transfer where MLflow loads the version, away from the profile.
+            documents: JSON documents kept beside the model, by file name.
 
         Returns:
             The version's number.
@@ -70,6 +74,8 @@ class Registry(Champions):
                 signature=SIGNATURE,
             )
             client.log_artifacts(run_id, str(target), "model")
+        for name, document in (documents or {}).items():
+            client.log_dict(run_id, document, name)
         client.set_terminated(run_id)
         version = client.create_model_version(
             self.name, f"{run.info.artifact_uri}/model", run_id, description="not decided yet"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import UTC, date
 from functools import partial
 from pathlib import Path
 from uuid import uuid4
@@ -87,6 +88,16 @@ def sample(
     })  # fmt: skip
 
 
+def shown_day(shown: Shown) -> date:
+    """Returns the day of a ranking, in UTC."""
+    return shown.question.at.astimezone(UTC).date()
+
+
+def sample_day(rows: pa.Table) -> date:
+    """Returns the day of a sample, in UTC."""
+    return rows["ts"][0].as_py().date()
+
+
 class Kept:
     """The logs of one service.
 
@@ -107,10 +118,10 @@ class Kept:
         if rankings:
             know_log(home, rankings)
         self.rankings = rankings and Parts[Shown](
-            rankings, "rankings", partial(impressions, spec), metrics, forgotten
+            rankings, "rankings", partial(impressions, spec), shown_day, metrics, forgotten
         )
         self.samples = self.share and Parts[pa.Table](
-            home.sampled, "samples", pa.concat_tables, metrics, forgotten,
+            home.sampled, "samples", pa.concat_tables, sample_day, metrics, forgotten,
             most=SAMPLES_A_DAY, days=DAYS_OF_SAMPLES,
         )  # fmt: skip
 

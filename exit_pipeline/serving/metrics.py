@@ -54,6 +54,9 @@ class Metrics:
         self.push_failures = Counter(
             "exit_push_failures", "Ticks that brought nothing online that was due.", registry=one
         )
+        self.broken_lines = Gauge(
+            "exit_push_broken_lines", "Lines of pushed events that cannot be read.", registry=one
+        )
         self.kept = Counter("exit_kept", "Rows written to a log.", ["log"], registry=one)
         self.dropped = Counter(
             "exit_dropped", "Rankings that a log had no room for, or could not write.", ["log"],

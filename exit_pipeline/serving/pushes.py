@@ -160,7 +160,9 @@ class Pushes:
     def _unlanded(self, today: date) -> pa.Table:
         """What the journal holds; days that have ended and landed are removed from it."""
         self.journal.forget({day for day in self.lake.days("events") if day < today})
-        return self.forgotten.without(self.journal.read())
+        rows = self.journal.read()
+        self.metrics.broken_lines.set(self.journal.broken)
+        return self.forgotten.without(rows)
 
     def _today(self, at: datetime) -> date:
         """A day takes events until its snapshot of features is due: a lag after it ended."""

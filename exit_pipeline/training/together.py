@@ -61,8 +61,16 @@ def fit_together(
     return [Epoch.from_dict(values) for values in told]
 
 
-def check_workers(workers: int, device: str, batch_size: int) -> None:
-    """Raises SettingsError where processes would have no row of a batch, or the same GPU."""
+def check_workers(model: type[Model], workers: int, device: str, batch_size: int) -> None:
+    """Raises SettingsError where processes would have no row of a batch, or the same GPU.
+
+    So it does for a model that they cannot train together.
+    """
+    if not model.trains_together:
+        raise SettingsError(
+            f"{model.__name__} keeps statistics of rows, and {workers} processes see other ones",
+            where="EXIT_WORKERS", mend="set it to 1",
+        )  # fmt: skip
     places = {"cpu": workers, "cuda": torch.cuda.device_count()}.get(device, 1)
     if workers > places:
         raise SettingsError(

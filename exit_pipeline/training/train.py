@@ -64,11 +64,11 @@ def train_model(
 
     Raises:
         TrainingError: No rows, one class only, or the loss went wrong.
-        SettingsError: The device is not there, or not for so many processes.
+        SettingsError: The device is not there, or it or the model not for so many processes.
     """
     builder, where = MODELS[name], choose_device(device)
     if workers > 1:
-        check_workers(workers, where.type, training.batch_size)
+        check_workers(builder, workers, where.type, training.batch_size)
     inputs = inputs if builder.reads_sources else inputs.without_sources()
     scratch.mkdir(parents=True, exist_ok=True)
     with (

@@ -28,7 +28,7 @@ from assets import jobs, watch
 from assets.definitions import ASSETS, defs
 from assets.resources import Pipeline
 from exit_pipeline.evaluation import Decision, evaluate
-from exit_pipeline.monitoring.drift import REFERENCE, keep_reference, newest_files
+from exit_pipeline.monitoring.drift import REFERENCE, make_reference, newest_files
 from exit_pipeline.monitoring.figures import kept_figures
 from exit_pipeline.ranking.scorer import Scorer
 from exit_pipeline.registry import Registry
@@ -74,6 +74,12 @@ def registry(here, small_home, tmp_path):
         registry.record(version, {}, "evaluation.json", {"model": figures})
         registry.force(version, "for the test")
     return registry
+
+
+def with_reference(here: Pipeline, registry: Registry, version: int) -> None:
+    files = newest_files(here.lake("test"), DAYS)
+    kept = make_reference(here.settings, here.home, registry.folder(version), files)
+    registry.record(version, {}, REFERENCE, kept)
 
 
 def check(pipeline: Pipeline, instance: DagsterInstance) -> dict[str, dict]:
@@ -164,7 +170,7 @@ def test_inputs_that_drifted_ask_for_a_model_unless_a_blocking_check_failed(
 ):
     registry.rollback("it was worse")
     lake = here.lake("test")
-    keep_reference(here.settings, registry, 1, newest_files(lake, DAYS))
+    with_reference(here, registry, 1)
     with_rows(instance)
     before = check(here, instance)["feature_drift"]
     assert (before["asks_for"], before["drifted_days"]) == ("nothing", 0)
@@ -194,7 +200,7 @@ def test_inputs_that_drifted_ask_for_a_model_unless_a_blocking_check_failed(
 def test_inputs_that_the_training_set_has_no_more_are_told(here, instance, registry):
     """A profile drops an input; its tables are forgotten and built again."""
     lake = here.lake("test")
-    keep_reference(here.settings, registry, 2, newest_files(lake, DAYS))
+    with_reference(here, registry, 2)
     days = sorted(lake.days("training_set"))
     with here.connect() as duck:
         lake.view(duck, "training_set")
@@ -220,6 +226,18 @@ def test_inputs_that_the_training_set_has_no_more_are_told(here, instance, regis
     assert found["champion_performance"]["could_not_run"]
     for nothing in (without_rows, without_table):
         assert nothing["reason"] == "no day of 500 rows yet"
+
+
+def test_a_champion_without_a_reference_is_told(here, instance, registry):
+    (told,) = (
+        found
+        for found in materialize(
+            [*ASSETS, *watch.WATCHES], selection=AssetSelection.checks(watch.feature_drift),
+            instance=instance, resources={"pipeline": here},
+        ).get_asset_check_evaluations()
+    )  # fmt: skip
+    assert not told.passed
+    assert told.metadata["reason"].value.startswith("nothing says how the inputs of version 2")
 
 
 def test_a_candidate_is_judged_again_where_another_became_champion_meanwhile(

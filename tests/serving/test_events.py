@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
 from datetime import UTC, datetime, timedelta
+from errno import ENOSPC
+from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
@@ -11,7 +14,9 @@ from starlette.testclient import TestClient
 
 from exit_pipeline.errors import LakeError
 from exit_pipeline.feast_stores.repo import online_identity, open_store
+from exit_pipeline.privacy.files import remove_from_lines
 from exit_pipeline.ranking.rows import UserReader, online_rows
+from exit_pipeline.serving import journal
 from exit_pipeline.serving.app import make_app
 from exit_pipeline.serving.events import event_table, events_model
 from exit_pipeline.serving.metrics import Metrics
@@ -145,6 +150,40 @@ def test_what_was_taken_in_survives_the_process_and_lines_half_written(log):
     again = pushes(log)
     assert again.bring(at(2, "11:00")) == 1
     assert seen(log, at(2, "11:00"))["search_units"][0].as_py() == ["c3", "c2", "c1"]
+
+
+def test_a_write_that_fails_half_way_takes_nothing_in_and_stops_nothing(log, monkeypatch):
+    taker, now = pushes(log), at(2, "11:00")
+
+    def full(file: Path) -> None:
+        os.truncate(file, file.stat().st_size - 10)
+        raise OSError(ENOSPC, "No space left on device")
+
+    push(log, taker, TODAY[:1], now)
+    with monkeypatch.context() as disk:
+        disk.setattr(journal, "to_disk", full)
+        with pytest.raises(OSError, match="No space"):
+            push(log, taker, TODAY[2:3], now)
+    (file,) = log.lake.home.pushed.glob("ds=2026-01-07/*.jsonl")
+    assert len(file.read_bytes().splitlines()) == 1
+    assert push(log, taker, TODAY[2:3], now)["accepted"] == 1
+    assert taker.bring(now) == 1
+    assert pushes(log).bring(now) == 1
+
+
+def test_broken_lines_are_left_out_and_counted_and_forgetting_removes_them(log):
+    now = at(2, "11:00")
+    push(log, pushes(log), TODAY, now)
+    (file,) = log.lake.home.pushed.glob("ds=2026-01-07/*.jsonl")
+    lines = file.read_bytes().splitlines(keepends=True)
+    lines[2:2] = [b'{"event_id": "torn", "ts"' + lines[0], b"\x00\x00\n", b'{"event_id": 5}\n']
+    file.write_bytes(b"".join(lines))
+    again = pushes(log)
+    assert again.bring(now) == 2
+    assert again.metrics.broken_lines._value.get() == 3
+    assert push(log, again, TODAY, now)["repeated"] == len(TODAY)
+    assert remove_from_lines([file], "u2") == 1
+    assert len(file.read_bytes().splitlines()) == len(TODAY) - 1
 
 
 def test_a_day_that_landed_is_let_go_and_counts_once(log):

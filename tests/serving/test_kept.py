@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 from datetime import UTC, date, datetime, timedelta
+from errno import ENOSPC
 from threading import Event
 
 import pyarrow as pa
@@ -23,6 +24,7 @@ from exit_pipeline.privacy import Forgotten
 from exit_pipeline.profile import load_profile
 from exit_pipeline.serving import kept, parts
 from exit_pipeline.serving.app import make_app
+from exit_pipeline.serving.kept import sample_day
 from exit_pipeline.serving.metrics import Metrics
 from exit_pipeline.serving.parts import Parts
 from exit_pipeline.serving.service import Options
@@ -121,7 +123,7 @@ def test_a_log_that_is_full_drops_and_counts_and_a_broken_disk_ends_nothing(tmp_
         assert go.wait(30)
         return pa.concat_tables(held)
 
-    one = Parts(tmp_path / "log", "rankings", slow, metrics, nobody(tmp_path))
+    one = Parts(tmp_path / "log", "rankings", slow, sample_day, metrics, nobody(tmp_path))
     one.put(ROWS)
     assert writing.wait(30)
     for _ in range(5):
@@ -132,10 +134,47 @@ def test_a_log_that_is_full_drops_and_counts_and_a_broken_disk_ends_nothing(tmp_
     assert counted() == [3, 3]
     assert sum(pq.read_table(f).num_rows for f in tmp_path.glob("log/ds=2026-01-16/*.parquet")) == 3
     (tmp_path / "file").write_text("no folder")
-    broken = Parts(tmp_path / "file", "rankings", pa.concat_tables, metrics, nobody(tmp_path))
+    broken = Parts(
+        tmp_path / "file", "rankings", pa.concat_tables, sample_day, metrics, nobody(tmp_path)
+    )
     broken.put(ROWS)
     broken.close()
     assert counted() == [4, 3]
+
+
+def test_what_the_disk_does_not_take_is_held_and_written_later_once_by_day(tmp_path, monkeypatch):
+    for name, value in (("WAITING", 2), ("SECONDS", 0.0), ("FIRST_WAIT", 0.01)):
+        monkeypatch.setattr(parts, name, value)
+    metrics, tried, room = Metrics(), Event(), Event()
+    counters = [metrics.dropped.labels("samples"), metrics.kept.labels("samples")]
+    start = [counter._value.get() for counter in counters]
+
+    def counted() -> list[float]:
+        return [counter._value.get() - n for counter, n in zip(counters, start, strict=True)]
+
+    def to_disk(partial, file) -> None:
+        if "ds=2026-01-17" in str(file) and not room.is_set():
+            tried.set()
+            raise OSError(ENOSPC, "No space left on device")
+        partial.rename(file)
+
+    monkeypatch.setattr(parts, "put_to_disk", to_disk)
+    one = Parts(
+        tmp_path / "log", "samples", pa.concat_tables, sample_day, metrics, nobody(tmp_path), most=1
+    )
+    later = datetime(2026, 1, 17, tzinfo=UTC)
+    one.put(ROWS)
+    one.put(pa.table({"ts": pa.array([later], ROWS["ts"].type)}))
+    assert tried.wait(30)
+    assert counted() == [0, 1]
+    for _ in range(5):
+        one.put(ROWS)
+    assert counted() == [3, 1]  # no more than two wait
+    room.set()
+    one.close()
+    assert counted() == [3, 2]
+    files = [file.parent.name for file in sorted(tmp_path.glob("log/ds=*/*"))]
+    assert files == ["ds=2026-01-16", "ds=2026-01-17"]
 
 
 def test_no_answer_fails_for_what_is_kept_of_it(home, monkeypatch):
@@ -150,7 +189,14 @@ def test_no_answer_fails_for_what_is_kept_of_it(home, monkeypatch):
 def test_samples_are_bounded_by_day_and_old_days_go(tmp_path):
     for day in (1, 2, 3):
         one = Parts(
-            tmp_path, "samples", pa.concat_tables, Metrics(), nobody(tmp_path), most=2, days=2
+            tmp_path,
+            "samples",
+            pa.concat_tables,
+            sample_day,
+            Metrics(),
+            nobody(tmp_path),
+            most=2,
+            days=2,
         )
         moment = pa.array([datetime(2026, 1, day, tzinfo=UTC)] * 3, pa.timestamp("us", "UTC"))
         one.put(pa.table({"ts": moment}))

@@ -15,6 +15,7 @@ from exit_pipeline.feast_stores.online import rebuilding
 from exit_pipeline.feast_stores.online_redis import client_of
 from exit_pipeline.feast_stores.repo import apply
 from exit_pipeline.features import build_features
+from exit_pipeline.ranking import online as module
 from exit_pipeline.ranking.online import VIEWS, materialize_online
 from exit_pipeline.ranking.rows import UserReader, online_rows
 from tests.logs import PROFILE, SmallLog, at, event
@@ -79,6 +80,34 @@ def test_a_rebuilt_day_reaches_the_online_store(log):
         [4], [["c2", "c1"]])  # fmt: skip
     assert ask(log, "u2", at(3))[0]["user_shown"].to_pylist() == [1]
     assert online(log) == dict.fromkeys(VIEWS, 0)
+
+
+def test_a_service_is_told_once_when_every_view_is_online_and_a_run_that_died_goes_on(
+    log, monkeypatch
+):
+    online(log)
+    told, real = log.lake.home.feast / "online_days.json", module._bring
+    before = told.read_text("utf-8")
+    log.land(2, [event("e", at(2)), event("f", at(2, "13:00"), item_id="i2")])
+    builds(log, 2, 2)
+
+    def dies(settings, lake, store, view, *more):
+        if view == "user_interest":
+            raise OSError("the store went away")
+        return real(settings, lake, store, view, *more)
+
+    with monkeypatch.context() as away:
+        away.setattr(module, "_bring", dies)
+        with pytest.raises(OSError, match="went away"):
+            online(log)
+    assert told.read_text("utf-8") == before
+    again = module.materialize_online(log.settings, log.lake, log.profile)
+    assert again["user_features"]["rows"] == 0
+    assert ask(log, "u1", at(3))[0]["search_units"].to_pylist() == [["c2", "c1"]]
+    after = told.read_text("utf-8")
+    assert after != before
+    online(log)
+    assert told.read_text("utf-8") == after
 
 
 def test_the_newest_event_time_wins_whoever_writes_last(log):

@@ -46,7 +46,7 @@ def register(registry, tmp_path):
         (folder / "description.json").write_text(f'{{"name": "{name}"}}')
         (folder / "model.safetensors").write_bytes(b"weights")
     lineage = {"model": "exit", "seed": 7, "profile_text": "long " * 4000}
-    return lambda: registry.register(folders, {"epochs": 3}, lineage)
+    return lambda **more: registry.register(folders, {"epochs": 3}, lineage, **more)
 
 
 def test_a_models_life(registry, register):
@@ -77,6 +77,20 @@ def test_a_models_life(registry, register):
     ]
 
 
+def test_no_version_is_seen_before_all_of_it_is_kept(registry, register, monkeypatch):
+    def away(*_):
+        raise OSError("the disk is full")
+
+    with monkeypatch.context() as full:
+        full.setattr(registry.client, "log_dict", away)
+        with pytest.raises(OSError, match="full"):
+            register(documents={"reference.json": {"counts": 1}})
+    assert registry.versions() == []
+    assert registry.find("challenger") is None
+    version = register(documents={"reference.json": {"counts": 1}})
+    assert registry.document(version, "reference.json") == {"counts": 1}
+
+
 def test_rolling_back_takes_champions_off_a_stack(registry, register):
     for _ in range(4):
         register()
@@ -104,6 +118,35 @@ def test_rolling_back_takes_champions_off_a_stack(registry, register):
     tags = registry.client.get_registered_model(registry.name).tags
     tags |= registry.client.get_model_version(registry.name, "2").tags
     assert max(len(value) for value in tags.values()) < 5000
+
+
+def test_a_rollback_that_dies_half_way_withdraws_no_champion_and_is_ended_by_the_next(
+    registry, register, monkeypatch
+):
+    for _ in range(2):
+        registry.force(register(), "for the test")
+
+    def dies(method: str, word: str) -> None:
+        real = getattr(Registry, method)
+
+        def dying(self, *arguments):
+            if word in arguments:
+                raise OSError("killed")
+            return real(self, *arguments)
+
+        with monkeypatch.context() as patched:
+            patched.setattr(Registry, method, dying)
+            with pytest.raises(OSError, match="killed"):
+                registry.rollback("2 was worse")
+
+    dies("_alias", "rolled back to")
+    assert (registry.number("champion"), registry.get(2).withdrawn) == (2, "")
+    dies("_note", "rolled back from")
+    assert registry.number("champion") == 1
+    with pytest.raises(ChampionChanged, match="version 2 was rolled back from"):
+        registry.decide(2, replace(YES, champion=1))
+    assert (registry.number("champion"), registry.get(2).withdrawn) == (1, "2 was worse")
+    assert registry.get(2).decision == "rolled back from"
 
 
 def test_a_version_is_not_promoted_over_a_champion_that_its_gates_did_not_see(registry, register):

@@ -215,6 +215,12 @@ def test_processes_that_could_not_work_are_refused_before_any_starts(
         train(tmp_path, parts, workers=workers, device=device)
 
 
+def test_a_model_with_statistics_of_rows_is_refused(tmp_path, parts):
+    with pytest.raises(SettingsError, match="STAR keeps statistics") as error:
+        train_model("star", SPEC, parts, "unit", PLAIN, TOGETHER, scratch=tmp_path, workers=2)
+    assert error.value.mend == "set it to 1"
+
+
 def test_how_many_trained_a_version_is_recorded():
     told = Recipe.of(load_profile("simulated").spec, 2, "cpu", workers=2).to_dict()
     assert Recipe.read(told, "cpu").workers == 2
