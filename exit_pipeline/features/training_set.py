@@ -14,6 +14,7 @@ import pyarrow as pa
 from exit_pipeline.features.inputs import context_columns
 from exit_pipeline.features.interest import interest_features
 from exit_pipeline.labels.names import DAY_US, HOUR_US
+from exit_pipeline.labels.stored import require_days
 from exit_pipeline.lake import DayState, Lake, render
 from exit_pipeline.lake.table import Filter, days_between
 from exit_pipeline.profile import Profile, ProfileSpec
@@ -39,6 +40,9 @@ def build_training_set(
 
     Returns:
         The state of each day.
+
+    Raises:
+        LakeError: `icl_labels` or `impressions` was not built for all of these days.
     """
     spec = profile.spec
     with joined_features(settings, lake, profile, _entity_rows(lake, spec, first, last)) as rows:
@@ -79,6 +83,8 @@ def joined_features(
 
 def _entity_rows(lake: Lake, spec: ProfileSpec, first: date, last: date) -> str:
     days: list[Filter] = [("ds", ">=", first), ("ds", "<=", last)]
+    for table in ("icl_labels", "impressions"):
+        require_days(lake, table, first, last)
     sql = render(
         "entity_rows",
         sources=spec.sources,
