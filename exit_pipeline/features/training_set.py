@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from datetime import date
 from typing import Any
@@ -11,6 +11,7 @@ import duckdb
 import numpy as np
 import pyarrow as pa
 
+from exit_pipeline.features.build import FEATURE_TABLES
 from exit_pipeline.features.inputs import context_columns
 from exit_pipeline.features.interest import interest_features
 from exit_pipeline.labels.names import DAY_US, HOUR_US
@@ -44,19 +45,24 @@ def build_training_set(
     Raises:
         LakeError: `icl_labels` or `impressions` was not built for all of these days.
     """
-    spec = profile.spec
-    with joined_features(settings, lake, profile, _entity_rows(lake, spec, first, last)) as rows:
+    entity_rows = _entity_rows(lake, profile.spec, first, last)
+    # Another run may write these tables meanwhile: what is read is what the commit names.
+    versions = {table: lake.version(table) for table in FEATURE_TABLES if lake.exists(table)}
+    with joined_features(settings, lake, profile, entity_rows, versions) as rows:
         connection.register("joined", rows)
         connection.execute("create or replace temp table built as from joined")
         connection.unregister("joined")
-    for table in ("user_features", "item_features", "scene_features", "user_interest"):
-        lake.inputs[table] = lake.version(table)
+    lake.inputs.update(versions)
     return lake.replace(connection, "training_set", "built", days_between(first, last))
 
 
 @contextmanager
 def joined_features(
-    settings: Settings, lake: Lake, profile: Profile, entity_rows: str
+    settings: Settings,
+    lake: Lake,
+    profile: Profile,
+    entity_rows: str,
+    versions: Mapping[str, int] | None = None,
 ) -> Iterator[pa.RecordBatchReader]:
     """Streams entity rows with everything that was known of each at its time.
 
@@ -66,11 +72,13 @@ def joined_features(
         profile: The data set.
         entity_rows: A query, or the path of Parquet files, whose rows have `event_timestamp`,
             `user_id`, `item_id`, `unit` and `cell`; their other columns come through.
+        versions: Feature table → the version to read; the newest of the others.
     """
     from exit_pipeline.feast_stores.job import DuckDBRetrievalJob
     from exit_pipeline.feast_stores.repo import apply
 
     store = apply(settings, lake.home, profile)
+    store.config.offline_store.versions = dict(versions or {})
     job = store.get_historical_features(
         entity_df=entity_rows, features=store.get_feature_service("ranking")
     )
