@@ -58,6 +58,7 @@ def _check(table: str) -> AssetChecksDefinition:
                 "rows": report.rows,
                 "rules": MetadataValue.md(report.markdown()),
                 **({"data_docs": MetadataValue.path(report.docs)} if report.docs else {}),
+                **({"no_data_docs": report.undocumented} if report.undocumented else {}),
             },
         )
 

@@ -18,6 +18,7 @@ from feast.infra.offline_stores.offline_store import OfflineStore, RetrievalMeta
 from feast.infra.registry.base_registry import BaseRegistry
 from feast.on_demand_feature_view import OnDemandFeatureView
 from feast.repo_config import FeastConfigBaseModel, RepoConfig
+from pydantic import Field
 
 from exit_pipeline.errors import LakeError, UsageError
 from exit_pipeline.feast_stores.job import DuckDBRetrievalJob
@@ -30,7 +31,14 @@ from exit_pipeline.lock import exclusive
 
 
 class DuckDBAsofOfflineStoreConfig(FeastConfigBaseModel):
-    """Settings of the store in `feature_store.yaml`."""
+    """Settings of the store in `feature_store.yaml`.
+
+    Args:
+        memory_limit: DuckDB's.
+        threads: DuckDB's.
+        spill_directory: Gets what does not fit into memory.
+        versions: Of Delta sources, by their name, which to read; the newest of the others.
+    """
 
     type: Literal["exit_pipeline.feast_stores.offline.DuckDBAsofOfflineStore"] = (
         "exit_pipeline.feast_stores.offline.DuckDBAsofOfflineStore"
@@ -38,6 +46,7 @@ class DuckDBAsofOfflineStoreConfig(FeastConfigBaseModel):
     memory_limit: str = "4GB"
     threads: int = 2
     spill_directory: str | None = None
+    versions: dict[str, int] = Field(default_factory=dict)
 
 
 class DuckDBAsofOfflineStore(OfflineStore):

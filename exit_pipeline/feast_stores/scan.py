@@ -27,6 +27,7 @@ def scan_sql(source: DataSource, config: RepoConfig) -> str:
     if isinstance(source, PushSource) and source.batch_source is not None:
         source = source.batch_source
     if isinstance(source, DeltaSource):
+        source = source.at(config.offline_store.versions.get(source.name, source.version))
         partitions = source.open().metadata().partition_columns
         files = source.files()
         if files:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterable
+from copy import copy
 from typing import Any
 
 import pyarrow as pa
@@ -43,6 +44,12 @@ class DeltaSource(DataSource):
 
     def __hash__(self) -> int:
         return super().__hash__()
+
+    def at(self, version: int | None) -> DeltaSource:
+        """Returns the source as it was at a version; as it is now for None."""
+        there = copy(self)
+        there.version = version
+        return there
 
     def source_type(self) -> Any:
         """Feast's kind of this source."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from datetime import date
 from itertools import chain
@@ -11,9 +11,11 @@ import duckdb
 import numpy as np
 import pyarrow as pa
 
+from exit_pipeline.features.build import FEATURE_TABLES
 from exit_pipeline.features.inputs import context_columns
 from exit_pipeline.features.interest import interest_features
 from exit_pipeline.labels.names import DAY_US, HOUR_US
+from exit_pipeline.labels.stored import require_days
 from exit_pipeline.lake import Connection, DayState, Lake, connect, render
 from exit_pipeline.lake.engine import Engine
 from exit_pipeline.lake.table import Filter, days_between
@@ -40,33 +42,42 @@ def build_training_set(
 
     Returns:
         The state of each day.
+
+    Raises:
+        LakeError: `icl_labels` or `impressions` was not built for all of these days.
     """
-    spec = profile.spec
+    spec, days = profile.spec, days_between(first, last)
+    for table in ("icl_labels", "impressions"):
+        require_days(lake, table, first, last)
     if isinstance(connection, Engine):
         from exit_pipeline.features.on_engine import joined_on
 
-        opened = joined_on(connection, settings, lake, profile, first, last)
-        with connect(settings, lake.home) as duck, opened as joined:
-            return _store(duck, lake, _with_interest(joined, spec), first, last)
-    with joined_features(settings, lake, profile, _entity_rows(lake, spec, first, last)) as rows:
-        return _store(connection, lake, rows, first, last)
+        with connect(settings, lake.home) as duck:
+            with joined_on(connection, settings, lake, profile, first, last) as joined:
+                _keep(duck, _with_interest(joined, spec))
+            return lake.replace(duck, "training_set", "built", days)
+    # Another run may write these tables meanwhile: what is read is what the commit names.
+    versions = {table: lake.version(table) for table in FEATURE_TABLES if lake.exists(table)}
+    entity_rows = _entity_rows(lake, spec, first, last)
+    with joined_features(settings, lake, profile, entity_rows, versions) as rows:
+        _keep(connection, rows)
+    lake.inputs.update(versions)
+    return lake.replace(connection, "training_set", "built", days)
 
 
-def _store(
-    connection: duckdb.DuckDBPyConnection, lake: Lake, rows: pa.RecordBatchReader,
-    first: date, last: date,
-) -> dict[date, DayState]:  # fmt: skip
+def _keep(connection: duckdb.DuckDBPyConnection, rows: pa.RecordBatchReader) -> None:
     connection.register("joined", rows)
     connection.execute("create or replace temp table built as from joined")
     connection.unregister("joined")
-    for table in ("user_features", "item_features", "scene_features", "user_interest"):
-        lake.inputs[table] = lake.version(table)
-    return lake.replace(connection, "training_set", "built", days_between(first, last))
 
 
 @contextmanager
 def joined_features(
-    settings: Settings, lake: Lake, profile: Profile, entity_rows: str
+    settings: Settings,
+    lake: Lake,
+    profile: Profile,
+    entity_rows: str,
+    versions: Mapping[str, int] | None = None,
 ) -> Iterator[pa.RecordBatchReader]:
     """Streams entity rows with everything that was known of each at its time.
 
@@ -76,11 +87,13 @@ def joined_features(
         profile: The data set.
         entity_rows: A query, or the path of Parquet files, whose rows have `event_timestamp`,
             `user_id`, `item_id`, `unit` and `cell`; their other columns come through.
+        versions: Feature table → the version to read; the newest of the others.
     """
     from exit_pipeline.feast_stores.job import DuckDBRetrievalJob
     from exit_pipeline.feast_stores.repo import apply
 
     store = apply(settings, lake.home, profile)
+    store.config.offline_store.versions = dict(versions or {})
     job = store.get_historical_features(
         entity_df=entity_rows, features=store.get_feature_service("ranking")
     )

@@ -20,6 +20,8 @@ from exit_pipeline.profile import Profile
 from exit_pipeline.settings import Home
 
 _DAY = re.compile(r"(?:^|/)ds=(\d{4}-\d{2}-\d{2})(?:/|$)")
+# ds=2026-01-05.tmp is what another program may call a day's folder while it writes it.
+_ODD = re.compile(r"(?:^|/)ds=(?!\d{4}-\d{2}-\d{2}[^/])")
 
 
 def landing_root(profile: Profile, home: Home) -> Path:
@@ -40,12 +42,16 @@ def lands_by_day(profile: Profile) -> bool:
 
 
 def landed_days(profile: Profile, home: Home) -> list[date]:
-    """Returns the days that have a `ds=` folder in the landing place of the events."""
+    """Returns the days that have a `ds=` folder in the landing place of the events.
+
+    Raises:
+        LandingError: A folder's name is no day, or the package of the profile is not installed.
+    """
     root = landing_root(profile, home)
     pattern = profile.spec.landing.tables.get("events", "")
     folders = root.glob(str(Path(pattern).parent)) if "ds=" in pattern else []
-    found = (day_of(folder.relative_to(root)) for folder in folders)
-    return sorted(day for day in found if day is not None)
+    found = (_named_day(root, folder) for folder in folders)
+    return sorted({day for day in found if day is not None})
 
 
 def make_adapter_view(
@@ -65,7 +71,8 @@ def make_adapter_view(
         day: For raw tables under `ds=` folders, the only day that is read.
 
     Raises:
-        LandingError: A file is missing, empty, truncated or not Parquet.
+        LandingError: A file is missing, empty, truncated or not Parquet, or lies under a folder
+            `ds=` whose name is no day.
         ContractError: The adapter's SQL does not run on these files.
     """
     root = landing_root(profile, home)
@@ -152,7 +159,7 @@ def _package_folder(folder: str) -> Path:
 def _files(root: Path, name: str, pattern: str, day: date | None) -> list[Path]:
     files = [file for file in sorted(root.glob(pattern)) if file.is_file()]
     if "ds=" in pattern and day is not None:
-        files = [file for file in files if day_of(file.relative_to(root)) == day]
+        files = [file for file in files if _named_day(root, file) == day]
     if not files:
         when = f" for {day}" if day else ""
         raise LandingError(
@@ -171,3 +178,16 @@ def day_of(path: Path) -> date | None:
         return date.fromisoformat(match[1]) if match else None
     except ValueError:
         return None
+
+
+def _named_day(root: Path, path: Path) -> date | None:
+    """Like `day_of`, but a folder `ds=2026-13-01`, which nobody would ever read, is refused."""
+    below = path.relative_to(root)
+    day = day_of(below)
+    if day is None and _ODD.search(below.as_posix()):
+        raise LandingError(
+            "a `ds=` folder names no day, so its rows would never be read",
+            where=str(path),
+            mend="rename it to ds=YYYY-MM-DD, the day that brought its files, or move it away",
+        )
+    return day

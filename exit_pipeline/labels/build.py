@@ -8,6 +8,7 @@ from exit_pipeline.errors import NotMatureError
 from exit_pipeline.labels.expectation import make_expected
 from exit_pipeline.labels.late import make_late_versions
 from exit_pipeline.labels.names import names, values
+from exit_pipeline.labels.stored import first_landed, first_morning, require_days
 from exit_pipeline.lake import Connection, DayState, Lake, create_table, render
 from exit_pipeline.lake.engine import Engine
 from exit_pipeline.lake.paths import hive_value
@@ -99,10 +100,16 @@ def build_impressions(
 def build_source_interest(
     connection: Connection, lake: Lake, profile: Profile, first: date, last: date
 ) -> States:
-    """Builds `source_interest`: what users showed in each source before and after exposures."""
+    """Builds `source_interest`: what users showed in each source before and after exposures.
+
+    Raises:
+        LakeError: `impressions` of these days, or of those that own responses reach back to, were
+            not built.
+    """
     spec, labels = profile.spec, profile.spec.labels
-    reach = labels.consistency.own_response_days
-    lake.view(connection, "impressions", _between(first - _days(reach), last))
+    shown = first - _days(labels.consistency.own_response_days)
+    require_days(lake, "impressions", min(first, max(shown, first_landed(lake, spec))), last)
+    lake.view(connection, "impressions", _between(shown, last))
     events = _between(first - _days(labels.history_days), last + _days(labels.horizon_days))
     lake.view(connection, "events", events)
     lake.view(connection, "items")
@@ -117,12 +124,20 @@ def build_source_interest(
 def build_group_consistency(
     connection: Connection, lake: Lake, profile: Profile, first: date, last: date
 ) -> States:
-    """Builds `group_sums` and `group_consistency` as known on the mornings of `first`…`last`."""
-    spec, maturity = profile.spec, profile.spec.labels.maturity_days
+    """Builds `group_sums` and `group_consistency` as known on the mornings of `first`…`last`.
+
+    Raises:
+        LakeError: Exposures that mature on these mornings, or sums of mornings before, were not
+            built.
+    """
+    spec, maturity = profile.spec, _days(profile.spec.labels.maturity_days)
+    since, until = first - maturity, last - maturity
+    require_days(lake, "group_sums", first_morning(lake, spec), first - _days(1))
     for name in ("impressions", "source_interest"):
-        lake.view(connection, name, _between(first - _days(maturity), last - _days(maturity)))
+        require_days(lake, name, max(since, first_landed(lake, spec)), until)
+        lake.view(connection, name, _between(since, until))
     make_late_versions(connection, lake, spec, first, last)
-    bound = values(spec, first - _days(maturity), last - _days(maturity))
+    bound = values(spec, since, until)
     create_table(connection, "labelled", "labelled", bound, **names(spec))
     bound = values(spec, first, last)
     if spec.labels.consistency.expectation == "regression":
@@ -142,10 +157,17 @@ def build_group_consistency(
 def build_icl_labels(
     connection: Connection, lake: Lake, profile: Profile, first: date, last: date
 ) -> States:
-    """Builds `icl_labels`, the label table (version 1) of `docs/labels.md`."""
-    for name in ("impressions", "source_interest", "group_consistency"):
-        lake.view(connection, name, _between(first, last))
+    """Builds `icl_labels`, the label table (version 1) of `docs/labels.md`.
+
+    Raises:
+        LakeError: A table that it joins was not built for all of these days.
+    """
     spec = profile.spec
+    for name in ("impressions", "source_interest", "group_consistency"):
+        # Before the first morning nothing is known of a group, and there is no such day.
+        known = first_morning(lake, spec) if name == "group_consistency" else first
+        require_days(lake, name, max(first, known), last)
+        lake.view(connection, name, _between(first, last))
     create_table(connection, "built", "icl_labels", values(spec, first, last), **names(spec))
     return lake.replace(connection, "icl_labels", "built", days_between(first, last))
 

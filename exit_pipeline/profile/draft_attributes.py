@@ -53,7 +53,7 @@ def draft_attributes(
     other = "user" if role == "item" else "item"
     fit = [table for table in tables if table.roles(role) and not table.roles(other)]
     if not fit:
-        keys = {log.name: log.columns[f"{role}_id"] for log in logs}
+        keys = {log.name: (log.columns[f"{role}_id"], log.columns["ts"]) for log in logs}
         sql = render("draft_keys", table=f"{role}s", key=f"{role}_id", keys=keys)
         return AttributesDraft(sql, list(keys))
     return _draft(

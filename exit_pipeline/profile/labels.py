@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Literal, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from exit_pipeline.profile.learning import Strict
 
@@ -26,7 +26,11 @@ class ConsistencySpec(Strict):
     min_support: int = Field(15, ge=0, description="Least n₁ of a group (`lift…`).")
     min_rate_support: int = Field(50, ge=0, description="Least n₀ + n₁ of a group (`rate`).")
     own_response_days: int = Field(
-        14, ge=1, le=90, description="How far back the user's own response is read (`lift`)."
+        14,
+        ge=1,
+        le=90,
+        description="How far back the user's own response is read (`lift`); more than the days "
+        "after which an exposure is mature.",
     )
 
     @property
@@ -42,6 +46,16 @@ class LabelSpec(Strict):
     interest_hours: int = Field(72, ge=1, le=720, description="W: source interest before t.")
     ahead_hours: int = Field(24, ge=1, le=168, description="H: source interest from t on.")
     consistency: ConsistencySpec = ConsistencySpec()
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        own = self.consistency.own_response_days
+        if own <= self.maturity_days:
+            raise ValueError(
+                f"consistency.own_response_days: {own} days hold no response that is mature after "
+                f"{self.maturity_days}; write {self.maturity_days + 1} or more"
+            )
+        return self
 
     @property
     def horizon_days(self) -> int:
@@ -63,7 +77,11 @@ class FeatureSpec(Strict):
     """Point-in-time features (`docs/labels.md` says what may be known when)."""
 
     availability_lag_minutes: int = Field(
-        5, ge=0, le=1440, description="Delay of every feature, in training as in serving."
+        5,
+        ge=1,
+        le=1440,
+        description="Delay of every feature, in training as in serving; at least 1: a feature "
+        "counts from its moment on, and an outcome may bear the very time of its exposure.",
     )
     window_days: int = Field(14, ge=1, le=90, description="Window of rates and counts.")
     ttl_days: int = Field(30, ge=1, le=365, description="Age beyond which a feature is null.")

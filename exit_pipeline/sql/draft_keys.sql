@@ -1,10 +1,14 @@
--- {{ table | capitalize }} as the events name them, drafted by `exit-pipeline profile init`: no table told of them.
-{% for raw, column in keys.items() %}
+-- {{ table | capitalize }} as the events name them, each from its first event on; drafted by
+-- `exit-pipeline profile init`: no table told of them.
+select {{ key }}, min(ts) as valid_from, 'events' as file, 0 as row
+from (
+{% for raw, (column, ts) in keys.items() %}
 {% if not loop.first %}
-union
+  union all
 {% endif %}
-select distinct {{ column }} as {{ key }}, timestamptz '1970-01-01 00:00:00+00' as valid_from,
-       'events' as file, 0 as row
-from raw_{{ raw }}
-where {{ column }} is not null and {{ column }} <> ''
+  select {{ column }} as {{ key }}, {{ ts }} as ts
+  from raw_{{ raw }}
 {% endfor %}
+)
+where {{ key }} <> '' and ts is not null
+group by {{ key }}

@@ -8,8 +8,11 @@ import shutil
 from pathlib import Path
 from typing import Any
 
+from exit_pipeline.errors import LakeError
+from exit_pipeline.lock import exclusive
 from exit_pipeline.settings import Home
 
+LOCK_SECONDS = 60.0
 PAGE = """<!doctype html>
 <meta charset="utf-8">
 <meta name="viewport" content="width=device-width, initial-scale=1">
@@ -22,7 +25,11 @@ PAGE = """<!doctype html>
 
 
 def write_docs(context: Any, table: str, home: Home) -> str:
-    """Writes the Data Docs of one table's last validation; returns the page's path."""
+    """Writes the Data Docs of one table's last validation; returns the page's path.
+
+    Raises:
+        LakeError: Another run has been writing them for long.
+    """
     root = home.reports / "data_docs"
     partial = root / f".{table}.{os.getpid()}.partial"
     shutil.rmtree(partial, ignore_errors=True)
@@ -38,9 +45,19 @@ def write_docs(context: Any, table: str, home: Home) -> str:
         },
     )
     context.build_data_docs(site_names=["local"])
-    shutil.rmtree(root / table, ignore_errors=True)
-    os.replace(partial, root / table)
-    _write_index(root)
+    busy = LakeError(
+        f"another run has been writing Data Docs for {LOCK_SECONDS:.0f} s",
+        where=str(root),
+        mend="wait for that run to end, then validate again",
+    )
+    # A folder cannot take the place of one that has files: nobody may come in between.
+    try:
+        with exclusive(root / ".lock", LOCK_SECONDS, busy):
+            shutil.rmtree(root / table, ignore_errors=True)
+            os.replace(partial, root / table)
+            _write_index(root)
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)
     return str(root / table / "index.html")
 
 

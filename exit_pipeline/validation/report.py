@@ -30,6 +30,7 @@ class ValidationReport:
         rows: How many were looked at.
         outcomes: One a rule.
         docs: The page of Data Docs.
+        undocumented: Why there is no such page, where writing it failed.
         failed: The days that broke a rule; empty where days were not told apart.
     """
 
@@ -37,6 +38,7 @@ class ValidationReport:
     rows: int
     outcomes: list[Outcome]
     docs: str
+    undocumented: str = ""
     failed: Sequence[date] = ()
 
     @property

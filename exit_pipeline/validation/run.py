@@ -11,8 +11,9 @@ import sqlalchemy as sa
 from great_expectations import expectations
 from great_expectations.core import ExpectationSuite, ValidationDefinition
 from great_expectations.data_context.types.base import ProgressBarsConfig
+from great_expectations.exceptions import GreatExpectationsError
 
-from exit_pipeline.errors import ValidationRunError
+from exit_pipeline.errors import ExitPipelineError, ValidationRunError
 from exit_pipeline.lake.duck import quoted, render, spill_folder
 from exit_pipeline.settings import Home, Settings
 from exit_pipeline.validation.docs import write_docs
@@ -61,10 +62,18 @@ def validate(
         examples = _examples(engine, table, [rules[i] for i in again], names) if again else []
         by_rule = dict(zip(again, examples, strict=True))
         outcomes = [_outcome(rules[i], found[i], by_rule.get(i, [])) for i in sorted(found)]
-        page = write_docs(context, table, home) if docs else ""
-        return ValidationReport(table, rows, outcomes, page)
+        page, why = _docs(context, table, home) if docs else ("", "")
+        return ValidationReport(table, rows, outcomes, page, why)
     finally:
         engine.engine.dispose()
+
+
+def _docs(context: Any, table: str, home: Home) -> tuple[str, str]:
+    """Writes Data Docs; returns the page, or why there is none: the verdict holds all the same."""
+    try:
+        return write_docs(context, table, home), ""
+    except (OSError, GreatExpectationsError, ExitPipelineError) as error:
+        return "", f"{type(error).__name__}: {error}"
 
 
 def _make_view(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import fcntl
+import shutil
 from datetime import timedelta
 
 import pyarrow as pa
@@ -10,6 +11,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from exit_pipeline.errors import ContractError, LakeError, LandingError, NotMatureError
+from exit_pipeline.ingest import landed_days
 from exit_pipeline.labels import build_impressions, last_landed, last_mature, missing_day
 from exit_pipeline.lake import table as lake_table
 from tests.logs import DAY, EVENTS, ITEMS, PROFILE, SmallLog, at, event
@@ -99,6 +101,19 @@ def test_attributes_that_break_the_contract_are_counted_by_column(tmp_path, chan
 
 def test_a_missing_day(log):
     refused(log, 4, LandingError, "no landing file", "2026-01-09")
+
+
+@pytest.mark.parametrize("name", ["2026-13-01", "20260106", "__HIVE_DEFAULT_PARTITION__"])
+def test_a_folder_that_names_no_day(log, name):
+    good = log.land(1, [event("b", at(1))])
+    odd = good.parent.with_name(f"ds={name}")
+    shutil.copytree(good.parent, odd)
+    refused(log, 1, LandingError, "names no day", odd.name)
+    with pytest.raises(LandingError, match="names no day"):
+        landed_days(log.profile, log.lake.home)
+    odd.rename(odd.with_name("ds=2026-01-07.tmp"))  # still being written by another program
+    assert log.ingest(1, 1)[0].events == 1
+    assert landed_days(log.profile, log.lake.home) == [DAY, DAY + timedelta(days=1)]
 
 
 def test_a_day_without_rows_is_a_day_without_events(log):

@@ -77,6 +77,17 @@ def write(folder, text):
         ("[search, channel]", "[search, rate]", "make the column 'user_rate'"),
         ("[search, channel]", "[search, id]", "the contract and the domain 'id' would both make"),
         (
+            "group:",
+            "features: {availability_lag_minutes: 0}\ngroup:",
+            "line 12: features.availability_lag_minutes: Input should be greater than or equal to 1",
+        ),
+        (
+            "group:",
+            "labels: {attribution_hours: 49, consistency: {own_response_days: 4}}\ngroup:",
+            "line 12: labels.consistency.own_response_days: 4 days hold no response that is mature "
+            "after 4; write 5 or more",
+        ),
+        (
             "[search, channel]",
             "[search, raw_search]",
             "line 5: sources: the domain 'search' and the domain 'raw_search' would both make the column 'lift_raw_search'",

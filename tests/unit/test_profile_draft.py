@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -104,7 +104,9 @@ def test_a_log_by_other_names(settings, tmp_path):
         ("search", "order", 5, "2"), ("mail", "click", 0, "1")]  # fmt: skip
     assert [e["value"] for e in rows["events"] if e["value"] is not None] == [1250]
     assert [row["item_left"] for row in rows["items"]] == ["x", "y"]
-    assert [row["user_id"] for row in rows["users"]] == ["1", "2"]
+    # No table tells of users: each is known from the first of their events on.
+    assert [(row["user_id"], row["valid_from"]) for row in rows["users"]] == [
+        ("1", NOON), ("2", NOON + timedelta(seconds=1))]  # fmt: skip
 
 
 def test_nonsense_is_refused(settings, tmp_path):

@@ -2,28 +2,65 @@
 
 from __future__ import annotations
 
+from contextlib import contextmanager
 from datetime import timedelta
 
 import pytest
 
+from exit_pipeline.features import training_set
 from exit_pipeline.features.build import FEATURE_TABLES, build_features
 from exit_pipeline.features.training_set import build_training_set
 from tests.logs import DAY, SmallLog, at, event
 
+LAST = DAY + timedelta(days=2)
 QUIET = {0: [], 1: [], 2: [], 3: []}
 
 
 @pytest.mark.parametrize("rows", [[], [event("e", at(1))]], ids=["no exposures", "no interest yet"])
 def test_first_days_before_anything_was_shown_or_clicked(tmp_path, rows):
-    log = SmallLog(tmp_path)
-    log.run(QUIET | {1: rows})
-    last = DAY + timedelta(days=2)
-    for table in FEATURE_TABLES:
-        build_features(log.connect(), log.lake, log.profile, DAY, last, table=table)
-    states = build_training_set(
-        log.connect(), log.lake, log.profile, DAY, last, settings=log.settings
-    )
+    log = with_features(tmp_path, QUIET | {1: rows})
+    states = build(log)
     assert sum(state.rows for state in states.values()) == len(rows)
     for row in log.rows("training_set"):
         assert row["y"] == 0
         assert (row["search_decayed"], row["search_recency_hours"]) == (0.0, None)
+
+
+def with_features(tmp_path, landed: dict[int, list[dict]]) -> SmallLog:
+    log = SmallLog(tmp_path)
+    log.run(landed)
+    for table in FEATURE_TABLES:
+        build_features(log.connect(), log.lake, log.profile, DAY, LAST, table=table)
+    return log
+
+
+def build(log: SmallLog):
+    return build_training_set(
+        log.connect(), log.lake, log.profile, DAY, LAST, settings=log.settings
+    )
+
+
+def test_the_versions_that_are_named_are_those_that_were_read(tmp_path, monkeypatch):
+    """Another run writes item features before and after they are joined."""
+    log = with_features(tmp_path, QUIET | {1: [event("e", at(1))]})
+    before, joined = log.lake.version("item_features"), training_set.joined_features
+
+    def write(rate: int) -> None:
+        with log.connect() as duck:
+            log.lake.view(duck, "item_features")
+            duck.execute(
+                f"create temp table other as select * replace ({rate}.0 as item_rate) from item_features"
+            )
+            log.lake.replace(duck, "item_features", "other", [DAY, DAY + timedelta(days=1), LAST])
+
+    @contextmanager
+    def meanwhile(*arguments, **named):
+        write(2)
+        with joined(*arguments, **named) as reader:
+            yield reader
+        write(3)
+
+    monkeypatch.setattr(training_set, "joined_features", meanwhile)
+    build(log)
+    (row,) = log.rows("training_set")
+    assert (log.lake.inputs["item_features"], row["item_rate"]) == (before, 1 / 20)

@@ -6,9 +6,10 @@ from datetime import timedelta
 
 import pytest
 
-from exit_pipeline.errors import ValidationError
+from exit_pipeline.errors import LakeError, ValidationError
 from exit_pipeline.lake import DayState, Lake
-from exit_pipeline.validation import BALANCED, EXPECTATIONS
+from exit_pipeline.lock import exclusive
+from exit_pipeline.validation import BALANCED, EXPECTATIONS, docs
 from exit_pipeline.validation.days import validate_days
 from exit_pipeline.validation.verdicts import failed_days, record, refuse_failed, unfit
 from tests.logs import DAY, SmallLog, at, event
@@ -103,3 +104,29 @@ def test_what_no_model_is_made_of_any_more_is_not_asked_for(log, monkeypatch):
     states = {"training_set": {newest: DayState(0, "")}, "events": log.lake.days("events")}
     monkeypatch.setattr(Lake, "days", lambda lake, table: states.get(table, {}))
     assert unfit_events(log)[0] == f"events:{EXPECTATIONS} on {day(1)}"
+
+
+def validated(log):
+    record(log.lake.home, "events", BALANCED, log.lake.days("events"), True)
+    return validate_days("events", log.lake, log.profile.spec, log.settings, (day(0), day(1)))
+
+
+def test_runs_that_validate_one_table_write_its_docs_one_at_a_time(log, monkeypatch):
+    """And where one waits in vain, the verdict holds all the same."""
+    monkeypatch.setattr(docs, "LOCK_SECONDS", 0.1)
+    lock = log.lake.home.reports / "data_docs" / ".lock"
+    with exclusive(lock, 0, LakeError("busy")):
+        report = validated(log)
+    assert (report.docs, "another run has been writing" in report.undocumented) == ("", True)
+    assert unfit_events(log) == []
+    report = validated(log)
+    assert (report.docs.endswith("events/index.html"), report.undocumented) == (True, "")
+
+
+def test_a_verdict_is_kept_whose_docs_cannot_be_written(log, monkeypatch):
+    def fails(*paths):
+        raise OSError(39, "Directory not empty")
+
+    monkeypatch.setattr(docs, "_write_index", fails)
+    assert "Directory not empty" in validated(log).undocumented
+    assert unfit_events(log) == []
