@@ -1,21 +1,15 @@
-"""Commands about data: simulate, run, labels, profile."""
+"""Commands about data: simulate, run, land, profile."""
 
 from __future__ import annotations
 
 from datetime import UTC, date, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
 from exit_pipeline.cli.output import Json, ProfileOption, console, emit, progress, use_profile
 
-if TYPE_CHECKING:
-    from exit_pipeline.settings import Settings
-
-EngineOption = Annotated[
-    str | None, typer.Option("--engine", help="duckdb or spark; else what EXIT_ENGINE says.")
-]
 Day = Annotated[datetime | None, typer.Option(formats=["%Y-%m-%d"])]
 
 
@@ -23,7 +17,6 @@ def register(app: typer.Typer) -> None:
     """Adds these commands to the application."""
     app.command()(simulate)
     app.command()(run)
-    app.command()(labels)
     app.command()(land)
     app.add_typer(profile, name="profile")
 
@@ -144,33 +137,6 @@ def land(
         console.print("no day of this log has ended")
 
 
-def labels(
-    events: Annotated[Path, typer.Option(help="Parquet file or folder, or Delta table.")],
-    items: Annotated[Path, typer.Option(help="Parquet file or folder, or Delta table.")],
-    users: Annotated[Path, typer.Option(help="Parquet file or folder, or Delta table.")],
-    out: Annotated[Path, typer.Option(help="Folder for the label files; must be empty or new.")],
-    profile: ProfileOption = "simulated",
-    engine: EngineOption = None,
-    json: Json = False,
-) -> None:
-    """Runs the label stage alone, on any path in the contract's form; writes Parquet.
-
-    A row landed on the day of its `ds=` folder below the path, or of its column `ds`, else on the
-    day of its `ts`. A missing `ds=` folder ends the labels before it. In files without such
-    folders a gap longer than the lateness horizon ends the log; rows beyond are quarantined.
-    """
-    from exit_pipeline.labels.alone import label_files
-    from exit_pipeline.profile import load_profile
-
-    inputs = {"events": events, "items": items, "users": users}
-    with progress("labelling", quiet=json):
-        summary = label_files(_settings(engine), load_profile(profile), inputs, out)
-    if json:
-        emit(summary)
-        return
-    console.print(f"{summary['rows']:,} labels of {summary['days']} mature days lie under {out}")
-
-
 profile = typer.Typer(
     help="Draft a profile, or explain what is wrong with one.", no_args_is_help=True
 )
@@ -223,12 +189,6 @@ def init(
         console.print(f"  note: {note}", markup=False)
     console.print(f"read what is marked DECIDE in {found['out']}/profile.yaml, then")
     console.print(f"  exit-pipeline profile check {found['out']}")
-
-
-def _settings(engine: str | None) -> Settings:
-    from exit_pipeline.settings import load_settings
-
-    return load_settings(**({"engine": engine} if engine else {}))
 
 
 def _date(moment: datetime | None) -> date | None:

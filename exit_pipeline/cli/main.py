@@ -21,6 +21,7 @@ from exit_pipeline.cli import (
     report,
     reproduce,
     serve,
+    stages,
 )
 from exit_pipeline.cli.output import emit, errors
 from exit_pipeline.errors import ExitPipelineError
@@ -32,7 +33,9 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
-for module in (operate, doctor, data, models, rank, serve, report, reproduce, experiments, forget):
+for module in (
+    operate, doctor, data, stages, models, rank, serve, report, reproduce, experiments, forget
+):  # fmt: skip
     module.register(app)
 
 

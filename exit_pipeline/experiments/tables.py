@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from datetime import date, timedelta
+from datetime import date
 from pathlib import Path
 from typing import Any
 
@@ -13,21 +13,12 @@ import duckdb
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from exit_pipeline.features.build import FEATURE_TABLES, build_features, newest_feature_day
-from exit_pipeline.features.training_set import build_training_set
 from exit_pipeline.ingest import ingest_attributes, ingest_days, landed_days
-from exit_pipeline.labels import (
-    build_group_consistency,
-    build_icl_labels,
-    build_impressions,
-    build_source_interest,
-    last_mature,
-    last_morning,
-)
 from exit_pipeline.lake import Lake, connect, render
 from exit_pipeline.lake.table import days_between
 from exit_pipeline.profile import Profile
 from exit_pipeline.settings import Home, Settings
+from exit_pipeline.stages import build_stage
 
 
 def build_tables(settings: Settings, lake: Lake, profile: Profile) -> None:
@@ -46,23 +37,12 @@ def build_landed(settings: Settings, lake: Lake, profile: Profile, days: Sequenc
         profile: The data set.
         days: Days that follow each other; none brings rows of a day before it.
     """
-    spec, first = profile.spec, min(days)
     with connect(settings, lake.home) as connection:
         for table in ("items", "users"):
             ingest_attributes(connection, lake, profile, table)
         for _ in ingest_days(connection, lake, profile, days):
             pass
-        opened = max(first - timedelta(days=spec.labels.horizon_days), spec.start)
-        mature = last_mature(lake, spec)
-        assert mature is not None
-        for build in (build_impressions, build_source_interest):
-            build(connection, lake, profile, opened, mature)
-        build_group_consistency(connection, lake, profile, first, last_morning(lake) or mature)
-        build_icl_labels(connection, lake, profile, opened, mature)
-        for table in FEATURE_TABLES:
-            newest = newest_feature_day(lake, table) or mature
-            build_features(connection, lake, profile, first, newest, table=table)
-        build_training_set(connection, lake, profile, opened, mature, settings=settings)
+        build_stage("training-set", connection, settings, lake, profile, min(days))
 
 
 def sorted_rows(settings: Settings, home: Home, files: Sequence[str], out: Path) -> None:

@@ -25,7 +25,7 @@ NULLABLE = {"request_id": "varchar", "value": "double", "position": "integer"}
 Span = tuple[date, date]
 
 
-def stage(
+def stage_inputs(
     profile: Profile, inputs: Mapping[str, Path], home: Home, span: Span | None = None
 ) -> Profile:
     """Links files into a landing place, and returns the profile that reads them there.

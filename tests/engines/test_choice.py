@@ -6,9 +6,9 @@ import sys
 
 import pytest
 
+from exit_pipeline.alone import stage_files
 from exit_pipeline.engines import check_engine
 from exit_pipeline.errors import SettingsError
-from exit_pipeline.labels.alone import label_files
 from exit_pipeline.profile import load_profile
 from exit_pipeline.settings import load_settings
 
@@ -32,7 +32,7 @@ def test_without_pyspark_the_extra_is_named_and_nothing_is_written(tmp_path, mon
     monkeypatch.setattr("exit_pipeline.engines.choose.find_spec", lambda name: None)
     inputs = dict.fromkeys(("events", "items", "users"), tmp_path / "nowhere")
     with pytest.raises(SettingsError, match="pyspark is not installed") as refusal:
-        label_files(SPARK, PROFILE, inputs, tmp_path / "out")
+        stage_files("labels", SPARK, PROFILE, inputs, tmp_path / "out")
     assert ".[spark]" in refusal.value.mend
     assert "EXIT_ENGINE" in refusal.value.where
     assert list(tmp_path.iterdir()) == []

@@ -1,4 +1,4 @@
-"""The label stage alone: files however they lie give the labels that the lake gives."""
+"""A stage alone: files however they lie give the tables that the lake gives."""
 
 from __future__ import annotations
 
@@ -10,8 +10,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from exit_pipeline.alone import stage_files
 from exit_pipeline.errors import UsageError
-from exit_pipeline.labels.alone import label_files
+from exit_pipeline.stages import STAGES, build_stage
 from tests.logs import DAY, EVENTS, PROFILE, SmallLog, at, event
 
 LENIENT = PROFILE + "landing: {broken_share: 1.0}\n"
@@ -32,7 +33,7 @@ def alone(log: SmallLog, events: Path, out: str = "out") -> tuple[dict, list[dic
     landing = log.lake.home.landing
     inputs = {"events": events, "items": landing / "items", "users": landing / "users"}
     folder = log.root.parent / out
-    summary = label_files(log.settings, log.profile, inputs, folder)
+    summary = stage_files("labels", log.settings, log.profile, inputs, folder)
     files = sorted(folder.glob("*.parquet"))
     labels = [row for file in files for row in pq.read_table(file).to_pylist()]
     assert summary["rows"] == len(labels)
@@ -127,3 +128,21 @@ def test_what_a_killed_call_left_is_cleaned_up(log):
     shutil.copytree(log.root, left)
     alone(log, write(log.root.parent / "events.parquet", LANDED[0]))
     assert not left.exists()
+
+
+@pytest.mark.parametrize("stage", ["features", "training-set"])
+def test_features_and_training_rows_are_the_lakes(log, stage):
+    in_lake(log)
+    build_stage(stage, log.connect(), log.settings, log.lake, log.profile, DAY)
+    inputs = {name: log.lake.home.landing / name for name in ("items", "users")}
+    inputs["events"] = log.lake.folder("events")
+    out = log.root.parent / "out"
+    summary = stage_files(stage, log.settings, log.profile, inputs, out)
+    found = {table: [] for table in STAGES[stage]}
+    for file in sorted(out.glob("*.parquet")):
+        found[file.name.rsplit("-", 3)[0]] += pq.read_table(file).to_pylist()
+    assert summary["rows"] == sum(map(len, found.values()))
+    for table, rows in found.items():
+        expected = log.rows(table)
+        assert rows
+        assert sorted(rows, key=str) == sorted(expected, key=str)

@@ -1,4 +1,4 @@
-"""The label stage alone: from files in the contract's form to label files, by the same steps."""
+"""A stage alone: from files in the contract's form to its tables as files, by the same steps."""
 
 from __future__ import annotations
 
@@ -17,45 +17,41 @@ from exit_pipeline.errors import UsageError
 from exit_pipeline.ingest import ingest_attributes, ingest_days
 from exit_pipeline.ingest.contract import check_columns, event_columns
 from exit_pipeline.ingest.landing import lands_by_day, make_adapter_view, reading
-from exit_pipeline.labels.build import (
-    build_group_consistency,
-    build_icl_labels,
-    build_impressions,
-    build_source_interest,
-    last_mature,
-    missing_day,
-)
-from exit_pipeline.labels.staging import stage, staged_days
-from exit_pipeline.lake import Connection, DayState, Lake, connect, create_table
+from exit_pipeline.labels.build import missing_day
+from exit_pipeline.labels.staging import stage_inputs, staged_days
+from exit_pipeline.lake import Lake, connect, create_table
 from exit_pipeline.lake.table import days_between
 from exit_pipeline.lock import exclusive
 from exit_pipeline.profile import Profile
 from exit_pipeline.settings import Home, Settings
+from exit_pipeline.stages import STAGES, build_stage
 
 
-def label_files(
-    settings: Settings, profile: Profile, inputs: Mapping[str, Path], out: Path
+def stage_files(
+    stage: str, settings: Settings, profile: Profile, inputs: Mapping[str, Path], out: Path
 ) -> dict[str, Any]:
-    """Labels a log that lies in files, and writes the label table (version 1) as Parquet.
+    """Takes a log that lies in files through a stage, and writes its tables as Parquet.
 
-    The files go through the same ingestion and label steps as the graph, in a scratch lake beside
-    the output that is removed again. The landing day of a row is the `ds=` folder below the path
-    given or the column `ds`, else the day of its `ts`; of a lake's `events` table it is `known_on`.
+    The files go through the same steps as in the graph, from ingestion on, in a scratch lake
+    beside the output that is removed again. The landing day of a row is the `ds=` folder below
+    the path given or the column `ds`, else the day of its `ts`; of a lake's `events` table it is
+    `known_on`.
 
-    Of files under `ds=` folders a folder that is missing is a missing day: labels end before it.
+    Of files under `ds=` folders a folder that is missing is a missing day: tables end before it.
     Of others a day without rows is a day without events; where more days than the lateness horizon
     pass without any, the log ends, and rows on the far side of the gap are quarantined as
     `ts_in_future` or `too_late` (the side with the most rows is the log).
 
     Args:
-        settings: Engine of the label steps, memory limit and threads.
+        stage: One of `STAGES`.
+        settings: Engine of its tables, memory limit and threads.
         profile: Describes the data set.
         inputs: `events`, `items`, `users` → a Parquet file or folder, or a Delta table.
-        out: The folder to write, one file a day; must be new or empty.
+        out: The folder to write, a file a table and day; must be new or empty.
 
     Returns:
-        Counts: `rows`, `days`, `read`, `events`, `duplicates`, `quarantine` (by rule), `out`; and
-        `missing_day`, the first missing `ds=` folder, or None.
+        Counts: `rows`, `days` with rows, `read`, `events`, `duplicates`, `quarantine` (by rule),
+        `out`; and `missing_day`, the first missing `ds=` folder, or None.
 
     Raises:
         UsageError: `out` holds something already, or only some files lie under `ds=` folders.
@@ -77,10 +73,12 @@ def label_files(
             for table in ("items", "users"):
                 ingest_attributes(connection, lake, alone, table)
             reports = list(ingest_days(connection, lake, alone, days))
-        with open_engine(settings, home) as engine:
-            states = _label(engine, lake, alone)
+        first = min(lake.days("events"), default=None)
+        if first is not None:
+            with open_engine(settings, home) as engine:
+                build_stage(stage, engine, settings, lake, alone, first)
         with connect(settings, home) as connection:
-            written = _write(connection, lake, states, home.reports)
+            written = [_write(connection, lake, table, home.reports) for table in STAGES[stage]]
         missing = missing_day(lake)
         if out.exists():
             out.rmdir()
@@ -92,8 +90,8 @@ def label_files(
             quarantine[rule] = quarantine.get(rule, 0) + count
     return {
         "out": str(out),
-        "days": len(written),
-        "rows": sum(written.values()),
+        "days": len(set().union(*written)),
+        "rows": sum(sum(rows.values()) for rows in written),
         **{
             name: sum(getattr(r, name) for r in reports)
             for name in ("read", "events", "duplicates")
@@ -107,7 +105,7 @@ def _staged(
     connection: duckdb.DuckDBPyConnection, profile: Profile, inputs: Mapping[str, Path], home: Home
 ) -> tuple[Profile, list[date]]:
     """Stages the inputs; returns the profile that reads them, and the landing days."""
-    alone = stage(profile, inputs, home)
+    alone = stage_inputs(profile, inputs, home)
     if lands_by_day(alone):
         return alone, staged_days(home)
     make_adapter_view(connection, alone, home, "events")
@@ -116,7 +114,7 @@ def _staged(
     with reading("the files of the events"):
         create_table(connection, "span", "label_span", values)
     span = connection.execute("from span").fetchone() or (alone.spec.start, alone.spec.start)
-    return stage(profile, inputs, home, span), days_between(*span)
+    return stage_inputs(profile, inputs, home, span), days_between(*span)
 
 
 @contextmanager
@@ -136,25 +134,15 @@ def _scratch(out: Path) -> Iterator[Home]:
             shutil.rmtree(folder)
 
 
-def _label(engine: Connection, lake: Lake, profile: Profile) -> dict[date, DayState]:
-    first = min(lake.days("events"), default=None)
-    last = last_mature(lake, profile.spec)
-    if first is None or last is None or last < first:
-        return {}
-    for build in (build_impressions, build_source_interest, build_group_consistency):
-        build(engine, lake, profile, first, last)
-    return build_icl_labels(engine, lake, profile, first, last)
-
-
 def _write(
-    connection: duckdb.DuckDBPyConnection, lake: Lake, states: Mapping[date, DayState], out: Path
+    connection: duckdb.DuckDBPyConnection, lake: Lake, table: str, out: Path
 ) -> dict[date, int]:
-    if not states:
-        return {}
-    out.mkdir(parents=True)
-    lake.view(connection, "icl_labels")
-    for day, state in states.items():
-        if state.rows:
-            rows = connection.sql(f"select * from icl_labels where ds = '{day}' order by event_id")
-            rows.write_parquet(str(out / f"icl_labels-{day}.parquet"), compression="zstd")
-    return {day: state.rows for day, state in states.items() if state.rows}
+    """Writes the days of a table that have rows; returns how many rows each has."""
+    rows = {day: state.rows for day, state in lake.days(table).items() if state.rows}
+    if rows:
+        out.mkdir(parents=True, exist_ok=True)
+        lake.view(connection, table)
+    for day in rows:
+        found = connection.sql(f"select * from {table} where ds = '{day}' order by all")
+        found.write_parquet(str(out / f"{table}-{day}.parquet"), compression="zstd")
+    return rows
