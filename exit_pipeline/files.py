@@ -6,9 +6,14 @@ import os
 from pathlib import Path
 
 
+def beside(path: Path) -> Path:
+    """Names what is to take the place of a file or folder once it is whole: this process's own."""
+    return path.with_name(f".{path.name}.{os.getpid()}.partial")
+
+
 def write_text(file: Path, text: str) -> None:
     """Writes a text file; a reader sees the old one or the new one."""
-    partial = file.with_name(f".{file.name}.{os.getpid()}.partial")
+    partial = beside(file)
     partial.write_text(text, "utf-8")
     os.replace(partial, file)
 

@@ -13,6 +13,7 @@ import duckdb
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from exit_pipeline.files import beside
 from exit_pipeline.ingest import ingest_attributes, ingest_days, landed_days
 from exit_pipeline.lake import Lake, connect, render
 from exit_pipeline.lake.table import days_between
@@ -91,7 +92,7 @@ def write_rows(
 def parquet_writer(out: Path, schema: pa.Schema) -> Iterator[pq.ParquetWriter]:
     """Opens a Parquet file that takes its name when all of it is written."""
     out.parent.mkdir(parents=True, exist_ok=True)
-    partial = out.with_name(f".{out.name}.{os.getpid()}.partial")
+    partial = beside(out)
     with pq.ParquetWriter(partial, schema, compression="zstd") as writer:
         yield writer
     os.replace(partial, out)

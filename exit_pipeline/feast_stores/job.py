@@ -17,6 +17,7 @@ from feast.infra.offline_stores.offline_store import RetrievalJob, RetrievalMeta
 from feast.on_demand_feature_view import OnDemandFeatureView
 
 from exit_pipeline.errors import UsageError
+from exit_pipeline.files import beside
 
 BATCH_ROWS = 131_072
 Plan = Callable[[duckdb.DuckDBPyConnection], duckdb.DuckDBPyRelation]
@@ -91,7 +92,7 @@ class DuckDBRetrievalJob(RetrievalJob):
         path = Path(path)
         if path.exists() and not overwrite:
             raise UsageError("the file is there already", where=str(path), mend="name another")
-        partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
+        partial = beside(path)
         path.parent.mkdir(parents=True, exist_ok=True)
         try:
             if self._on_demand:

@@ -13,6 +13,7 @@ from google.protobuf.message import DecodeError
 
 from exit_pipeline.errors import LakeError
 from exit_pipeline.feast_stores.place import feast_folder
+from exit_pipeline.files import beside
 
 
 class HomeRegistryStore(FileRegistryStore):
@@ -42,7 +43,7 @@ class HomeRegistryStore(FileRegistryStore):
         registry_proto.version_id = os.urandom(16).hex()
         registry_proto.last_updated.FromDatetime(_utc_now())
         self._filepath.parent.mkdir(parents=True, exist_ok=True)
-        partial = self._filepath.with_name(f".{self._filepath.name}.{os.getpid()}.partial")
+        partial = beside(self._filepath)
         with partial.open("wb") as file:
             file.write(registry_proto.SerializeToString())
             file.flush()

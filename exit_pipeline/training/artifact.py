@@ -14,6 +14,7 @@ from safetensors.torch import load, save
 from torch import nn
 
 from exit_pipeline.errors import ModelFileError
+from exit_pipeline.files import beside
 from exit_pipeline.model import MODELS, Encoder
 from exit_pipeline.profile.learning import ModelSpec
 from exit_pipeline.training.calibrate import Calibration
@@ -71,7 +72,7 @@ def save_model(model: TrainedModel, folder: Path) -> dict[str, Any]:
         "memorized": model.memorized and model.memorized.to_dict(),
         "sha256": hashlib.sha256(weights).hexdigest(),
     }
-    partial = folder.with_name(f".{folder.name}.{os.getpid()}.partial")
+    partial = beside(folder)
     shutil.rmtree(partial, ignore_errors=True)
     partial.mkdir(parents=True)
     (partial / WEIGHTS).write_bytes(weights)

@@ -14,6 +14,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
+from exit_pipeline.files import beside
 from exit_pipeline.training.step import Stepper
 
 # The key of the file's own metadata under which the rest stands; another form has another name.
@@ -44,7 +45,7 @@ class Checkpoint:
         tensors["random"] = torch.get_rng_state()
         told = {"key": self.key, "epochs": epochs, "scaler": stepper.scaler.state_dict()}
         self.file.parent.mkdir(parents=True, exist_ok=True)
-        partial = self.file.with_name(f".{self.file.name}.{os.getpid()}.partial")
+        partial = beside(self.file)
         here = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
         save_file(here, partial, {FORMAT: json.dumps(told)})
         os.replace(partial, self.file)

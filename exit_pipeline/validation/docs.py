@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from exit_pipeline.errors import LakeError
+from exit_pipeline.files import beside, write_text
 from exit_pipeline.lock import exclusive
 from exit_pipeline.settings import Home
 
@@ -31,7 +32,7 @@ def write_docs(context: Any, table: str, home: Home) -> str:
         LakeError: Another run has been writing them for long.
     """
     root = home.reports / "data_docs"
-    partial = root / f".{table}.{os.getpid()}.partial"
+    partial = beside(root / table)
     shutil.rmtree(partial, ignore_errors=True)
     context.add_data_docs_site(
         "local",
@@ -67,6 +68,4 @@ def _write_index(root: Path) -> None:
     links = "".join(
         f'<li><a href="{html.escape(t)}/index.html">{html.escape(t)}</a>' for t in shown
     )
-    partial = root / f".index.{os.getpid()}.partial"
-    partial.write_text(PAGE.format(links=links), "utf-8")
-    os.replace(partial, root / "index.html")
+    write_text(root / "index.html", PAGE.format(links=links))

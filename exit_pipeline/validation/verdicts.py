@@ -8,12 +8,12 @@ promotion asks for days whose content is what passed.
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Iterable, Mapping
 from datetime import date, timedelta
 from pathlib import Path
 
 from exit_pipeline.errors import LakeError, ValidationError
+from exit_pipeline.files import write_text
 from exit_pipeline.lake import DayState, Lake
 from exit_pipeline.lock import exclusive
 from exit_pipeline.profile import ProfileSpec
@@ -32,9 +32,7 @@ def record(
     with exclusive(file.with_suffix(".lock"), 60, busy):
         kept = _read(file)
         kept |= {day.isoformat(): (state.hash, passed) for day, state in states.items()}
-        partial = file.with_suffix(".partial")
-        partial.write_text(json.dumps(kept, sort_keys=True), "utf-8")
-        os.replace(partial, file)
+        write_text(file, json.dumps(kept, sort_keys=True))
 
 
 def carry_verdicts(home: Home, table: str, day: date, before: DayState, after: DayState) -> None:
