@@ -19,7 +19,7 @@ from exit_pipeline.experiments.slices import slices_of
 from exit_pipeline.experiments.specs import HeldOut
 from exit_pipeline.experiments.worlds import World
 
-DRAWS = {"standard": 1000, "quick": 100}  # by the world's size
+DRAWS, QUICK_DRAWS = 1000, 100
 
 
 @dataclass(frozen=True)
@@ -77,8 +77,9 @@ def rows_of(
     slices = slices_of(world, training, least, shown, truth, held_out)
     user = table["user_id"].combine_chunks().dictionary_encode().indices
     y = np.asarray(table["y"]).astype(float)
+    draws = QUICK_DRAWS if world.spec.size == "quick" else DRAWS
     return Rows(y, np.asarray(user).astype(np.int64), shown, slices, truth, chance,
-                _digest(table["event_id"]), DRAWS[world.spec.size])  # fmt: skip
+                _digest(table["event_id"]), draws)  # fmt: skip
 
 
 def measure(rows: Rows, found: Mapping[str, np.ndarray]) -> dict[str, dict[str, Any]]:

@@ -25,17 +25,23 @@ def labels(log: SmallLog) -> list[dict]:
     })  # fmt: skip
 
 
+def tables(log: SmallLog) -> tuple:
+    return labels(log), [
+        build_features(log.connect(), log.lake, log.profile, DAY, DAY, table=table)
+        for table in FEATURE_TABLES
+    ]
+
+
+@pytest.fixture(scope="module")
+def plain(tmp_path_factory) -> tuple:
+    return tables(SmallLog(tmp_path_factory.mktemp("plain")))
+
+
 @pytest.mark.parametrize("name", HOMES)
-def test_a_home_of_any_name_gives_the_same_labels_and_features(tmp_path, name):
-    plain, odd = SmallLog(tmp_path / "plain"), SmallLog(tmp_path / name / "log")
-    labels(SmallLog(tmp_path / "axb" / "log"))  # what `a*b` would match too
-    assert labels(odd) == labels(plain)
-    for table in FEATURE_TABLES:
-        states = [
-            build_features(log.connect(), log.lake, log.profile, DAY, DAY, table=table)
-            for log in (plain, odd)
-        ]
-        assert states[0] == states[1]
+def test_a_home_of_any_name_gives_the_same_labels_and_features(tmp_path, plain, name):
+    if name == "a*b":
+        labels(SmallLog(tmp_path / "axb" / "log"))  # what it would match too
+    assert tables(SmallLog(tmp_path / name / "log")) == plain
 
 
 @pytest.mark.parametrize("name", ["a?b", "a[b", "a]b", "a|b", "a^b", "a\\b", "a%20b"])
