@@ -10,6 +10,7 @@ from exit_pipeline.experiments.studies import STUDIES
 from exit_pipeline.files import write_text
 from exit_pipeline.settings import load_settings
 
+NAMES = ("tuning", *STUDIES, "loop")
 HEAD = """# Results
 
 What the [studies](studies.md) came to, whatever they show, each with its command; parts of a study
@@ -28,9 +29,9 @@ def write_page(studies: Path, docs: Path) -> list[str]:
 
     Returns:
         The folders on it: studies in the order that `experiment` lists them, each before its parts,
-        and `loop` last, which has no plot.
+        behind `tuning` and before `loop`, which have no plot.
     """
-    done = [(name, folder) for name in (*STUDIES, "loop") for folder in _folders(studies, name)]
+    done = [(name, folder) for name in NAMES for folder in _folders(studies, name)]
     parts = [_words(docs / "results.md")]
     (docs / "results").mkdir(parents=True, exist_ok=True)
     for name, folder in done:
