@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated
 
@@ -16,71 +17,44 @@ EngineOption = Annotated[
 ]
 
 
+HELP = {
+    "labels": """Runs the label stage alone, on any path in the contract's form; writes Parquet.
+
+A row landed on the day of its `ds=` folder below the path, or of its column `ds`, else on the day
+of its `ts`. A missing `ds=` folder ends the labels before it. In files without such folders a gap
+longer than the lateness horizon ends the log; rows beyond are quarantined.""",
+    "features": "Builds the feature tables alone, from files as `labels` reads them.",
+    "training-set": "Builds labels, features and their point-in-time join alone, from such files.",
+}
+
+
 def register(app: typer.Typer) -> None:
     """Adds these commands to the application."""
-    app.command()(labels)
-    app.command()(features)
-    app.command("training-set")(training_set)
+    for stage, words in HELP.items():
+        app.command(stage, help=words)(_command(stage))
 
 
-def labels(
-    events: Input,
-    items: Input,
-    users: Input,
-    out: OutOption,
-    profile: ProfileOption = "simulated",
-    engine: EngineOption = None,
-    json: Json = False,
-) -> None:
-    """Runs the label stage alone, on any path in the contract's form; writes Parquet.
+def _command(stage: str) -> Callable[..., None]:
+    def alone(
+        events: Input,
+        items: Input,
+        users: Input,
+        out: OutOption,
+        profile: ProfileOption = "simulated",
+        engine: EngineOption = None,
+        json: Json = False,
+    ) -> None:
+        from exit_pipeline.alone import stage_files
+        from exit_pipeline.profile import load_profile
+        from exit_pipeline.settings import load_settings
 
-    A row landed on the day of its `ds=` folder below the path, or of its column `ds`, else on the
-    day of its `ts`. A missing `ds=` folder ends the labels before it. In files without such
-    folders a gap longer than the lateness horizon ends the log; rows beyond are quarantined.
-    """
-    inputs = {"events": events, "items": items, "users": users}
-    _alone("labels", inputs, out, profile, engine, json)
+        settings = load_settings(**({"engine": engine} if engine else {}))
+        inputs = {"events": events, "items": items, "users": users}
+        with progress(f"building {stage}", quiet=json):
+            summary = stage_files(stage, settings, load_profile(profile), inputs, out)
+        if json:
+            emit(summary)
+            return
+        console.print(f"{summary['rows']:,} rows of {summary['days']} days lie under {out}")
 
-
-def features(
-    events: Input,
-    items: Input,
-    users: Input,
-    out: OutOption,
-    profile: ProfileOption = "simulated",
-    engine: EngineOption = None,
-    json: Json = False,
-) -> None:
-    """Builds the feature tables alone, from files as `labels` reads them; writes Parquet."""
-    inputs = {"events": events, "items": items, "users": users}
-    _alone("features", inputs, out, profile, engine, json)
-
-
-def training_set(
-    events: Input,
-    items: Input,
-    users: Input,
-    out: OutOption,
-    profile: ProfileOption = "simulated",
-    engine: EngineOption = None,
-    json: Json = False,
-) -> None:
-    """Builds labels, features and their point-in-time join alone, from files; writes Parquet."""
-    inputs = {"events": events, "items": items, "users": users}
-    _alone("training-set", inputs, out, profile, engine, json)
-
-
-def _alone(
-    stage: str, inputs: dict[str, Path], out: Path, profile: str, engine: str | None, json: bool
-) -> None:
-    from exit_pipeline.alone import stage_files
-    from exit_pipeline.profile import load_profile
-    from exit_pipeline.settings import load_settings
-
-    settings = load_settings(**({"engine": engine} if engine else {}))
-    with progress(f"building {stage}", quiet=json):
-        summary = stage_files(stage, settings, load_profile(profile), inputs, out)
-    if json:
-        emit(summary)
-        return
-    console.print(f"{summary['rows']:,} rows of {summary['days']} days lie under {out}")
+    return alone
