@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import AbstractContextManager
 from datetime import date, timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -28,7 +27,7 @@ from exit_pipeline.validation import BLOCKING
 from exit_pipeline.validation.verdicts import refuse_failed
 
 if TYPE_CHECKING:
-    from exit_pipeline.lake import Connection, DayState, Lake
+    from exit_pipeline.lake import DayState, Lake
     from exit_pipeline.profile import ProfileSpec
 
 Build = Callable[..., "dict[date, DayState]"]
@@ -45,7 +44,6 @@ def build_days(
     pipeline: Pipeline,
     build: Build,
     newest: date | None,
-    opened: Callable[[], AbstractContextManager[Connection]] | None = None,
 ) -> Iterator[MaterializeResult | AssetMaterialization]:
     """Runs a build over the days asked for, and reports each day.
 
@@ -58,7 +56,6 @@ def build_days(
         pipeline: Settings, profile, lake.
         build: A function of `exit_pipeline`: (connection, lake, profile, first, last) → states.
         newest: The newest day that can be built now.
-        opened: Opens what the build needs; by default the engine of the settings.
     """
     from exit_pipeline.labels import missing_day
 
@@ -77,7 +74,7 @@ def build_days(
     back, ahead = timedelta(days=spec.reach_days), timedelta(days=spec.labels.horizon_days)
     refuse_failed(lake, _checks_before(context), first - back, min(last, newest) + ahead)
     started = time.perf_counter()
-    with (opened or pipeline.engine)() as connection:
+    with pipeline.engine() as connection:
         states = build(connection, lake, pipeline.profile, first, min(last, newest))
     shared = table_metadata(lake, spec, table, time.perf_counter() - started)
     if last <= newest:

@@ -80,7 +80,7 @@ def feature_drift(pipeline: ResourceParam[Pipeline]) -> AssetCheckResult:
     lake = pipeline.lake("drift")
     drift = find_drift(pipeline.settings, lake, pipeline.profile)
     if drift is None:
-        return _told(True, "no champion with a reference yet", {"asks_for": NOTHING})
+        return _told(True, "no champion yet", {"asks_for": NOTHING})
     return _told(
         not (drift.asks or drift.gone),
         drift.reason,

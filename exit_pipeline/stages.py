@@ -15,6 +15,7 @@ from exit_pipeline.labels import (
     last_mature,
     last_morning,
 )
+from exit_pipeline.labels.stored import first_landed
 from exit_pipeline.lake import Connection, Lake
 from exit_pipeline.profile import Profile
 from exit_pipeline.settings import Settings
@@ -40,19 +41,20 @@ def build_stage(
         profile: The data set.
         first: The first landing day; since then none brought rows of a day before it.
     """
-    spec, mature, morning = profile.spec, last_mature(lake, profile.spec), last_morning(lake)
-    opened = max(first - timedelta(days=spec.labels.horizon_days), min(lake.days("events")))
-    if mature is not None and morning is not None and mature >= opened:
+    spec, newest = profile.spec, last_mature(lake, profile.spec)
+    opened = max(first - timedelta(days=spec.labels.horizon_days), first_landed(lake, spec))
+    mature = (opened, newest) if newest is not None and newest >= opened else None
+    if mature:
         for build in (build_impressions, build_source_interest):
-            build(engine, lake, profile, opened, mature)
-        build_group_consistency(engine, lake, profile, first, morning)
+            build(engine, lake, profile, *mature)
+        build_group_consistency(engine, lake, profile, first, last_morning(lake) or mature[1])
         if stage != "features":
-            build_icl_labels(engine, lake, profile, opened, mature)
+            build_icl_labels(engine, lake, profile, *mature)
     if stage == "labels":
         return
     for table in FEATURE_TABLES:
-        newest = newest_feature_day(lake, table)
-        if newest is not None and newest >= first:
-            build_features(engine, lake, profile, first, newest, table=table)
-    if stage == "training-set" and mature is not None and mature >= opened:
-        build_training_set(engine, lake, profile, opened, mature, settings=settings)
+        last = newest_feature_day(lake, table)
+        if last is not None and last >= first:
+            build_features(engine, lake, profile, first, last, table=table)
+    if stage == "training-set" and mature:
+        build_training_set(engine, lake, profile, *mature, settings=settings)

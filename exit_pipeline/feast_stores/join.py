@@ -16,11 +16,9 @@ from feast.repo_config import RepoConfig
 
 from exit_pipeline.errors import UsageError
 from exit_pipeline.feast_stores.scan import scan_sql
-from exit_pipeline.lake.duck import literal, quoted, render
+from exit_pipeline.lake.duck import literal, render
 
 EVENT_TIMESTAMP = "event_timestamp"
-# The greatest `__order` (feast_view.sql) of a row that is available by the entity row's time.
-UNTIL = "(epoch_us(__at)::hugeint + 1) * 18446744073709551616::hugeint - 1"
 EntityTable: TypeAlias = "pd.DataFrame | pa.Table | str"
 
 
@@ -118,12 +116,9 @@ def make_entity(connection: duckdb.DuckDBPyConnection, entity: EntityTable) -> N
         )
         connection.register("__entity", table)
         query = "select * from __entity"
-    connection.execute(
-        "create or replace temp view entity as select *, row_number() over () as __row, "
-        f"{quoted(EVENT_TIMESTAMP)}::timestamptz as __at, {UNTIL} as __until from (\n{query}\n)"
-        if _has_time(connection, query)
-        else f"create or replace temp view entity as {query}"
-    )
+    if _has_time(connection, query):
+        query = render("feast_entity", time=EVENT_TIMESTAMP, query=query)
+    connection.execute(f"create or replace temp view entity as {query}")
 
 
 def entity_columns(

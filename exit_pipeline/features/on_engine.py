@@ -14,14 +14,12 @@ from exit_pipeline.feast_stores.repo import apply
 from exit_pipeline.features.inputs import context_columns
 from exit_pipeline.lake import Lake, create_table, render
 from exit_pipeline.lake.engine import Engine
-from exit_pipeline.lake.table import Filter
+from exit_pipeline.lake.table import BATCH_ROWS, Filter
 from exit_pipeline.profile import Profile
 from exit_pipeline.settings import Settings
 
 if TYPE_CHECKING:
     from feast import FeatureStore
-
-BATCH_ROWS = 131_072
 
 
 @contextmanager

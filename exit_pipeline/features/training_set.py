@@ -116,12 +116,12 @@ def _entity_rows(lake: Lake, spec: ProfileSpec, first: date, last: date) -> str:
 
 def _with_interest(reader: pa.RecordBatchReader, spec: ProfileSpec) -> pa.RecordBatchReader:
     """Replaces the interest state of each batch by the features made of it."""
-    batches = _interesting(reader, spec)
+    batches = _with_features(reader, spec)
     head = next(batches)
     return pa.RecordBatchReader.from_batches(head.schema, chain([head], batches))
 
 
-def _interesting(reader: pa.RecordBatchReader, spec: ProfileSpec) -> Iterator[pa.RecordBatch]:
+def _with_features(reader: pa.RecordBatchReader, spec: ProfileSpec) -> Iterator[pa.RecordBatch]:
     domains = (spec.target, *spec.sources)
     state = {"state_us", *(f"{d}_{part}" for d in domains for part in STATE_PARTS)}
     for batch in _batches(reader):

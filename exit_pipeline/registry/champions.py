@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from contextlib import AbstractContextManager
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from exit_pipeline.errors import ChampionChanged, GateRefusal, RegistryError, UsageError
@@ -33,7 +34,6 @@ class Champions(RegistryReader):
             ChampionChanged: It was made against another champion; nothing is written.
         """
         with self._moving():
-            self._finish_rollback()
             found = self.get(version)
             if CHAMPION in found.aliases:
                 return False
@@ -57,7 +57,6 @@ class Champions(RegistryReader):
             Whether it became champion; False where it was champion already: nothing is written.
         """
         with self._moving():
-            self._finish_rollback()
             found = self.get(version)
             if CHAMPION in found.aliases:
                 return False
@@ -85,7 +84,6 @@ class Champions(RegistryReader):
         """
         leave = self.number(CHAMPION) if leave is None else leave
         with self._moving():
-            self._finish_rollback()
             self._check_champion(leave)
             target = self.earlier() if to is None else to
             if target is None:
@@ -110,15 +108,21 @@ class Champions(RegistryReader):
     def _moves(self) -> list[dict[str, Any]]:
         return [entry for entry in self.history() if entry["alias"] == CHAMPION]
 
-    def _moving(self) -> AbstractContextManager[None]:
-        """One process of this home at a time looks who is champion and makes another."""
+    @contextmanager
+    def _moving(self) -> Iterator[None]:
+        """One process of this home at a time looks who is champion and makes another.
+
+        What a rollback that died left to do is done first.
+        """
         lock = self.home.mlflow / "champion.lock"
         refusal = RegistryError(
             f"another process has been changing the champion for {LOCK_SECONDS:.0f} s",
             where=str(lock),
             mend="wait for it to end, then run again",
         )
-        return exclusive(lock, LOCK_SECONDS, refusal)
+        with exclusive(lock, LOCK_SECONDS, refusal):
+            self._finish_rollback()
+            yield
 
     def _check_champion(self, seen: int | None) -> None:
         present = self.number(CHAMPION)

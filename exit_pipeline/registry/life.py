@@ -159,8 +159,9 @@ def judge(
     if rival and not seen:
         folders["champion"] = registry.folder(rival.version)
     files = evaluation_files(lake, found)
-    scored = {role: evaluate(Scorer.load(folder), files) for role, folder in folders.items()}
-    model, sample = load_model(folders["model"]), read_rows(files)[:SAMPLE]
+    scorers = {role: Scorer.load(folder) for role, folder in folders.items()}
+    scored = {role: evaluate(scorer, files) for role, scorer in scorers.items()}
+    model, sample = scorers["model"].model, read_rows(files)[:SAMPLE]
     age = (at - champion.created) / timedelta(days=1) if champion else None
     decision = decide(
         scored["model"], scored["baseline"], scored.get("champion"), profile.spec.gates,

@@ -3,12 +3,9 @@
 --         v0, v1, … (feast_coded.sql).
 -- Cut-off: the newest feature row whose __order is at or before the entity row's time, and not older
 --          than the view's TTL (inclusive, in microseconds); a null key matches nothing.
+{% from "_asof.sql" import features_of %}
 select {% for column in columns %}e.{{ column | quoted }}{{ ", " if not loop.last }}{% endfor %}
-{% for view in views %}
-{% for feature in view.features %}
-       , case when {{ view.fresh }} then v{{ view.number }}.{{ feature | quoted }} end as {{ feature | quoted }}
-{% endfor %}
-{% endfor %}
+{{ features_of(views) }}
 from entity e
 {% for view in views %}
 left join k{{ view.number }}

@@ -4,8 +4,7 @@
 -- Inputs: one source of a Feast view.
 -- Cut-off: with `by_created`, a row is available once it was created too, and a row that was
 --          outdated before it became available is dropped; ties go to the latest time, then created.
-{% set wide = "hugeint" if sum_bits == 128 else "decimal(38, 0)" %}
-{% set two_64, two_63 = "18446744073709551616::" ~ wide, "9223372036854775808::" ~ wide %}
+{% from "_asof.sql" import moment, wide %}
 {% set source %}
   select {% for name, column in keys.items() %}{{ column | quoted }} as {{ name | quoted }}, {% endfor %}
          {% for name, column in features.items() %}{{ column | quoted }} as {{ name | quoted }}, {% endfor %}
@@ -24,11 +23,12 @@ with known as (
     partition by {% for name in keys %}{{ name | quoted }}{{ ", " if not loop.last }}{% endfor %}
     order by __available range between unbounded preceding and current row)
 )
-select * exclude (__created, __available), epoch_us(__available)::{{ wide }} * {{ two_64 }} as __order
+select * exclude (__created, __available), {{ moment("__available", sum_bits) }} as __order
 from known
 {% else %}
 select * exclude (__created),
-       epoch_us(__ts)::{{ wide }} * {{ two_64 }}
-         + coalesce(epoch_us(__created)::{{ wide }} + {{ two_63 }}, 0) as __order
+       {{ moment("__ts", sum_bits) }}
+         + coalesce(epoch_us(__created)::{{ wide(sum_bits) }} + 9223372036854775808::{{ wide(sum_bits) }}, 0)
+         as __order
 from ({{ source }}) s
 {% endif %}

@@ -2,18 +2,13 @@
 -- Inputs: the entity rows' query; per view the query of its rows (feast_view.sql).
 -- Cut-off: as of feast_asof.sql, whose join this is in one query, for engines that sort what they
 --          need themselves: keys are not numbered, and rows come in any order.
-{% set wide = "hugeint" if sum_bits == 128 else "decimal(38, 0)" %}
+{% from "_asof.sql" import features_of, until %}
 with entity as (
-  select *, event_timestamp as __at,
-         (epoch_us(event_timestamp)::{{ wide }} + 1) * 18446744073709551616::{{ wide }} - 1 as __until
+  select *, event_timestamp as __at, {{ until("event_timestamp", sum_bits) }} as __until
   from ({{ entity_rows }}) r
 )
 select e.* exclude (__at, __until)
-{% for view in views %}
-{% for feature in view.features %}
-       , case when {{ view.fresh }} then v{{ view.number }}.{{ feature | quoted }} end as {{ feature | quoted }}
-{% endfor %}
-{% endfor %}
+{{ features_of(views) }}
 from entity e
 {% for view in views %}
 asof left join ({{ view.rows("select * from " ~ view.name, sum_bits) }}) v{{ view.number }}
