@@ -139,7 +139,7 @@ def champion_sensor(context: SensorEvaluationContext) -> RunRequest | SkipReason
     Once for the same rows and champion, and not while a blocking check of what they were made
     from has failed: what was measured then says something of the rows. A new model also waits for
     days that are being read or built again: it is to be trained on all of them. A rollback does
-    not. What a check said of a version that is champion no more asks for nothing.
+    not. What a check said of a version that is no longer champion asks for nothing.
     """
     from exit_pipeline.registry import CHAMPION, Registry
     from exit_pipeline.validation.verdicts import unfit
@@ -154,7 +154,7 @@ def champion_sensor(context: SensorEvaluationContext) -> RunRequest | SkipReason
     champion = Registry(PIPELINE.home, PIPELINE.profile.name).number(CHAMPION)
     asked = [told for told in asked if told["champion"] == champion]
     if not asked:
-        return SkipReason("what asked for something is champion no more")
+        return SkipReason("what asked for something is no longer champion")
     if failed := unfit(PIPELINE.lake("champion sensor"), PIPELINE.profile.spec):
         return SkipReason(f"blocking checks did not pass: {'; '.join(failed)}")
     for told in asked:

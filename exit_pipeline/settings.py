@@ -37,13 +37,13 @@ class Settings(BaseSettings):
         "multiprocess", description="How Dagster runs the steps of a run started from the UI."
     )
     sensor_seconds: int = Field(
-        30, ge=1, description="Seconds between looks of what runs by itself."
+        30, ge=1, description="Seconds between ticks of the sensors."
     )
     webhook: SecretStr | None = Field(
-        None, description="Where a failed run is told by POST, an http(s) address."
+        None, description="http(s) address that gets a POST for each failed run."
     )
     api_key: SecretStr | None = Field(
-        None, description="What requests to the ranking service must bring."
+        None, description="Key that requests to the ranking service must carry."
     )
     redis: SecretStr | None = Field(
         None,
@@ -69,7 +69,7 @@ class Settings(BaseSettings):
         48.0, gt=0, description="Age from which features of the catalogue count as stale."
     )
     serve_canary_salt: str = Field(
-        "canary", description="What decides, with a user's id, who is asked of the canary."
+        "canary", description="Salt of the hash that picks the canary's users."
     )
     serve_skew_share: float = Field(
         0.01, ge=0, le=1, description="Share of rankings whose inputs are kept for the skew check."

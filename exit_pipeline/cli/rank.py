@@ -85,6 +85,6 @@ def _pairs(texts: list[str]) -> dict[str, str]:
     for text in texts:
         name, separator, value = text.partition("=")
         if not separator:
-            raise UsageError(f"{text!r} is no key=value", mend="--scene place=home")
+            raise UsageError(f"{text!r} is not of the form key=value", mend="--scene place=home")
         pairs[name] = value
     return pairs

@@ -50,7 +50,7 @@ def _costs(results: Results) -> str:
     for world, x in results.places():
         free = results.find(world, x, FREE)
         if free is None:
-            said.append(f"{world}: «{FREE}» was not run, so nothing is said of costs")
+            said.append(f"{world}: {FREE!r} was not run, so nothing is said of costs")
             continue
         found = [
             f"{g.label}: clicks {percent(g.earns(free, 'ctr'))}, "
