@@ -129,14 +129,16 @@ def ask_for(world: World, *, day: int, requests: int = 2000, candidates: int = 4
     x = replace(x, position=np.zeros_like(x.position))
     truth = world.logits(x, day)
     table = _candidates(world, day, x, np.repeat(np.arange(requests), candidates))
-    chance, value = sigmoid(truth["logit"]), _values(world, x, truth)
+    chance, value = sigmoid(truth["logit"]), _values(world, day, x, truth)
     return Asked(table, user, chance, value, world.config.users)
 
 
-def _values(world: World, x: Exposures, truth: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+def _values(
+    world: World, day: int, x: Exposures, truth: dict[str, np.ndarray]
+) -> dict[str, np.ndarray]:
     click = sigmoid(truth["logit"])
     order = click * world.order_rate(truth)
-    return {"ctr": click, "ctcvr": order, "gtv": order * world.price[x.item],
+    return {"ctr": click, "ctcvr": order, "gtv": order * world.price_on(x.item, day),
             "negative": (1 - click) * world.negative_rate(truth, x)}  # fmt: skip
 
 

@@ -31,6 +31,7 @@ from exit_pipeline.simulator.world import (
     AGE_BANDS,
     CATEGORIES,
     DAY_KINDS,
+    DEARER_FROM,
     HOUR_BANDS,
     PLACES,
     SEGMENTS,
@@ -114,8 +115,7 @@ def _write_attributes(world: World, root: Path) -> None:
     since = np.array([day_start_us(world, int(day)) for day in world.first_day])
     ids, category = names("i", np.arange(n), 6), np.array(CATEGORIES)[world.category]
     brand = names("brand ", world.brand, 2)
-    # One item in fifty changes its price on the eighth day.
-    dearer = np.flatnonzero((np.arange(n) % 50 == 7) & (world.first_day < 7))
+    dearer = np.flatnonzero(world.dearer)
     # What only the sources have: like the feed's item in whose place it stands.
     alone = np.flatnonzero(world.source_item >= n)
     elsewhere = names("i", world.source_item[alone], 6)
@@ -126,11 +126,11 @@ def _write_attributes(world: World, root: Path) -> None:
                 "category": np.concatenate([category, category[dearer], category[alone]]),
                 "brand": np.concatenate([brand, brand[dearer], brand[alone]]),
                 "price": np.concatenate(
-                    [world.price, np.round(world.price[dearer] * 1.1, 2), world.price[alone]]
+                    [world.price, world.price_on(dearer, DEARER_FROM), world.price[alone]]
                 ),
                 "valid_from": pa.array(
                     np.concatenate(
-                        [since, np.full(len(dearer), day_start_us(world, 7)), since[alone]]
+                        [since, np.full(len(dearer), day_start_us(world, DEARER_FROM)), since[alone]]
                     )
                 ).cast(INSTANT),
             }

@@ -11,6 +11,8 @@ from exit_pipeline.simulator.world import BAND_STARTS, CATEGORIES, Exposures, Wo
 SLATE = 6
 # Of each outcome: the share that names the request it follows.
 NAMED = 0.9
+# A catalogue that is hardly larger than a slate may still offer an item again after so many.
+TRIES = 100
 HOUR_WEIGHTS = np.array(
     [1, 0.5, 0.3, 0.3, 0.4, 0.8, 2, 4, 4, 3, 3, 4, 6, 5, 4, 4, 5, 6, 7, 8, 9, 8, 5, 3]
 )
@@ -122,7 +124,22 @@ def retrieve(
     rank = rng.integers(per_category, size=n)
     popular = rng.integers(max(per_category // 5, 1), size=n)
     item = category + c * np.where(way < 0.2, popular, rank)
-    return world.born(np.minimum(item, world.config.items - 1), day)
+    item = world.born(np.minimum(item, world.config.items - 1), day)
+    return _once(world, day, item.reshape(-1, slate), rng).ravel()
+
+
+def _once(world: World, day: int, slates: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """Puts others at random in the place of what a slate offers again: int64[requests, slate]."""
+    for _ in range(TRIES):
+        order = np.argsort(slates, axis=1, kind="stable")
+        items = np.take_along_axis(slates, order, axis=1)
+        again = np.zeros(slates.shape, bool)
+        np.put_along_axis(again, order[:, 1:], items[:, 1:] == items[:, :-1], axis=1)
+        if not again.any():
+            break
+        others = rng.integers(world.config.items, size=again.sum())
+        slates[again] = world.born(others, day)
+    return slates
 
 
 def respond(
@@ -137,13 +154,15 @@ def respond(
     clicked = rng.random(n) < sigmoid(parts["logit"])
     ordered = clicked & (rng.random(n) < world.order_rate(parts))
     negative = ~clicked & (rng.random(n) < world.negative_rate(parts, x))
+    click_delay = (2e6 + rng.exponential(40e6, n)).astype(np.int64)
+    bought = (9e7 + np.minimum(rng.exponential(3.6e9, n), 7.0e10)).astype(np.int64)
     told = {
         **parts,
         "clicked": clicked,
         "ordered": ordered,
         "negative": negative,
-        "click_delay": (2e6 + rng.exponential(40e6, n)).astype(np.int64),
-        "order_delay": (9e7 + np.minimum(rng.exponential(3.6e9, n), 7.0e10)).astype(np.int64),
+        "click_delay": click_delay,
+        "order_delay": click_delay + bought,
         "negative_delay": (2e6 + rng.exponential(20e6, n)).astype(np.int64),
     }
     for kind, happened in (("click", clicked), ("order", ordered), ("negative", negative)):

@@ -77,10 +77,13 @@ class Intents:
         item = category + len(CATEGORIES) * rng.integers(max(per_category, 1), size=len(looks))
         item = self.world.born(np.minimum(item, self.world.config.items - 1), day)
         us = rng.integers(0, DAY_US - 600_000_000, size=len(looks))
-        clicked = rng.random(len(looks)) < 0.6
-        ordered = clicked & (rng.random(len(looks)) < 0.08)
+        # An intent ends in the middle of its last day: who is no longer after it does not look.
+        still = day * DAY_US + us < self.ends[user, source, category]
+        user, source, item, us = user[still], source[still], item[still], us[still]
+        clicked = rng.random(len(us)) < 0.6
+        ordered = clicked & (rng.random(len(us)) < 0.08)
         parts = [
-            (np.ones(len(looks), bool), 0, 0),
+            (np.ones(len(us), bool), 0, 0),
             (clicked, 1, 20_000_000),
             (ordered, 2, 240_000_000),
         ]

@@ -75,7 +75,7 @@ def source_rows(world: World, day: int, events: SourceEvents) -> pa.Table:
     if day < world.config.last_source_from:
         events = events.where(events.source < world.config.sources - 1)
     n = len(events.us)
-    value = np.where(events.kind == 2, world.price[events.item], np.nan)
+    value = np.where(events.kind == 2, world.price_on(events.item, day), np.nan)
     ids = names(f"s{day:04d}-", np.arange(n))
     user, item = world.source_user[events.user], world.source_item[events.item]
     return rows(world, day, ids, events.us, user, item,
@@ -95,7 +95,7 @@ def feed_rows(world: World, day: int, x: Exposures, told: dict[str, np.ndarray])
         m = np.flatnonzero(told[mask])
         named = request[m].astype(object)
         named[~told[f"{kind}_named"][m]] = None
-        value = world.price[x.item[m]] if kind == "order" else None
+        value = world.price_on(x.item[m], day) if kind == "order" else None
         tables.append(
             rows(world, day, names(f"{prefix}{day:04d}-", m), x.us[m] + told[f"{kind}_delay"][m],
                  x.user[m], x.item[m], "feed", kind, named, value, place=place[m])

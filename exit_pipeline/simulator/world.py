@@ -22,6 +22,7 @@ HOUR_BANDS, DAY_KINDS, PLACES = (
     ("home", "work", "out"),
 )
 BAND_STARTS = np.array([0, 6, 11, 17])
+DEARER_FROM = 7  # the day from which one item in fifty costs more
 SEGMENTS, AGE_BANDS = (
     ("explorer", "regular", "bargain", "family"),
     ("18-29", "30-44", "45-64", "65+"),
@@ -69,6 +70,7 @@ class World:
         self.price = np.round(np.exp(rng.normal(2.8, 0.7, n_items)) + 0.99, 2)
         self.first_day = np.where(rng.random(n_items) < 0.9, -30, rng.integers(1, 15, n_items))
         self.first_day[:c] = -30  # one of each category is there all along
+        self.dearer = (np.arange(n_items) % 50 == 7) & (self.first_day < DEARER_FROM)
         self.gain = rng.uniform(1.7, 2.1, config.sources)
         self.transfer = self._transferability(config.rng(2))
         self.source_user, self.source_item = self._source_ids(config.rng(7))
@@ -105,6 +107,11 @@ class World:
         """Puts the oldest of its category in the place of each item that is not there yet."""
         return np.where(self.first_day[item] <= day, item, self.category[item])
 
+    def price_on(self, item: np.ndarray, day: int) -> np.ndarray:
+        """Returns what items cost on a day, float64[n]; one in fifty is dearer from the eighth on."""
+        dearer = self.dearer[item] & (day >= DEARER_FROM)
+        return np.where(dearer, np.round(self.price[item] * 1.1, 2), self.price[item])
+
     def transferability(self, x: Exposures, day: int) -> np.ndarray:
         """Returns a[n, K] of exposures; in world B some categories change halfway."""
         category = self.category[x.item]
@@ -135,7 +142,7 @@ class World:
             carried /= np.maximum(1.0, x.intent.sum(1))[:, None] ** 0.5
             # Position bias, and satiation: what was shown often of late is clicked less.
             own = own - 0.12 * x.position - 0.3 * np.log1p(x.seen)
-        never = (a.max(1) < 0.01) & x.intent.any(1)
+        never = (category < self.config.never) & x.intent.any(1)
         repelled = np.where(never, 0.9, 0.0)
         return {
             "own": own,

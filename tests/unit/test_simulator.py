@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from dataclasses import replace
 
+import duckdb
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -18,7 +19,7 @@ from exit_pipeline.lake import Lake, connect
 from exit_pipeline.profile import load_profile
 from exit_pipeline.settings import load_settings
 from exit_pipeline.simulator import SimulationConfig, World, answer, ask_for, simulate
-from exit_pipeline.simulator.intents import Intents
+from exit_pipeline.simulator.intents import DAY_US, Intents
 from exit_pipeline.simulator.rows import EVENTS, names
 from exit_pipeline.simulator.satiation import Satiation
 from exit_pipeline.simulator.world import Exposures
@@ -96,6 +97,53 @@ def test_the_truth_is_calibrated(log):
         assert y[part].mean() == pytest.approx(
             p[part].mean(), abs=3.5 * (p[part].mean() / len(part)) ** 0.5 + 0.002
         )
+
+
+def test_a_slate_offers_an_item_once(log):
+    _, out, _ = log
+    shown = duckdb.sql(f"""
+        select distinct event_id, request_id, item_id
+        from read_parquet('{out}/events/*/*.parquet')
+        where domain = 'feed' and event_type = 'impression' and event_id like 'f%'
+    """)
+    again = duckdb.sql("select 1 from shown group by request_id, item_id having count(*) > 1")
+    assert shown.shape[0] > 1000
+    assert again.fetchall() == []
+
+
+def test_who_is_no_longer_after_something_does_not_look_for_it():
+    world = World(SimulationConfig(days=9, users=300, items=120, seed=5))
+    intents, late = Intents(world), 0
+    for day in range(9):
+        found = intents.next_day(day)
+        ends = intents.ends[found.user, found.source, world.category[found.item]]
+        shown = day * DAY_US + found.us[found.kind == 0]
+        assert (shown < ends[found.kind == 0]).all()
+        late += int((ends < (day + 1) * DAY_US).sum())
+    assert late > 100  # intents of which it was the last day
+
+
+def test_an_order_costs_what_the_catalogue_says_and_comes_after_its_click(log):
+    _, out, _ = log
+    wrong = duckdb.sql(f"""
+        with events as (
+            from read_parquet('{out}/events/*/*.parquet') where event_id not like 'b%'
+        ),
+        orders as (
+            select o.event_id, o.domain, o.item_id, o.value,
+                coalesce(f.ts, o.ts) as ts, c.ts > o.ts as hasty
+            from (from events where event_type = 'order') o
+            left join events f on o.domain = 'feed' and f.event_id = 'f' || substr(o.event_id, 2)
+            left join events c
+                on o.domain = 'feed' and c.event_id = 'c' || substr(o.event_id, 2)
+        )
+        select o.event_id
+        from orders o
+        asof join read_parquet('{out}/items/*.parquet') i
+            on o.item_id = i.item_id and o.ts >= i.valid_from
+        where o.value <> i.price or o.hasty
+    """)
+    assert wrong.fetchall() == []
 
 
 def test_never_means_never(log):
