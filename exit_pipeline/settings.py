@@ -36,9 +36,7 @@ class Settings(BaseSettings):
     executor: Literal["in_process", "multiprocess"] = Field(
         "multiprocess", description="How Dagster runs the steps of a run started from the UI."
     )
-    sensor_seconds: int = Field(
-        30, ge=1, description="Seconds between ticks of the sensors."
-    )
+    sensor_seconds: int = Field(30, ge=1, description="Seconds between ticks of the sensors.")
     webhook: SecretStr | None = Field(
         None, description="http(s) address that gets a POST for each failed run."
     )

@@ -21,7 +21,9 @@ from exit_pipeline.training.step import uses_bf16
 
 HERE, PEERS = "exit_pipeline.bench.training", "exit_pipeline.bench.training_peers"
 MODULES = {"rechub": "torch_rechub", "deepctr": "deepctr_torch"}
-TOWERS = ModelSpec(hidden=EXPERT, side_hidden=HEAD, embedding_dim=DIM, id_dropout=0, dropout=0)
+TOWERS = ModelSpec(
+    hidden=EXPERT, side_hidden=HEAD, embedding_dim=DIM, id_dropout=0, value_dropout=0, dropout=0
+)
 # The five largest of the eight tables; the default's bound leaves one of them to AdamW.
 TABLE_ROWS = 10_000
 LEARN = ("fp32", "bf16")

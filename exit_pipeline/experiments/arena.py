@@ -7,6 +7,7 @@ import json
 import os
 import shutil
 from dataclasses import asdict, replace
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -29,15 +30,18 @@ from exit_pipeline.lock import exclusive
 from exit_pipeline.model.encoders import DOMAIN
 from exit_pipeline.settings import Settings
 
-# What decides a run beside its entry and its rows.
-CODE = ("model", "training", "experiments/trees.py", "experiments/popularity.py",
-        "experiments/contenders.py", "experiments/oracle.py", "experiments/measures.py",
-        "experiments/bootstrap.py", "experiments/slices.py", "experiments/mixed.py",
-        "experiments/flipped.py", "experiments/asking.py", "simulator/answer.py",
-        "evaluation/metrics.py", "ranking/scorer.py", "profile/learning.py")  # fmt: skip
+# What decides a run beside its entry and its world.
+CODE = (
+    "model", "training", "experiments/arena.py", "experiments/networks.py", "experiments/trees.py",
+    "experiments/popularity.py", "experiments/contenders.py", "experiments/oracle.py",
+    "experiments/measures.py", "experiments/bootstrap.py", "experiments/slices.py",
+    "evaluation/metrics.py", "ranking/scorer.py", "sql/model_common.sql", "sql/model_edges.sql",
+    "sql/model_vocabulary.sql", "sql/training_rows.sql",
+)  # fmt: skip
 # And what decides how it is scored under a policy.
 SCORING = ("ranking/policy.py", "profile/policy.py")
 SECTIONS = ("model.", "training.", "trees.")
+PACKAGES = ("torch", "numpy", "lightgbm", "tabm")
 LOCK_SECONDS = 6 * 3600.0
 
 
@@ -147,7 +151,8 @@ def _key(entry: Entry, world: World, task: Task) -> str:
         "model": entry.model,
         "world": [entry.world.key, world.digest],
         "settings": [s.model_dump(mode="json") for s in (task.model, task.training, task.trees)],
-        "rows": [entry.rows.to_dict(), list(entry.without)],
+        "rows": [entry.rows.to_dict(), task.inputs.to_dict()],
+        "place": [task.settings.device, *map(version, PACKAGES)],
         "code": code_digest(*CODE),
     }
     digest = hashlib.sha256(json.dumps(decides, sort_keys=True).encode()).hexdigest()

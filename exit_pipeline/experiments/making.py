@@ -25,9 +25,12 @@ from exit_pipeline.settings import Settings
 from exit_pipeline.simulator import simulate
 from exit_pipeline.training.split import split_days
 
-TABLES_CODE = ("sql", "ingest", "labels", "features", "feast_stores", "experiments/tables.py",
-               "experiments/asking.py", "experiments/mixed.py", "experiments/flipped.py",
-               "simulator")  # fmt: skip
+LOG_CODE = ("simulator", "profiles/simulated")
+TABLES_CODE = (
+    "sql", "ingest", "labels", "features", "feast_stores", "lake", "profile", "stages.py",
+    "training/split.py", "experiments/tables.py", "experiments/making.py", "experiments/worlds.py",
+    "experiments/asking.py", "experiments/mixed.py", "experiments/flipped.py", *LOG_CODE,
+)  # fmt: skip
 READY = "ready.json"
 
 
@@ -44,7 +47,7 @@ def prepare(spec: WorldSpec, settings: Settings) -> World:
         profile = _profile(spec, root / "logs")
         world = World(spec, settings, profile, folder, {}, "", (date.min, date.min))
         ready = _ready(folder)
-        if ready.get("code") != code_digest(*TABLES_CODE):
+        if ready.get("made_by") != _made_by(profile):
             _make(world)
             ready = _ready(folder)
     first, last = (date.fromisoformat(day) for day in ready["training"])
@@ -63,7 +66,7 @@ def _profile(spec: WorldSpec, logs: Path) -> Profile:
     else:
         log = logs / spec.log
         with exclusive(logs / f".{spec.log}.lock", LOCK_SECONDS, busy(log)):
-            made_by, code = log / "code.txt", code_digest("simulator")
+            made_by, code = log / "code.txt", code_digest(*LOG_CODE)
             if not made_by.exists() or made_by.read_text("utf-8") != code:
                 simulate(spec.config, log, overwrite=True)
                 write_text(made_by, code)
@@ -90,16 +93,24 @@ def _make(world: World) -> None:
     if world.spec.simulated:
         ask_world(world.spec.config, settings, lake, profile, split["evaluation"],
                   folder / "question")  # fmt: skip
-    digest = hashlib.sha256(json.dumps([states[day].hash for day in sorted(states)]).encode())
+    made_by, hashes = _made_by(profile), [states[day].hash for day in sorted(states)]
+    days = {part: [str(day) for day in found] for part, found in split.items()}
+    digest = hashlib.sha256(json.dumps([made_by, hashes, days]).encode())
     ready = {
         "parts": {p: [str(Path(f).relative_to(folder)) for f in fs] for p, fs in parts.items()},
         "training": [str(min(split["train"])), str(max(split["train"]))],
         "digest": digest.hexdigest(),
-        "code": code_digest(*TABLES_CODE),
+        "made_by": made_by,
         "seconds": seconds,
     }
     shutil.rmtree(folder / "samples", ignore_errors=True)
     write_text(folder / READY, json.dumps(ready))
+
+
+def _made_by(profile: Profile) -> str:
+    """What decides a world's tables: code, and the profile with all its defaults."""
+    told = f"{code_digest(*TABLES_CODE)} {profile.spec.model_dump_json()}"
+    return hashlib.sha256(told.encode()).hexdigest()
 
 
 def _ready(folder: Path) -> dict[str, Any]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from difflib import get_close_matches
 from pathlib import Path
 from shlex import quote
@@ -18,6 +18,8 @@ from exit_pipeline.experiments.parallel import each
 from exit_pipeline.experiments.report import STANDARD, write_report
 from exit_pipeline.experiments.results import Reference, Results, gather
 from exit_pipeline.experiments.runs import Entry, Run
+from exit_pipeline.experiments.spaces import SPACES
+from exit_pipeline.experiments.tuned import is_tuned
 from exit_pipeline.settings import Settings
 
 # Letters of a folder's name that say which part is in it; more are cut off for a hash of them all.
@@ -103,6 +105,12 @@ class Part:
         )
 
 
+def fairly(entries: Sequence[Entry]) -> list[Entry]:
+    """Lets all of a world start from what tuning found, or nobody, where someone was not tuned."""
+    plain = {e.world.name for e in entries if e.model in SPACES and not is_tuned(e.world, e.model)}
+    return [replace(e, tuned=e.tuned and e.world.name not in plain) for e in entries]
+
+
 def _check_named(option: str, names: Sequence[str], known: set[str]) -> None:
     for name in names:
         if name not in known:
@@ -147,7 +155,7 @@ def run_study(
         ExitPipelineError: The first entry that failed.
     """
     part = part or Part()
-    entries = part.of(study.entries(quick))
+    entries = part.of(fairly(study.entries(quick)))
     _check_compared(entries, study.reference)
     root = settings.home.absolute() / "experiments"
     folder = out or root / "studies" / f"{name}{'-quick' * quick}{part.slug}"

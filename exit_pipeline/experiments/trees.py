@@ -26,7 +26,9 @@ if TYPE_CHECKING:
 class TreeSpec(Strict):
     """Form and growth of the trees."""
 
-    rounds: int = Field(600, ge=1, description="At most this many trees.")
+    rounds: int = Field(
+        5000, ge=1, description="At most this many trees: patience is to end it, not this."
+    )
     patience: int = Field(40, ge=1, description="Trees without a better validation logloss.")
     learning_rate: float = Field(0.05, gt=0, description="Shrinkage of each tree.")
     leaves: int = Field(63, ge=2, description="Leaves of a tree.")

@@ -21,8 +21,17 @@ def tuned_settings(world: WorldSpec, model: str) -> dict[str, Any]:
     """
     if world.size == "quick":
         return {}
+    return dict(_record(world).get(model, {}).get("settings", {}))
+
+
+def is_tuned(world: WorldSpec, model: str) -> bool:
+    """Says whether a model is on the record; its best settings may be the profile's own."""
+    return model in _record(world)
+
+
+def _record(world: WorldSpec) -> dict[str, Any]:
     name = TUNED_ON[0] if world.simulated else world.name
-    return dict(read_tuned().get(name, {}).get(model, {}).get("settings", {}))
+    return dict(read_tuned().get(name, {}))
 
 
 @lru_cache(maxsize=1)

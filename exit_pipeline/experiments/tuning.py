@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
@@ -55,11 +56,12 @@ def tune(job: Tuning, settings: Settings) -> dict[str, Any]:
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     space, folder = _space(job.model), settings.home.absolute() / "experiments" / "tuning"
     folder.mkdir(parents=True, exist_ok=True)
+    rows, world = rows_for(job.model, RowsSpec(SHARE)), prepare(job.world, settings)
+    decides = f"{code_digest(*CODE)} {world.digest} {rows} {SEED} {sorted(space.items())}"
     study = optuna.create_study(
         storage=f"sqlite:///{folder / f'{job.world.key}-{job.model}.db'}",
-        study_name=code_digest(*CODE), load_if_exists=True,
+        study_name=hashlib.sha256(decides.encode()).hexdigest(), load_if_exists=True,
     )  # fmt: skip
-    rows = rows_for(job.model, RowsSpec(SHARE))
     entry = Entry(job.model, job.model, job.world, rows=rows, tuned=False)
     while (done := len(_ended(study))) < job.trials:
         # A seed for each trial, so that a study that goes on draws what it would have drawn.

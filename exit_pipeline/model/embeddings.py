@@ -43,7 +43,9 @@ class RowEmbedding(nn.Module):
     def __init__(self, encoder: Encoder, spec: ModelSpec) -> None:
         super().__init__()
         columns = encoder.spec
-        self.categorical = CategoricalEmbedding(encoder, spec.embedding_dim, spec.id_dropout)
+        self.categorical = CategoricalEmbedding(
+            encoder, spec.embedding_dim, spec.id_dropout, spec.value_dropout
+        )
         numbers = columns.numbers
         self.numeric = NumericEncoding(encoder, numbers)
         self.scene = NumericEncoding(encoder, scene_columns(numbers, columns.sources))
@@ -65,24 +67,30 @@ class RowEmbedding(nn.Module):
         return Row(row.words, self.scene(batch.numeric, hidden))
 
 
+# Of positions: when scoring nobody knows one, so half of training must do without.
+POSITION, POSITION_HIDDEN = "position", 0.5
+
+
 class CategoricalEmbedding(nn.Module):
     """One table per column; row 0 is the unknown value's.
 
-    In training, ids are hidden at random, so that the unknown row learns what to say of a user or
-    item never seen, and the rest of the network does not lean on ids alone (ours). Where all are
-    hidden, they are when scoring too: what is known of a user or item are its rates alone.
+    In training, values are hidden at random, so that the unknown row learns what to say of a user,
+    item, brand or place never seen, and the rest of the network does not lean on ids alone (ours).
+    Where all ids are hidden, they are when scoring too: what is known of a user or item are its
+    rates alone.
 
     Args:
         encoder: Vocabularies.
         dim: Width.
         id_dropout: Share of ids hidden.
+        value_dropout: Share of all other values hidden.
     """
 
     hidden: Tensor
 
-    def __init__(self, encoder: Encoder, dim: int, id_dropout: float) -> None:
+    def __init__(self, encoder: Encoder, dim: int, id_dropout: float, value_dropout: float) -> None:
         super().__init__()
-        columns, self.share = encoder.spec.categorical, id_dropout
+        columns = encoder.spec.categorical
         never = [id_dropout == 1 and name in IDS for name in columns]
         # What is never read needs no row but the unknown's.
         tables = [
@@ -92,16 +100,16 @@ class CategoricalEmbedding(nn.Module):
         for table in tables:
             nn.init.normal_(table.weight, std=0.5)
         self.tables = nn.ModuleList(tables)
-        hidden = torch.tensor([id_dropout if name in IDS else 0.0 for name in columns])
+        hidden = torch.tensor([id_dropout if name in IDS else value_dropout for name in columns])
         self.register_buffer("hidden", hidden, persistent=False)
 
     def forward(self, indices: Tensor) -> Tensor:
         """int64[n, C] → float[n, C · dim]."""
-        if self.share == 1:
-            indices = torch.where(self.hidden == 1, torch.zeros_like(indices), indices)
-        elif self.training and self.share > 0:
-            draw = torch.rand(indices.shape, device=indices.device)
-            indices = torch.where(draw < self.hidden, torch.zeros_like(indices), indices)
+        if self.training:
+            away = torch.rand(indices.shape, device=indices.device) < self.hidden
+        else:
+            away = self.hidden == 1
+        indices = torch.where(away, torch.zeros_like(indices), indices)
         return torch.cat([table(indices[:, i]) for i, table in enumerate(self.tables)], dim=1)
 
 
@@ -112,7 +120,8 @@ class NumericEncoding(nn.Module):
     bins b. The embeddings of arXiv 2203.05556, section 3.4, are folded into the first layer: no
     gradient reaches the numbers. Unknown is zeros and a one beside them; everything of a hidden
     source is zeros and a one of the source's own (ours), whose weights are what the network takes
-    «no source interest» to mean.
+    “no source interest” to mean. A position is unknown whenever a row is scored, in evaluation as
+    in the service.
 
     Args:
         encoder: Bin edges, and which columns are whose.
@@ -139,6 +148,7 @@ class NumericEncoding(nn.Module):
         owners = [_owner(encoder, name) for name in names]
         self._keep("columns", torch.tensor(places, dtype=torch.int64))
         self._keep("owner", torch.tensor(owners, dtype=torch.int64))
+        self.position = names.index(POSITION) if POSITION in names else None
         sources = len(encoder.spec.sources)
         self.widths = [*[bins] * len(names), *[1] * (len(names) + sources)]
 
@@ -157,6 +167,9 @@ class NumericEncoding(nn.Module):
         """
         numbers = numbers[:, self.columns]
         unknown = torch.isnan(numbers)
+        if self.position is not None:
+            draw = torch.rand(len(numbers), device=numbers.device)
+            unknown[:, self.position] |= (draw < POSITION_HIDDEN) | (not self.training)
         shares = torch.nan_to_num(numbers)[:, :, None] - self.low
         shares = shares.mul_(self.scale).clamp_(0, 1)
         everyone = torch.cat([hidden.new_zeros(len(hidden), 1), hidden], dim=1)

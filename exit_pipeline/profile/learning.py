@@ -46,6 +46,9 @@ class ModelSpec(Strict):
     )
     min_id_count: int = Field(5, ge=1, description="Rarer ids share the unknown id's row.")
     dropout: float = Field(0.0, ge=0, lt=1, description="Share of units dropped.")
+    value_dropout: float = Field(
+        0.02, ge=0, lt=1, description="Share of attributes, context and units hidden in training."
+    )
     source_dropout: float = Field(
         0.02, ge=0, lt=1, description="Share of rows whose source is hidden from everything."
     )

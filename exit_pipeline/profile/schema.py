@@ -138,7 +138,9 @@ class ProfileSpec(Strict):
         ("hour_band",),
         description="Scene columns and user attributes of a group; with none all are in one.",
     )
-    use_position: bool = Field(False, description="Whether training sees the position.")
+    use_position: bool = Field(
+        False, description="Whether training sees the position; scoring never does."
+    )
     labels: LabelSpec = LabelSpec()
     features: FeatureSpec = FeatureSpec()
     split: SplitSpec = SplitSpec()

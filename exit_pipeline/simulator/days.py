@@ -130,7 +130,11 @@ def _write_attributes(world: World, root: Path) -> None:
                 ),
                 "valid_from": pa.array(
                     np.concatenate(
-                        [since, np.full(len(dearer), day_start_us(world, DEARER_FROM)), since[alone]]
+                        [
+                            since,
+                            np.full(len(dearer), day_start_us(world, DEARER_FROM)),
+                            since[alone],
+                        ]
                     )
                 ).cast(INSTANT),
             }

@@ -146,7 +146,7 @@ def live_days(config: SimulationConfig, first: int, slate: int) -> Iterator[Live
         rng = config.rng(7, day, slate)
         x = offer(world, intents, unsated, day, rng, slate)
         told = respond(world, x, day, rng)
-        value = _values(world, x, world.logits(x, day))
+        value = _values(world, day, x, world.logits(x, day))
         yield LiveDay(world, day, source, x, told, value, slate)
 
 

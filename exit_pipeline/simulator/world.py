@@ -108,7 +108,7 @@ class World:
         return np.where(self.first_day[item] <= day, item, self.category[item])
 
     def price_on(self, item: np.ndarray, day: int) -> np.ndarray:
-        """Returns what items cost on a day, float64[n]; one in fifty is dearer from the eighth on."""
+        """Returns what items cost on a day, float64[n]: some are dearer from the eighth day on."""
         dearer = self.dearer[item] & (day >= DEARER_FROM)
         return np.where(dearer, np.round(self.price[item] * 1.1, 2), self.price[item])
 

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Self
 
-# Mean p_tr ÷ mean a where y_s = 1; outside this range the transfer has collapsed or run away.
+# Mean p_tr ÷ mean a where y_s = 1; outside this range the transfer has collapsed or run away. The
+# alarm only tells; what refuses a model is the profile's `gates.transfer_collapse`.
 HEALTHY = (0.5, 1.5)
 # Mean p_tr where nothing carries, at most: a sigmoid never says 0, and what a source adds is then a
 # twentieth of what it may.
@@ -22,7 +23,7 @@ class Epoch:
         number: From 0.
         train_loss: Mean over its batches.
         validation_logloss: What decides which epoch is best.
-        transfer: What `ratio` says of the rows with y_s = 1.
+        transfer: What `ratio` says of the rows with y_s = 1, of the source farthest from 1.
         alarm: Whether `transfer` is outside its healthy range.
         balance: By term of the loss the norm of its gradient at the embeddings, first batch.
         workers: Processes that trained it.
@@ -64,6 +65,12 @@ def ratio(p_transfer: float, consistent: float) -> float:
     if consistent:
         return p_transfer / consistent
     return math.inf if p_transfer > IDLE else math.nan
+
+
+def farthest(ratios: Iterable[float]) -> float:
+    """Returns the ratio that is farthest from 1, as a factor; nan where there is none."""
+    known = [one for one in ratios if not math.isnan(one)]
+    return max(known, key=lambda one: abs(math.log(one)) if one else math.inf, default=math.nan)
 
 
 def alarm(transfer: float) -> str:

@@ -16,7 +16,7 @@ from exit_pipeline.profile.learning import ModelSpec, TrainingSpec
 from exit_pipeline.training.calibrate import calibrate
 from exit_pipeline.training.checkpoint import Checkpoint
 from exit_pipeline.training.device import ahead
-from exit_pipeline.training.history import Epoch, alarm, best, ratio, settled
+from exit_pipeline.training.history import Epoch, alarm, best, farthest, ratio, settled
 from exit_pipeline.training.rows import EncodedRows
 from exit_pipeline.training.step import Stepper
 from exit_pipeline.training.team import ALONE, Team
@@ -24,6 +24,9 @@ from exit_pipeline.training.team import ALONE, Team
 Progress = Callable[[int, int, str], None]
 SCORE_ROWS = 8192
 TOLD_STEPS = 20  # progress is told of one step in so many
+# Steps over which a loss is held against its bound: a single one is far off by chance where
+# outcomes are rare, or where the last batch has a few rows.
+WINDOW = 50
 
 
 def fit(
@@ -88,24 +91,28 @@ def _epoch(
 ) -> tuple[float, dict[str, float]]:
     """Takes the steps of the next epoch; returns its mean loss, and the balance before it.
 
-    A loss is too high by the first epoch's mean; in that epoch, by what it was before any step.
+    What is held against the bound is a running mean, each batch by its rows, that begins with the
+    usual loss: the first epoch's mean; in that epoch, what it was before any step.
     """
     spec, team, number, total = stepper.spec, stepper.team, len(history), 0.0
     steps = -(-len(rows) // spec.batch_size)
     team.seed(spec.seed, number)
     usual = history[0].train_loss if history else None
-    said = alarm(history[-1].transfer) if history else ""
+    said, lately = alarm(history[-1].transfer) if history else "", usual
     stepper.model.train()
     batches = rows.shuffled(spec.batch_size, spec.shuffle_buffer, spec.seed, number, team)
     for step, batch in enumerate(ahead(batches, stepper.device)):
         if step == 0:
             balance = stepper.balance(batch)
         at = number * steps + step
-        weight = team.weight(min(spec.batch_size, len(rows) - step * spec.batch_size))
+        size = min(spec.batch_size, len(rows) - step * spec.batch_size)
+        weight = team.weight(size)
         loss = stepper(batch, 1 - at / (spec.epochs * steps), weight)
         usual = loss if usual is None else usual
+        lately = usual if lately is None else lately
         if weight:  # a row that counts for nothing is no sign
-            _check(loss, usual * spec.max_loss_rise, number, step)
+            lately += weight * size / spec.batch_size * (loss - lately) / WINDOW
+            _check(lately, usual * spec.max_loss_rise, number, step)
         total += weight * loss
         if step % TOLD_STEPS == 0:
             progress(at, spec.epochs * steps, f"epoch {number + 1}, loss {loss:.4f}{said}")
@@ -141,8 +148,10 @@ def predict(
 def validate(
     model: nn.Module, rows: EncodedRows, spec: ModelSpec, device: torch.device, team: Team = ALONE
 ) -> tuple[float, float]:
-    """Returns validation logloss, and the `ratio` of p_tr to a where y_s = 1; nan without such.
+    """Returns validation logloss, and of which source p_tr is farthest from a: its `ratio`.
 
+    The ratio is of rows with y_s = 1, nan without such. One source must not hide another's
+    collapse.
     P_whole of `sum` is no probability: its logloss is taken after Platt's map, fitted on the same
     rows, whose two numbers have nothing to learn by heart.
     """
@@ -151,7 +160,9 @@ def validate(
     if spec.combination == "sum":
         logit = torch.from_numpy(calibrate(logit.numpy(), y.numpy(), "platt")(logit.numpy()))
     logloss = float(F.binary_cross_entropy_with_logits(logit, y))
-    if not found["transfer"].shape[1] or not bool((shown := found["shown"] > 0).any()):
-        return logloss, math.nan
-    transfer = float(found["transfer"].sigmoid()[shown].mean())
-    return logloss, ratio(transfer, float(found["consistent"][shown].mean()))
+    p_transfer, a, shown = found["transfer"].sigmoid(), found["consistent"], found["shown"] > 0
+    return logloss, farthest(
+        ratio(float(p_transfer[shown[:, k], k].mean()), float(a[shown[:, k], k].mean()))
+        for k in range(p_transfer.shape[1])  # none where a model has no transfer
+        if shown[:, k].any()
+    )

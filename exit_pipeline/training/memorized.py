@@ -12,6 +12,7 @@ from torch import nn
 from torch.nn import functional as F
 
 from exit_pipeline.model.encoders import Encoder
+from exit_pipeline.training.calibrate import Calibration
 from exit_pipeline.training.loop import predict
 from exit_pipeline.training.rows import EncodedRows
 
@@ -41,6 +42,7 @@ def memorized(
     model: nn.Module,
     parts: Mapping[str, EncodedRows],
     encoder: Encoder,
+    calibration: Calibration,
     device: torch.device,
 ) -> Memorized | None:
     """Compares thin groups, those in the lowest bin of history or without any, with the others.
@@ -51,6 +53,7 @@ def memorized(
         model: After training.
         parts: `train` and `validation`.
         encoder: Whose bins say what is thin.
+        calibration: Makes probabilities of logits, which those of `sum` are not.
         device: Where to score.
 
     Returns:
@@ -63,7 +66,7 @@ def memorized(
     support = 0
     for part in ("train", "validation"):
         rows = _spread(parts[part], max(len(parts["validation"]), LEAST_ROWS))
-        loss, history = _losses(model, rows, device), rows.numeric[:, column]
+        loss, history = _losses(model, rows, calibration, device), rows.numeric[:, column]
         thin = np.isnan(history) | (history <= bound)
         if thin.all() or not thin.any():
             return None
@@ -79,6 +82,10 @@ def _spread(rows: EncodedRows, wanted: int) -> EncodedRows:
     return rows.part(slice(None, None, step))
 
 
-def _losses(model: nn.Module, rows: EncodedRows, device: torch.device) -> np.ndarray:
+def _losses(
+    model: nn.Module, rows: EncodedRows, calibration: Calibration, device: torch.device
+) -> np.ndarray:
     found = predict(model, rows, device)
-    return F.binary_cross_entropy_with_logits(found["logit"], found["y"], reduction="none").numpy()
+    logit = torch.from_numpy(calibration(found["logit"].double().numpy()))
+    y = found["y"].double()
+    return F.binary_cross_entropy_with_logits(logit, y, reduction="none").numpy()

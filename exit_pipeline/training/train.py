@@ -9,6 +9,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import duckdb
+import numpy as np
 import torch
 from torch import nn
 
@@ -97,7 +99,7 @@ def train_model(
             job = Job(name, encoder, model_spec, training, where.type, each, kept)
             history = fit_together(job, model, Path(folder), workers, progress)
         calibration = _calibrated(model, rows["calibration"], training.calibration, where)
-        by_heart = memorized(model, rows, encoder, where)
+        by_heart = memorized(model, rows, encoder, calibration, where)
     epochs = [epoch.to_dict() for epoch in history]
     return TrainedModel(
         name, model.to("cpu"), encoder, model_spec, calibration, epochs, outcome, by_heart
@@ -111,7 +113,9 @@ def _calibrated(model: nn.Module, rows: EncodedRows, kind: str, where: torch.dev
 
 def _key(*made_from: Any) -> str:
     """SHA-256 of what a training is made from; a file of rows is never written twice."""
-    text = json.dumps([torch.__version__, *made_from], sort_keys=True, default=_plain)
+    processor = torch.backends.cpu.get_cpu_capability()  # another one adds up otherwise
+    place = [torch.__version__, np.__version__, duckdb.__version__, processor]
+    text = json.dumps([place, *made_from], sort_keys=True, default=_plain)
     return hashlib.sha256(text.encode()).hexdigest()
 
 

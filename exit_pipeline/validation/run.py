@@ -143,7 +143,7 @@ def _raise_if_not_run(table: str, rule: Rule, info: dict[str, Any]) -> None:
     for part in parts:
         if part.get("raised_exception"):
             raise ValidationRunError(
-                f"\"{rule.why}\" could not be checked: {part.get('exception_message')}",
+                f'"{rule.why}" could not be checked: {part.get("exception_message")}',
                 where=f"{table}: {rule.expectation}",
                 mend="this says nothing about the data; check that the column is there",
             )

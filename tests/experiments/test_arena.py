@@ -13,6 +13,7 @@ import pytest
 
 from exit_pipeline.errors import TrainingError, UsageError
 from exit_pipeline.experiments import arena as module
+from exit_pipeline.experiments import making
 from exit_pipeline.experiments.arena import fit_entry
 from exit_pipeline.experiments.contenders import CONTENDERS
 from exit_pipeline.experiments.making import prepare
@@ -57,6 +58,24 @@ def test_rows_held_out_come_back_in_the_last_days(world):
 def test_a_world_that_stands_is_used(world, monkeypatch):
     monkeypatch.setattr("exit_pipeline.experiments.making.build_tables", None)
     assert prepare(world.spec, world.settings).digest == world.digest
+
+
+def test_a_world_of_another_default_is_made_again(world):
+    profile = world.profile
+    labels = profile.spec.labels.model_copy(update={"interest_hours": 1})
+    changed = profile.spec.model_copy(update={"labels": labels})
+    assert making._made_by(replace(profile, spec=changed)) != making._made_by(profile)
+
+
+def test_a_run_is_known_by_what_it_reads(world):
+    entry = Entry("trees", "trees", world.spec)
+    task = module._task(entry, world)
+    fewer = replace(task, inputs=task.inputs.without(["user_rate"]))
+    keys = {
+        module._key(entry, w, t)
+        for w, t in ((world, task), (world, fewer), (replace(world, digest="other"), task))
+    }
+    assert len(keys) == 3
 
 
 def test_worlds_that_differ_in_the_profile_share_a_log():

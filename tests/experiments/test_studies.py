@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import math
 import time
+from unittest.mock import Mock
 
 import pytest
 
@@ -12,15 +14,17 @@ from exit_pipeline.errors import TrainingError, UsageError
 from exit_pipeline.experiments import study as module
 from exit_pipeline.experiments import tuning
 from exit_pipeline.experiments.arena import fit_entry
+from exit_pipeline.experiments.bootstrap import Interval
+from exit_pipeline.experiments.oracle import ORACLE
 from exit_pipeline.experiments.overrides import overridden
 from exit_pipeline.experiments.page import write_page
 from exit_pipeline.experiments.parallel import each
 from exit_pipeline.experiments.results import Reference
 from exit_pipeline.experiments.runs import Entry
 from exit_pipeline.experiments.spaces import SPACES, OneOf
-from exit_pipeline.experiments.specs import RowsSpec
-from exit_pipeline.experiments.studies import EXPERIMENTS, STUDIES
-from exit_pipeline.experiments.study import Part, Study, run_study
+from exit_pipeline.experiments.specs import RowsSpec, WorldSpec
+from exit_pipeline.experiments.studies import EXPERIMENTS, STUDIES, common
+from exit_pipeline.experiments.study import Part, Study, fairly, run_study
 from exit_pipeline.experiments.trees import TreeSpec
 from exit_pipeline.experiments.tuned import FILE
 from exit_pipeline.experiments.tuning import Tuning, tune
@@ -77,6 +81,46 @@ def test_an_interrupted_study_goes_on_where_it_was(world, arena, monkeypatch):
     fail.clear()
     run_study("interrupted", study, arena, quick=True)
     assert fitted[0] in fitted[1:]  # and was not fitted again
+
+
+def test_all_are_tuned_or_nobody_is(monkeypatch):
+    held = {"A": {"exit": {"settings": {"model.bins": 24}}, "trees": {"settings": {}}}}
+    monkeypatch.setattr("exit_pipeline.experiments.tuned.read_tuned", lambda: held)
+    both = [Entry(n, n, WorldSpec(w)) for w in ("A", "complete_journey") for n in ("exit", "trees")]
+    assert [entry.tuned for entry in fairly(both)] == [True, True, False, False]
+    third = Entry("star", "star", WorldSpec("A"))
+    assert not any(entry.tuned for entry in fairly([*both, third]))
+    oracle = Entry("planted chance", ORACLE, WorldSpec("A"))  # has nothing to tune
+    assert fairly([*both, oracle])[0].tuned
+
+
+def test_who_is_better_is_told_after_holm_and_by_more_than_seeds_differ(monkeypatch):
+    class Told:
+        """A group of which only what the sentence asks for is known."""
+
+        def __init__(self, label, mean, p, spread, seeds=2):
+            self.label, self.runs, self.found = label, [None] * seeds, Interval(mean, 0, 0, p)
+            self.spread = lambda name: spread
+
+        def sharpest(self, rival):
+            return self.found
+
+    def say(*groups):
+        results = Mock(places=lambda: [("A", "")], at=lambda w, x: groups,
+                       reference=lambda g: g[0])  # fmt: skip
+        return common.differing(results)
+
+    base = Told("exit", 0, 1, 0.0007)
+    sure, noise, chance = (
+        Told("sure", 0.01, 0.001, 0.0001), Told("noise", 0.0005, 0.001, 0.0001),
+        Told("chance", 0.01, 0.03, 0.0001),
+    )  # fmt: skip
+    said = say(base, sure, noise, chance, Told("another", 0.01, 0.03, 0.0001))
+    assert said == "A: against exit, surely better in AUC: sure; surely worse: none."
+    alone = say(Told("exit", 0, 1, math.nan, 1), Told("worse", -0.01, 0.001, math.nan, 1))
+    assert (
+        alone == "A: against exit, with one seed better in AUC: none; with one seed worse: worse."
+    )
 
 
 def test_a_shorter_form_has_fewer_seeds(world, arena):

@@ -8,6 +8,7 @@ import torch
 from torch import nn
 
 from exit_pipeline.model import Encoder, InputSpec, Outputs
+from exit_pipeline.training.calibrate import Calibration
 from exit_pipeline.training.memorized import memorized
 from exit_pipeline.training.rows import EncodedRows
 
@@ -33,9 +34,16 @@ def rows(history, said, y):
     return EncodedRows(np.zeros((n, 1), np.int32), numbers, labels, 0)
 
 
-def gap(training, validation):
+AS_IT_IS = Calibration("platt")
+
+
+def gap(training, validation, calibration=AS_IT_IS):
     found = memorized(
-        Says(), {"train": training, "validation": validation}, ENCODER, torch.device("cpu")
+        Says(),
+        {"train": training, "validation": validation},
+        ENCODER,
+        calibration,
+        torch.device("cpu"),
     )
     return found
 
@@ -54,6 +62,15 @@ def test_what_thin_groups_lose_beyond_the_others_by_hand():
     assert found.gap == pytest.approx(thin - others, rel=1e-5)
     assert found.rows == 2
     assert gap(known, known).gap == 0
+
+
+def test_losses_are_of_what_is_served():
+    history = [np.nan, 10, 50, 80]
+    known, twice = (rows(history, [k, -k, k, -k], [1, 0, 1, 0]) for k in (1, 2))
+    new, new_twice = (rows(history, [k, -k, k, -k], [0, 1, 1, 0]) for k in (1, 2))
+    found = gap(known, new, Calibration("platt", slope=2.0))
+    assert found.gap == pytest.approx(gap(twice, new_twice).gap)
+    assert found.gap != pytest.approx(gap(known, new).gap)
 
 
 def test_without_thin_groups_nothing_is_said():

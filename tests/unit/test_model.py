@@ -17,7 +17,9 @@ from hypothesis import strategies as st
 from torch.nn import functional as F
 
 from exit_pipeline.errors import ModelFileError, TrainingError
-from exit_pipeline.model import Batch, InputSpec, Outputs
+from exit_pipeline.model import Batch, Encoder, InputSpec, Outputs
+from exit_pipeline.model.embeddings import CategoricalEmbedding, NumericEncoding
+from exit_pipeline.model.encoders import IDS
 from exit_pipeline.model.exit import FIRST_STRENGTH
 from exit_pipeline.model.losses import carry_terms, order_loss, sum_terms, transfer_loss
 from exit_pipeline.model.ssn import selector
@@ -25,7 +27,7 @@ from exit_pipeline.profile.learning import SplitSpec, TrainingSpec
 from exit_pipeline.ranking.scorer import Scorer
 from exit_pipeline.training import load_model, save_model, split_days, train_model
 from exit_pipeline.training.calibrate import calibrate
-from exit_pipeline.training.history import Epoch, alarm, ratio
+from exit_pipeline.training.history import Epoch, alarm, farthest, ratio
 from exit_pipeline.training.step import Stepper
 from tests.unit.rows import MODEL, SOURCES, SPEC, TRAINING, make_table, write_parts
 
@@ -262,6 +264,15 @@ def test_a_collapse_of_the_transfer_is_said_and_recorded(tmp_path):
     assert any("ALARM: nothing carries" in text for text in said)
 
 
+def test_one_source_does_not_hide_what_another_does():
+    assert farthest([1.05, 0.02]) == 0.02
+    assert farthest([0.5, 1.9, math.nan]) == 0.5
+    assert farthest([0.0, 3.0]) == 0.0
+    assert farthest([1.0, math.inf]) == math.inf
+    assert math.isnan(farthest([math.nan]))
+    assert math.isnan(farthest([]))
+
+
 def test_an_epoch_that_was_kept_says_its_alarm_again():
     idle, unknown, high = ratio(0.04, 0.0), math.nan, ratio(0.9, 0.0)
     for transfer, said in ((idle, False), (unknown, False), (high, True), (ratio(0.4, 0.4), False)):
@@ -348,6 +359,37 @@ def test_columns_that_are_gone_are_named(scorer):
     rows = make_table(3, 9).drop_columns(["place", "lift_mid"])
     with pytest.raises(ModelFileError, match="do not have: place, lift_mid"):
         scorer.score(rows)
+
+
+def test_the_unknown_of_every_column_is_learned_from_hidden_values(trained):
+    torch.manual_seed(1)
+    embedding = CategoricalEmbedding(trained.encoder, 4, 0.5, 0.1)
+    known = torch.ones((20_000, len(trained.encoder.spec.categorical)), dtype=torch.int64)
+
+    embedding.eval()
+    said = embedding(known).unflatten(1, (-1, 4))
+    assert (said == said[:1]).all()
+    embedding.train()
+    away = (embedding(known).unflatten(1, (-1, 4)) != said).any(2).double().mean(0)
+    for name, share in zip(trained.encoder.spec.categorical, away, strict=True):
+        assert share == pytest.approx(0.5 if name in IDS else 0.1, abs=0.02), name
+
+
+def test_a_position_is_learned_from_but_never_scored_by():
+    encoder = Encoder(
+        InputSpec((), ("position", "rate"), {}), {}, {"position": [0, 5], "rate": [0, 1]}, ""
+    )
+    coded = NumericEncoding(encoder, ("position", "rate"))
+    rows, hidden = (
+        torch.tensor([[1.0, 0.5], [4.0, 0.5], [math.nan, 0.5]]),
+        torch.zeros(3, 0, dtype=bool),
+    )
+    coded.eval()
+    assert (coded(rows, hidden) == coded(rows, hidden)[:1]).all()
+    coded.train()
+    torch.manual_seed(0)
+    seen = coded(rows[:1].expand(1000, 2), hidden[:1].expand(1000, 0))[:, 0] > 0
+    assert 400 < seen.sum() < 600
 
 
 def test_the_vocabulary_is_the_training_rows(tmp_path):

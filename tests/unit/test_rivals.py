@@ -32,7 +32,10 @@ def rows_of(batch, rows):
 
 def stepped(name, **changes):
     """A model in training, right after a step on rows of all domains."""
-    model, rows = made(name, id_dropout=0.0, dropout=0.0, **changes).train(), batch(64)
+    model, rows = (
+        made(name, id_dropout=0.0, value_dropout=0.0, dropout=0.0, **changes).train(),
+        batch(64),
+    )
     optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
     model(rows).logit.square().sum().backward()
     optimizer.step()

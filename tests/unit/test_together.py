@@ -28,7 +28,9 @@ from tests.unit.rows import MODEL, SPEC, TRAINING, write_parts
 
 # The id tables are large enough to change in the rows of a batch alone. Nothing is drawn, and no
 # term is a mean over some rows of a batch: what is left to differ is rounding.
-PLAIN = MODEL.model_copy(update={"source_dropout": 0.0, "id_dropout": 0.0, "dropout": 0.0})
+PLAIN = MODEL.model_copy(
+    update={"source_dropout": 0.0, "id_dropout": 0.0, "value_dropout": 0.0, "dropout": 0.0}
+)
 TOGETHER = TRAINING.model_copy(
     update={
         "table_rows": 20, "patience": 9, "precision": "fp32", "epochs": 3, "lambda_transfer": 0.0,
