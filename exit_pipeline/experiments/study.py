@@ -155,7 +155,7 @@ def run_study(
         ExitPipelineError: The first entry that failed.
     """
     part = part or Part()
-    entries = part.of(fairly(study.entries(quick)))
+    entries = fairly(part.of(study.entries(quick)))
     _check_compared(entries, study.reference)
     root = settings.home.absolute() / "experiments"
     folder = out or root / "studies" / f"{name}{'-quick' * quick}{part.slug}"

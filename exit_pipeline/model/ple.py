@@ -17,7 +17,9 @@ from exit_pipeline.profile.learning import ModelSpec
 class PLE(Model):
     """Progressive layered extraction (Tang et al. 2020, eq. 2–8), a level per hidden layer.
 
-    A task's gate mixes its own expert and the shared ones; the shared gate mixes all of them.
+    A task's gate mixes its own expert and the shared ones; the shared gate mixes all of them. At
+    the first level gates read the row, then what the level before made of their task. Adapted:
+    members of the ensemble share a gate, which reads their mean.
 
     Args:
         encoder: Vocabularies and bins.
@@ -27,10 +29,10 @@ class PLE(Model):
     def __init__(self, encoder: Encoder, spec: ModelSpec) -> None:
         super().__init__(encoder, spec)
         self.tasks = 1 + self.sources
-        first, last = self.rows.widths, len(spec.hidden) - 1
-        widths: list[Sequence[int]] = [first, *([width] for width in spec.hidden[:-1])]
+        last = len(spec.hidden) - 1
+        widths: list[Sequence[int]] = [self.rows.widths, *([w] for w in spec.hidden[:-1])]
         self.levels = nn.ModuleList(
-            Level(inputs, sum(first), self.tasks, spec, width, shared_gate=level < last)
+            Level(inputs, self.tasks, spec, width, shared_gate=level < last)
             for level, (inputs, width) in enumerate(zip(widths, spec.hidden, strict=True))
         )
         self.heads = TaskHeads(spec.hidden[-1], self.sources, spec.members)
@@ -38,19 +40,19 @@ class PLE(Model):
     def forward(self, batch: Batch) -> Outputs:
         """Encoded rows → everything the model says of them."""
         row = self.rows(batch, batch.hidden)
-        x = row.joined()
         parts: list[tuple[Tensor, ...]] = [(row.words, row.numbers)] * (self.tasks + 1)
+        asked = [row.joined()] * (self.tasks + 1)
         for level in self.levels:
-            parts = [(h,) for h in level(parts, x)]
-        return self.heads([h for (h,) in parts])
+            made = level(parts, asked)
+            parts, asked = [(h,) for h in made], [h.mean(0) for h in made]
+        return self.heads(made)
 
 
 class Level(nn.Module):
     """One level of extraction.
 
     Args:
-        inputs: Widths of what its experts read.
-        row: Width of the row, which its gates read.
+        inputs: Widths of what its experts read; its gates read all of it.
         tasks: Number of tasks.
         spec: Sizes.
         width: Of its experts.
@@ -58,8 +60,7 @@ class Level(nn.Module):
     """
 
     def __init__(
-        self, inputs: Sequence[int], row: int, tasks: int, spec: ModelSpec, width: int,
-        *, shared_gate: bool,
+        self, inputs: Sequence[int], tasks: int, spec: ModelSpec, width: int, *, shared_gate: bool,
     ) -> None:  # fmt: skip
         super().__init__()
 
@@ -69,11 +70,19 @@ class Level(nn.Module):
 
         self.own, self.shared = experts(tasks), experts(spec.experts)
         sizes = [1 + spec.experts] * tasks + [tasks + spec.experts] * shared_gate
-        self.gates = nn.ModuleList(nn.Linear(row, size) for size in sizes)
+        self.gates = nn.ModuleList(nn.Linear(sum(inputs), size) for size in sizes)
 
-    def forward(self, parts: list[tuple[Tensor, ...]], x: Tensor) -> list[Tensor]:
-        """What each task, and last the shared part, read → float[m, n, width] of each."""
+    def forward(self, parts: list[tuple[Tensor, ...]], asked: list[Tensor]) -> list[Tensor]:
+        """What experts and gates of each task, and last of the shared part, read → what they say.
+
+        Args:
+            parts: What each part's experts read.
+            asked: float[n, inputs], what each part's gate reads.
+
+        Returns:
+            float[m, n, width] of each part; of the tasks alone at the last level.
+        """
         own = [expert(*part) for expert, part in zip(self.own, parts, strict=False)]
         shared = [expert(*parts[-1]) for expert in self.shared]
         read = [[h, *shared] for h in own] + [[*own, *shared]]
-        return [mix(gate(x), said) for gate, said in zip(self.gates, read, strict=False)]
+        return [mix(gate(x), said) for gate, x, said in zip(self.gates, asked, read, strict=False)]

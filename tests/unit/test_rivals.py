@@ -111,6 +111,15 @@ def test_a_gate_of_a_source_task_reaches_its_task_alone():
     assert (changed(rows).source != plain(rows).source).any(0).tolist() == [False, True, False]
 
 
+def test_a_later_gate_of_ple_reads_what_was_made_of_its_task():
+    rows, plain, changed = batch(), made("ple", hidden=(8, 6)), made("ple", hidden=(8, 6))
+    assert [gate.in_features for gate in plain.levels[1].gates] == [8] * (1 + plain.sources)
+    changed.levels[1].gates[0].weight.data += torch.randn(changed.levels[1].gates[0].weight.shape)
+    moved = changed(rows).logit != plain(rows).logit
+    assert moved.any()
+    assert torch.equal(changed(rows).source, plain(rows).source)
+
+
 def test_attention_adds_up_to_one_and_follows_the_candidate():
     model, rows = made("minet", id_dropout=0.0), batch(20)
     other = replace(rows, categorical=rows.categorical.clone())
