@@ -1,0 +1,50 @@
+"""The synthetic log of the benches, and how they measure."""
+
+from __future__ import annotations
+
+import duckdb
+
+from exit_pipeline.lake.duck import render
+
+KINDS = {
+    (True, "impression"): 500, (True, "click"): 40, (True, "order"): 8, (True, "negative"): 4,
+    (False, "click"): 450, (False, "order"): 8, (False, "impression"): 990,
+}  # fmt: skip
+
+
+def log(rows: int) -> duckdb.DuckDBPyConnection:
+    connection = duckdb.connect()
+    connection.execute("load icu; set TimeZone = 'UTC'")
+    events = render("bench_events")
+    connection.execute(f"create table events as {events}", {"rows": rows, "users": 50})
+    return connection
+
+
+def test_the_log_has_so_many_rows_of_each_kind_within_its_days():
+    connection = log(2000)
+    found = connection.sql("select domain = 'feed', event_type, count(*) from events group by all")
+    assert {(feed, kind): n for feed, kind, n in found.fetchall()} == KINDS
+    days = connection.sql("select min(ds), max(ds), count(*) filter (ds <> ts::date) from events")
+    assert [str(one) for one in days.fetchall()[0]] == ["2026-01-05", "2026-02-03", "0"]
+
+
+def test_what_follows_an_event_has_its_user_and_item_a_short_while_later():
+    connection = log(2000)
+    # By numbers: clicks of the feed lie 250 rows behind their exposures, orders 270, dislikes 254.
+    pairs = connection.sql("""
+        select e.event_type, count(*)
+        from events o join events e
+          on e.event_id = 'e' || (substr(o.event_id, 2)::integer - case o.domain || o.event_type
+               when 'feedclick' then 250 when 'feedorder' then 270 when 'feednegative' then 254
+               else 224 end)
+         and e.user_id = o.user_id and e.item_id = o.item_id and e.domain = o.domain
+         and e.request_id is not distinct from o.request_id
+         and o.ts > e.ts and o.ts <= e.ts + interval 30 minutes
+        where o.domain = 'feed' and o.event_type <> 'impression' or o.event_type = 'order'
+        group by all
+    """).fetchall()
+    assert dict(pairs) == {"impression": 40 + 8 + 4, "click": 8}
+    ((n,),) = connection.sql(
+        "select count(distinct request_id) from events where event_type = 'impression'"
+    ).fetchall()
+    assert n == 500
