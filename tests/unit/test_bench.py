@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import duckdb
 
+from exit_pipeline.bench import labels, labels_pandas
 from exit_pipeline.lake.duck import render
 
 KINDS = {
@@ -48,3 +49,10 @@ def test_what_follows_an_event_has_its_user_and_item_a_short_while_later():
         "select count(distinct request_id) from events where event_type = 'impression'"
     ).fetchall()
     assert n == 500
+
+
+def test_the_pandas_peer_counts_what_the_step_counts(tmp_path):
+    home = str(tmp_path / "home")
+    labels.prepare(home, 20_000)
+    labels.source_interest(home)
+    assert labels_pandas.source_interest(home)["rows_equal"] == 1
