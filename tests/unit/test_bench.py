@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import time
+
 import duckdb
 
-from exit_pipeline.bench import labels, labels_pandas
+from exit_pipeline.bench import labels, labels_pandas, training_peers
 from exit_pipeline.lake.duck import render
 
 KINDS = {
@@ -56,3 +58,17 @@ def test_the_pandas_peer_counts_what_the_step_counts(tmp_path):
     labels.prepare(home, 20_000)
     labels.source_interest(home)
     assert labels_pandas.source_interest(home)["rows_equal"] == 1
+
+
+def test_a_peers_time_is_of_its_first_epoch_without_validation():
+    calls, losses = [], iter([0.7, 0.5, 0.6])
+
+    def logloss():
+        calls.append("validate")
+        time.sleep(0.3)
+        return next(losses)
+
+    found = training_peers.trained(lambda: calls.append("train"), logloss, 3)
+    assert calls == ["train", "validate"] * 3
+    assert found["logloss"] == 0.5
+    assert found["wall_s"] < 0.3
