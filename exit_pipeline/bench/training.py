@@ -10,8 +10,9 @@ from typing import Any, Literal
 
 import torch
 
-from exit_pipeline.bench.measure import Contender, measure, report, watched
+from exit_pipeline.bench.measure import LEAST, Contender, measure, report, watched
 from exit_pipeline.bench.training_data import exit_encoder, read, towers_encoder, write
+from exit_pipeline.bench.training_floor import BEST
 from exit_pipeline.bench.training_peers import BATCH, DIM, EXPERT, HEAD
 from exit_pipeline.model import MODELS, Encoder
 from exit_pipeline.profile.learning import ModelSpec, TrainingSpec
@@ -39,7 +40,7 @@ def run(rows: int = 400_000, quick: bool = False) -> dict[str, Any]:
     rows, repeats, epochs = (20_000, 1, 1) if quick else (rows, 3, 3)
     with tempfile.TemporaryDirectory(prefix="bench-training-") as folder:
         _prepare(Path(folder), rows)
-        found = measure(_contenders(folder, rows), repeats)
+        found = measure(_contenders(folder, rows), repeats, best={**LEAST, **BEST})
         tenfold = (f"{HERE}:towers", {"folder": f"{folder}/tenfold"})
         found |= measure({"tenfold": tenfold}, 1)
         quality = found if quick else measure(_learning(folder, rows, epochs), 1)

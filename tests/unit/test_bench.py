@@ -7,6 +7,8 @@ import time
 import duckdb
 
 from exit_pipeline.bench import labels, labels_pandas, training_peers
+from exit_pipeline.bench.measure import LEAST, best_of
+from exit_pipeline.bench.training_floor import BEST
 from exit_pipeline.lake.duck import render
 
 KINDS = {
@@ -72,3 +74,15 @@ def test_a_peers_time_is_of_its_first_epoch_without_validation():
     assert calls == ["train", "validate"] * 3
     assert found["logloss"] == 0.5
     assert found["wall_s"] < 0.3
+
+
+def test_of_several_runs_the_least_cost_and_the_highest_floor_count():
+    runs = [
+        {"cpu_s": 2.0, "fp32": 5.0, "rows_ms": 4.0, "kflop_per_row": 344},
+        {"cpu_s": 1.0, "fp32": 9.0, "rows_ms": 3.0, "kflop_per_row": 344},
+        {"cpu_s": 3.0, "fp32": 7.0, "rows_ms": 5.0, "kflop_per_row": 344},
+    ]
+    assert best_of(runs, {**LEAST, **BEST}) == {
+        "cpu_s": 1.0, "fp32": 9.0, "rows_ms": 3.0, "kflop_per_row": 344,
+    }  # fmt: skip
+    assert best_of(runs)["fp32"] == 7.0  # the last run's: nothing says which is best
