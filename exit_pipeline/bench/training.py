@@ -154,7 +154,7 @@ def _report(
             "growth_sources_16_1": over("fp32", "sources_16"),
         },
         {
-            "floor_share_bf16": over("bf16", "floor", rate | {"floor": floor["bf16"]}),
+            "floor_share_bf16": over("bf16", "floor", rate | {"floor": floor.get("bf16")}),
             "growth_sources_16_1_exit": over("exit_1", "exit_16"),
             **{f"k_rows_per_cpu_s_{name}": round(value, 1) for name, value in rate.items()},
             **{f"logloss_{name}": round(value, 4) for name, value in logloss.items()},
