@@ -48,6 +48,7 @@ def run(rows: int = 20_000_000, quick: bool = False) -> dict[str, Any]:
             {
                 "floor": (f"{HERE}:floor", {"home": one}),
                 "source_interest": (f"{HERE}:source_interest", {"home": one}),
+                "pandas": (f"{HERE}_pandas:source_interest", {"home": one}),
                 "stage": (f"{HERE}:stage", {"home": one}),
                 "stage_double": (f"{HERE}:stage", {"home": two}),
                 "double_1gb": (f"{HERE}:stage", {"home": two, "memory_limit": "1GB"}),
@@ -55,20 +56,20 @@ def run(rows: int = 20_000_000, quick: bool = False) -> dict[str, Any]:
             },
             repeats,
         )
-        peer = measure({"pandas": (f"{HERE}:pandas_asof", {"home": one})}, 1)["pandas"]
     cpu = {name: told["cpu_s"] for name, told in found.items()}
+    floor, peer = found.pop("floor"), found.pop("pandas")
     return report(
         "labels",
         {"rows": rows, "days": DAYS, "repeats": repeats},
-        {name: told for name, told in found.items() if name != "floor"},
-        found["floor"],
+        found,
+        floor,
         {"pandas": peer},
         {
             "floor": cpu["source_interest"] / cpu["floor"],
             "stage_floor": cpu["stage"] / cpu["floor"],
             "growth_40m_20m": cpu["stage_double"] / cpu["stage"],
             "memory_1gb": cpu["double_1gb"] / cpu["stage_double"],
-            "speedup_pandas": peer["cpu_s"] / cpu["source_interest"],
+            "speedup_pandas": cpu["pandas"] / cpu["source_interest"],
             "increment": cpu["day"] / (cpu["stage"] / (DAYS - 1)),
         },
         {"rss_mb_1gb": found["double_1gb"]["rss_mb"], "rows_equal_pandas": peer["rows_equal"]},
@@ -77,7 +78,7 @@ def run(rows: int = 20_000_000, quick: bool = False) -> dict[str, Any]:
 
 def prepare(home: str, rows: int) -> None:
     """Makes a lake with `rows` events, their items and users."""
-    settings, lake = _open(home)
+    settings, lake = open_home(home)
     shutil.rmtree(home, ignore_errors=True)
     with connect(settings, lake.home) as connection:
         values = {"rows": rows, "users": max(rows // 200, 50)}
@@ -93,7 +94,7 @@ def prepare(home: str, rows: int) -> None:
 
 def floor(home: str) -> dict[str, float]:
     """Reads, filters, joins and sorts."""
-    settings, lake = _open(home)
+    settings, lake = open_home(home)
     with connect(settings, lake.home) as connection, watched() as found:
         lake.view(connection, "events")
         lake.view(connection, "items")
@@ -103,7 +104,7 @@ def floor(home: str) -> dict[str, float]:
 
 def source_interest(home: str) -> dict[str, float]:
     """The source-interest step, as the pipeline runs it, over every mature day."""
-    settings, lake = _open(home)
+    settings, lake = open_home(home)
     profile = load_profile("simulated")
     if not lake.exists("impressions"):
         with connect(settings, lake.home) as connection:
@@ -118,7 +119,7 @@ def stage(
     home: str, memory_limit: str = "8GB", first: str | None = None, engine: str = "duckdb"
 ) -> dict[str, float]:
     """The whole label stage to Delta: exposures, source interest, consistency, ICL."""
-    settings, lake = _open(home, memory_limit=memory_limit, engine=engine)
+    settings, lake = open_home(home, memory_limit=memory_limit, engine=engine)
     profile, since = load_profile("simulated"), date.fromisoformat(first) if first else START
     if first is None:
         for table in LABEL_TABLES:
@@ -137,58 +138,8 @@ def stage(
     return found
 
 
-def pandas_asof(home: str) -> dict[str, float]:
-    """The same columns in pandas: running counts before one moment less those before another.
-
-    Returns:
-        What was measured, and `rows_equal`: whether every count is the one that the step wrote.
-    """
-    import pandas as pd
-
-    settings, lake = _open(home)
-    with connect(settings, lake.home) as connection:
-        for table in ("events", "items", "impressions", "source_interest"):
-            lake.view(connection, table)
-        with watched() as found:
-            rows = connection.sql(render("bench_pandas_rows")).df()
-            rows["ts"] = rows["ts"].astype("datetime64[us, UTC]")
-            rows = rows.sort_values("ts")
-            shown = rows[rows["domain"] == "feed"].reset_index(drop=True)
-            days = pd.Timedelta(days=1)
-            own = _between(pd, shown, shown, 14 * days, -2 * days)
-            columns = {"own_shown": own["n"], "own_responses": own["marked"]}
-            for source in ("search", "channel"):
-                events = rows[rows["domain"] == source]
-                before = _between(pd, shown, events, 3 * days, 0 * days)
-                columns[f"count_{source}"] = before["n"]
-                columns[f"order_count_{source}"] = before["marked"]
-                columns[f"last_ts_{source}"] = before["last"].where(before["n"] > 0)
-                columns[f"ahead_{source}"] = _between(pd, shown, events, 0 * days, days)["n"] > 0
-        ours = connection.sql("select * from source_interest").df().set_index("event_id")
-        theirs = pd.DataFrame(columns).set_index(shown["event_id"]).loc[ours.index]
-    counts = [name for name in columns if not name.startswith("last")]
-    equal = all((ours[name] == theirs[name].astype(int)).all() for name in counts)
-    return {**found, "rows_equal": int(equal)}
-
-
-def _between(pd: Any, shown: Any, events: Any, back: Any, ahead: Any) -> Any:
-    """Counts of `events` in [t − back, t + ahead) for each row of `shown`, and the last time."""
-    running = events[["ts", "key"]].copy()
-    running["n"] = running.groupby("key").cumcount() + 1
-    running["marked"] = events.groupby("key")["marked"].cumsum()
-    running["last"] = running["ts"]
-    until, since = (
-        pd.merge_asof(
-            shown[["ts", "key"]].assign(ts=(shown["ts"] + shift).astype("datetime64[us, UTC]")),
-            running, on="ts", by="key", allow_exact_matches=False,
-        )
-        for shift in (ahead, -back)
-    )  # fmt: skip
-    counted = until[["n", "marked"]].fillna(0) - since[["n", "marked"]].fillna(0)
-    return counted.assign(last=until["last"])
-
-
-def _open(home: str, **given: Any) -> tuple[Settings, Lake]:
+def open_home(home: str, **given: Any) -> tuple[Settings, Lake]:
+    """Returns the settings of a measurement, with those given, and the lake there."""
     settings = load_settings(**{"home": Path(home), "memory_limit": "8GB", "threads": 2, **given})
     return settings, Lake(settings.home_of("simulated"))
 

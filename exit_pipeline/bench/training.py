@@ -10,8 +10,9 @@ from typing import Any, Literal
 
 import torch
 
-from exit_pipeline.bench.measure import Contender, measure, report, watched
+from exit_pipeline.bench.measure import LEAST, Contender, measure, report, watched
 from exit_pipeline.bench.training_data import exit_encoder, read, towers_encoder, write
+from exit_pipeline.bench.training_floor import BEST
 from exit_pipeline.bench.training_peers import BATCH, DIM, EXPERT, HEAD
 from exit_pipeline.model import MODELS, Encoder
 from exit_pipeline.profile.learning import ModelSpec, TrainingSpec
@@ -41,7 +42,7 @@ def run(rows: int = 400_000, quick: bool = False) -> dict[str, Any]:
     rows, repeats, epochs = (20_000, 1, 1) if quick else (rows, 3, 3)
     with tempfile.TemporaryDirectory(prefix="bench-training-") as folder:
         _prepare(Path(folder), rows)
-        found = measure(_contenders(folder, rows), repeats)
+        found = measure(_contenders(folder, rows), repeats, best={**LEAST, **BEST})
         tenfold = (f"{HERE}:towers", {"folder": f"{folder}/tenfold"})
         found |= measure({"tenfold": tenfold}, 1)
         quality = found if quick else measure(_learning(folder, rows, epochs), 1)
@@ -155,7 +156,7 @@ def _report(
             "growth_sources_16_1": over("fp32", "sources_16"),
         },
         {
-            "floor_share_bf16": over("bf16", "floor", rate | {"floor": floor["bf16"]}),
+            "floor_share_bf16": over("bf16", "floor", rate | {"floor": floor.get("bf16")}),
             "growth_sources_16_1_exit": over("exit_1", "exit_16"),
             **{f"k_rows_per_cpu_s_{name}": round(value, 1) for name, value in rate.items()},
             **{f"logloss_{name}": round(value, 4) for name, value in logloss.items()},

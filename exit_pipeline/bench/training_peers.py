@@ -1,7 +1,11 @@
-"""Peers of training: multi-task networks of the reference's size, by their own trainers."""
+"""Peers of training: multi-task networks of the reference's size, by their own trainers.
+
+Their time holds an epoch's training on rows in memory, and no validation.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -37,12 +41,12 @@ def rechub(folder: str, rows: int, epochs: int) -> dict[str, Any]:
     loader, _, _ = DataGenerator(x, y).generate_dataloader(
         x_val=x, y_val=y, x_test=x, y_test=y, batch_size=BATCH
     )
-    losses = []
-    with watched() as found:
-        for _ in range(epochs):
-            trainer.train_one_epoch(loader)
-            losses.append(_logloss(model, folder, as_columns=True))
-    return {**found, "rows": rows * epochs, "logloss": min(losses)}
+    found = trained(
+        lambda: trainer.train_one_epoch(loader),
+        lambda: _logloss(model, folder, as_columns=True),
+        epochs,
+    )
+    return {**found, "rows": rows}
 
 
 def deepctr(folder: str, rows: int, epochs: int) -> dict[str, Any]:
@@ -60,12 +64,26 @@ def deepctr(folder: str, rows: int, epochs: int) -> dict[str, Any]:
         tower_dnn_hidden_units=HEAD, task_names=("outcome", "source"),
     )  # fmt: skip
     model.compile(torch.optim.Adam(model.parameters(), lr=0.001), ["binary_crossentropy"] * 2)
-    losses = []
+    y = y.astype(np.float32)
+    found = trained(
+        lambda: model.fit(x, y, batch_size=BATCH, epochs=1, verbose=0),
+        lambda: _logloss(model, folder, as_columns=False),
+        epochs,
+    )
+    return {**found, "rows": rows}
+
+
+def trained(
+    train: Callable[[], Any], logloss: Callable[[], float], epochs: int
+) -> dict[str, float]:
+    """Trains so many epochs; what was measured is the first, without the validation after it."""
     with watched() as found:
-        for _ in range(epochs):
-            model.fit(x, y.astype(np.float32), batch_size=BATCH, epochs=1, verbose=0)
-            losses.append(_logloss(model, folder, as_columns=False))
-    return {**found, "rows": rows * epochs, "logloss": min(losses)}
+        train()
+    losses = [logloss()]
+    for _ in range(epochs - 1):
+        train()
+        losses.append(logloss())
+    return {**found, "logloss": min(losses)}
 
 
 def _one_thread() -> None:
