@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from datetime import UTC, date, datetime
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from exit_pipeline.cli.output import Json, ProfileOption, console, emit, progress, use_profile
+from exit_pipeline.cli.common import open_profile, use_profile
+from exit_pipeline.cli.output import Json, ProfileOption, console, emit, progress
 
-Day = Annotated[datetime | None, typer.Option(formats=["%Y-%m-%d"])]
+if TYPE_CHECKING:
+    from assets.plan import Stage
 
 
 def register(app: typer.Typer) -> None:
@@ -63,10 +65,11 @@ def run(
     """Materializes the graph without the UI: the same definitions, one run a stage."""
     use_profile(profile)
     stages = materialize(_date(first), _date(last), select, full_refresh, quiet=json)
-    trained = any("champion" in title for title in stages)
+    trained = any("champion" in stage.assets for stage in stages)
     decision = _decision(profile) if trained else None
     if json:
-        emit({"profile": profile, "stages": stages, "model": decision})
+        titles = [stage.title for stage in stages]
+        emit({"profile": profile, "stages": titles, "model": decision})
     elif decision:
         word, reason = decision["decision"], decision["reason"]
         console.print(f"version {decision['version']} {word}: {reason}")
@@ -94,8 +97,8 @@ def materialize(
     full_refresh: bool = False,
     *,
     quiet: bool = False,
-) -> list[str]:
-    """Runs the graph with progress; returns the stages' titles."""
+) -> list[Stage]:
+    """Runs the graph with progress; returns the stages that were run."""
     from exit_pipeline.engines import check_engine
     from exit_pipeline.profile import load_profile
     from exit_pipeline.settings import load_settings
@@ -105,16 +108,12 @@ def materialize(
     with progress("loading the graph", quiet=quiet) as update:
         from assets.run import run_graph
 
-        titles: list[str] = []
-
-        def on_stage(stage) -> None:
-            titles.append(stage.title)
+        def on_stage(stage: Stage) -> None:
             update(text=stage.title)
             if not quiet:
                 console.print(f"  {stage.title}")
 
-        run_graph(first, last, select, on_stage, full_refresh=full_refresh)
-    return titles
+        return run_graph(first, last, select, on_stage, full_refresh=full_refresh)
 
 
 def land(
@@ -123,7 +122,6 @@ def land(
     json: Json = False,
 ) -> None:
     """Lands what a service showed: the days that have ended, in the form of the log contract."""
-    from exit_pipeline.cli.models import open_profile
     from exit_pipeline.ingest.shown import land_shown
 
     settings, lake, found = open_profile(profile)
