@@ -1,4 +1,4 @@
-"""Commands about data: simulate, run, land, profile."""
+"""Commands about data: simulate, run, land."""
 
 from __future__ import annotations
 
@@ -20,7 +20,6 @@ def register(app: typer.Typer) -> None:
     app.command()(simulate)
     app.command()(run)
     app.command()(land)
-    app.add_typer(profile, name="profile")
 
 
 def simulate(
@@ -133,60 +132,6 @@ def land(
         console.print(f"{day}: {count:,} impressions landed")
     if not rows:
         console.print("no day of this log has ended")
-
-
-profile = typer.Typer(
-    help="Draft a profile, or explain what is wrong with one.", no_args_is_help=True
-)
-
-
-@profile.command("check")
-def check(
-    file: Annotated[str, typer.Argument(help="A YAML file or a built-in name.")], json: Json = False
-) -> None:
-    """Explains a profile's mistakes with their lines, or says what it declares."""
-    from exit_pipeline.profile import load_profile
-
-    found = load_profile(file)
-    spec = found.spec
-    if json:
-        emit({"profile": spec.name, "file": str(found.file), "hash": found.hash, "ok": True})
-        return
-    console.print(f"{found.file}: good")
-    console.print(
-        f"  {spec.target} ← {', '.join(spec.sources)}; interest unit {spec.interest_unit}"
-    )
-    group = " × ".join(spec.group) or "everyone"
-    console.print(f"  scene {' × '.join(spec.scene.columns)}; group {group}")
-    console.print(
-        f"  labels: {spec.labels.consistency.definition}, mature after "
-        f"{spec.labels.maturity_days} days"
-    )
-
-
-@profile.command("init")
-def init(
-    landing: Annotated[Path, typer.Argument(help="A folder with Parquet files.")],
-    out: Annotated[
-        Path | None, typer.Option(help="Folder to write; by default `profile` beside LANDING.")
-    ] = None,
-    json: Json = False,
-) -> None:
-    """Looks at Parquet files, and drafts a profile with its adapters."""
-    from exit_pipeline.profile.draft import draft_profile
-    from exit_pipeline.settings import load_settings
-
-    with progress("looking", quiet=json):
-        found = draft_profile(load_settings(), landing, out)
-    if json:
-        emit(found)
-        return
-    console.print(f"{found['target']} ← {', '.join(found['sources'])}, "
-                  f"{found['start']} … {found['end']}")  # fmt: skip
-    for note in found["notes"]:
-        console.print(f"  note: {note}", markup=False)
-    console.print(f"read what is marked DECIDE in {found['out']}/profile.yaml, then")
-    console.print(f"  exit-pipeline profile check {found['out']}")
 
 
 def _date(moment: datetime | None) -> date | None:

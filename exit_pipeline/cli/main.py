@@ -17,6 +17,7 @@ from exit_pipeline.cli import (
     forget,
     models,
     operate,
+    profiles,
     rank,
     report,
     reproduce,
@@ -34,7 +35,8 @@ app = typer.Typer(
     rich_markup_mode=None,
 )
 for module in (
-    operate, doctor, data, stages, models, rank, serve, report, reproduce, experiments, forget
+    operate, doctor, data, profiles, stages, models, rank, serve, report, reproduce, experiments,
+    forget,
 ):  # fmt: skip
     module.register(app)
 
