@@ -23,6 +23,7 @@ from exit_pipeline.cli import (
     reproduce,
     serve,
     stages,
+    status,
 )
 from exit_pipeline.cli.output import emit, errors
 from exit_pipeline.errors import ExitPipelineError
@@ -36,7 +37,7 @@ app = typer.Typer(
 )
 for module in (
     operate, doctor, data, profiles, stages, models, rank, serve, report, reproduce, experiments,
-    forget,
+    forget, status,
 ):  # fmt: skip
     module.register(app)
 
