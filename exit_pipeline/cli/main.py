@@ -22,6 +22,7 @@ from exit_pipeline.cli import (
     report,
     reproduce,
     serve,
+    show,
     stages,
     status,
 )
@@ -37,7 +38,7 @@ app = typer.Typer(
 )
 for module in (
     operate, doctor, data, profiles, stages, models, rank, serve, report, reproduce, experiments,
-    forget, status,
+    forget, status, show,
 ):  # fmt: skip
     module.register(app)
 
