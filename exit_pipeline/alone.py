@@ -15,8 +15,9 @@ import duckdb
 from exit_pipeline.engines import check_engine, open_engine
 from exit_pipeline.errors import UsageError
 from exit_pipeline.ingest import ingest_attributes, ingest_days
+from exit_pipeline.ingest.adapter import make_adapter_view, reading
 from exit_pipeline.ingest.contract import check_columns, event_columns
-from exit_pipeline.ingest.landing import lands_by_day, make_adapter_view, reading
+from exit_pipeline.ingest.landing import lands_by_day
 from exit_pipeline.ingest.staging import stage_inputs, staged_days
 from exit_pipeline.labels.build import missing_day
 from exit_pipeline.lake import Lake, connect, create_table

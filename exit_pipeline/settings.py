@@ -93,6 +93,7 @@ class Home:
         self.lake = root / "lake"
         self.landing = root / "landing"
         self.feast = root / "feast"
+        self.online_days = self.feast / "online_days.json"
         self.mlflow = root / "mlflow"
         self.dagster = root / "dagster"
         self.reports = root / "reports"

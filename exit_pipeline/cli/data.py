@@ -1,16 +1,18 @@
-"""Commands about data: simulate, run, land, profile."""
+"""Commands about data: simulate, run, land."""
 
 from __future__ import annotations
 
 from datetime import UTC, date, datetime
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from exit_pipeline.cli.output import Json, ProfileOption, console, emit, progress, use_profile
+from exit_pipeline.cli.common import open_profile, use_profile
+from exit_pipeline.cli.output import Json, ProfileOption, console, emit, progress
 
-Day = Annotated[datetime | None, typer.Option(formats=["%Y-%m-%d"])]
+if TYPE_CHECKING:
+    from assets.plan import Stage
 
 
 def register(app: typer.Typer) -> None:
@@ -18,7 +20,6 @@ def register(app: typer.Typer) -> None:
     app.command()(simulate)
     app.command()(run)
     app.command()(land)
-    app.add_typer(profile, name="profile")
 
 
 def simulate(
@@ -63,10 +64,11 @@ def run(
     """Materializes the graph without the UI: the same definitions, one run a stage."""
     use_profile(profile)
     stages = materialize(_date(first), _date(last), select, full_refresh, quiet=json)
-    trained = any("champion" in title for title in stages)
+    trained = any("champion" in stage.assets for stage in stages)
     decision = _decision(profile) if trained else None
     if json:
-        emit({"profile": profile, "stages": stages, "model": decision})
+        titles = [stage.title for stage in stages]
+        emit({"profile": profile, "stages": titles, "model": decision})
     elif decision:
         word, reason = decision["decision"], decision["reason"]
         console.print(f"version {decision['version']} {word}: {reason}")
@@ -94,8 +96,8 @@ def materialize(
     full_refresh: bool = False,
     *,
     quiet: bool = False,
-) -> list[str]:
-    """Runs the graph with progress; returns the stages' titles."""
+) -> list[Stage]:
+    """Runs the graph with progress; returns the stages that were run."""
     from exit_pipeline.engines import check_engine
     from exit_pipeline.profile import load_profile
     from exit_pipeline.settings import load_settings
@@ -105,16 +107,12 @@ def materialize(
     with progress("loading the graph", quiet=quiet) as update:
         from assets.run import run_graph
 
-        titles: list[str] = []
-
-        def on_stage(stage) -> None:
-            titles.append(stage.title)
+        def on_stage(stage: Stage) -> None:
             update(text=stage.title)
             if not quiet:
                 console.print(f"  {stage.title}")
 
-        run_graph(first, last, select, on_stage, full_refresh=full_refresh)
-    return titles
+        return run_graph(first, last, select, on_stage, full_refresh=full_refresh)
 
 
 def land(
@@ -123,7 +121,6 @@ def land(
     json: Json = False,
 ) -> None:
     """Lands what a service showed: the days that have ended, in the form of the log contract."""
-    from exit_pipeline.cli.models import open_profile
     from exit_pipeline.ingest.shown import land_shown
 
     settings, lake, found = open_profile(profile)
@@ -135,60 +132,6 @@ def land(
         console.print(f"{day}: {count:,} impressions landed")
     if not rows:
         console.print("no day of this log has ended")
-
-
-profile = typer.Typer(
-    help="Draft a profile, or explain what is wrong with one.", no_args_is_help=True
-)
-
-
-@profile.command("check")
-def check(
-    file: Annotated[str, typer.Argument(help="A YAML file or a built-in name.")], json: Json = False
-) -> None:
-    """Explains a profile's mistakes with their lines, or says what it declares."""
-    from exit_pipeline.profile import load_profile
-
-    found = load_profile(file)
-    spec = found.spec
-    if json:
-        emit({"profile": spec.name, "file": str(found.file), "hash": found.hash, "ok": True})
-        return
-    console.print(f"{found.file}: good")
-    console.print(
-        f"  {spec.target} ← {', '.join(spec.sources)}; interest unit {spec.interest_unit}"
-    )
-    group = " × ".join(spec.group) or "everyone"
-    console.print(f"  scene {' × '.join(spec.scene.columns)}; group {group}")
-    console.print(
-        f"  labels: {spec.labels.consistency.definition}, mature after "
-        f"{spec.labels.maturity_days} days"
-    )
-
-
-@profile.command("init")
-def init(
-    landing: Annotated[Path, typer.Argument(help="A folder with Parquet files.")],
-    out: Annotated[
-        Path | None, typer.Option(help="Folder to write; by default `profile` beside LANDING.")
-    ] = None,
-    json: Json = False,
-) -> None:
-    """Looks at Parquet files, and drafts a profile with its adapters."""
-    from exit_pipeline.profile.draft import draft_profile
-    from exit_pipeline.settings import load_settings
-
-    with progress("looking", quiet=json):
-        found = draft_profile(load_settings(), landing, out)
-    if json:
-        emit(found)
-        return
-    console.print(f"{found['target']} ← {', '.join(found['sources'])}, "
-                  f"{found['start']} … {found['end']}")  # fmt: skip
-    for note in found["notes"]:
-        console.print(f"  note: {note}", markup=False)
-    console.print(f"read what is marked DECIDE in {found['out']}/profile.yaml, then")
-    console.print(f"  exit-pipeline profile check {found['out']}")
 
 
 def _date(moment: datetime | None) -> date | None:

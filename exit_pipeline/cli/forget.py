@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from exit_pipeline.cli.models import open_profile
+from exit_pipeline.cli.common import open_profile
 from exit_pipeline.cli.output import Json, ProfileOption, console, emit, progress
 
 

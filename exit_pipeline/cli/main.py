@@ -17,11 +17,14 @@ from exit_pipeline.cli import (
     forget,
     models,
     operate,
+    profiles,
     rank,
     report,
     reproduce,
     serve,
+    show,
     stages,
+    status,
 )
 from exit_pipeline.cli.output import emit, errors
 from exit_pipeline.errors import ExitPipelineError
@@ -34,7 +37,8 @@ app = typer.Typer(
     rich_markup_mode=None,
 )
 for module in (
-    operate, doctor, data, stages, models, rank, serve, report, reproduce, experiments, forget
+    operate, doctor, data, profiles, stages, models, rank, serve, report, reproduce, experiments,
+    forget, status, show,
 ):  # fmt: skip
     module.register(app)
 

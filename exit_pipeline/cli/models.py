@@ -7,6 +7,7 @@ from typing import Annotated, Any
 import typer
 from rich.table import Table
 
+from exit_pipeline.cli.common import open_profile
 from exit_pipeline.cli.output import Json, ProfileOption, console, emit, progress
 from exit_pipeline.cli.policy import print_cost
 from exit_pipeline.errors import UsageError
@@ -18,16 +19,6 @@ def register(app: typer.Typer) -> None:
     """Adds these commands to the application."""
     for command in (train, evaluate, promote, rollback, models):
         app.command()(command)
-
-
-def open_profile(profile: str) -> tuple[Any, Any, Any]:
-    """Returns the settings, the lake and the profile that a command works on."""
-    from exit_pipeline.lake import Lake
-    from exit_pipeline.profile import load_profile
-    from exit_pipeline.settings import load_settings
-
-    settings, found = load_settings(), load_profile(profile)
-    return settings, Lake(settings.home_of(found.name)), found
 
 
 def train(profile: ProfileOption = "simulated", json: Json = False) -> None:

@@ -6,22 +6,20 @@ import os
 import sys
 import time
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 from rich.table import Table
 
 from exit_pipeline.bench import BENCHES
-from exit_pipeline.cli.output import (
-    Json,
-    ProfileOption,
-    console,
-    emit,
-    errors,
-    progress,
-    use_profile,
-)
+from exit_pipeline.cli.common import use_profile
+from exit_pipeline.cli.output import Json, ProfileOption, console, emit, errors, progress
 from exit_pipeline.errors import GateRefusal, UsageError
+
+if TYPE_CHECKING:
+    from exit_pipeline.lake import Lake
+    from exit_pipeline.profile import Profile
+    from exit_pipeline.settings import Settings
 
 
 def register(app: typer.Typer) -> None:
@@ -78,7 +76,7 @@ def demo(
     console.print(f"  data docs     {places['data_docs']}")
 
 
-def _refuse_without_champion(lake: Any, profile: Any) -> None:
+def _refuse_without_champion(lake: Lake, profile: Profile) -> None:
     from exit_pipeline.registry import CHAMPION, Registry
 
     registry = Registry(lake.home, profile.name)
@@ -91,7 +89,7 @@ def _refuse_without_champion(lake: Any, profile: Any) -> None:
         )
 
 
-def telling_user(settings: Any, lake: Any, profile: Any) -> str:
+def telling_user(settings: Settings, lake: Lake, profile: Profile) -> str:
     """Returns a user whose fresh source interest carries over, so that there is much to explain."""
     from exit_pipeline.labels.names import HOUR_US
     from exit_pipeline.lake import connect, render

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -30,11 +29,6 @@ ProfileOption = Annotated[
 def emit(value: Mapping[str, Any]) -> None:
     """Prints one JSON object on standard output."""
     sys.stdout.write(json.dumps(value, default=str, allow_nan=False) + "\n")
-
-
-def use_profile(profile: str) -> None:
-    """Chooses the profile for everything that this process, and its children, load."""
-    os.environ["EXIT_PROFILE"] = profile
 
 
 @contextmanager

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 import typer
 from rich.table import Table
 
-from exit_pipeline.cli.models import open_profile
+from exit_pipeline.cli.common import open_profile
 from exit_pipeline.cli.output import Json, ProfileOption, console, emit, progress
 from exit_pipeline.cli.policy import print_rulings
 from exit_pipeline.errors import UsageError

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import typer
 
-from exit_pipeline.cli.models import VersionArgument, open_profile
+from exit_pipeline.cli.common import open_profile
+from exit_pipeline.cli.models import VersionArgument
 from exit_pipeline.cli.output import Json, ProfileOption, console, emit, progress
 
 

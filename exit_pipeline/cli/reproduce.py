@@ -7,7 +7,8 @@ from typing import Any
 import typer
 from rich.table import Table
 
-from exit_pipeline.cli.models import VersionArgument, open_profile
+from exit_pipeline.cli.common import open_profile
+from exit_pipeline.cli.models import VersionArgument
 from exit_pipeline.cli.output import Json, ProfileOption, console, emit, progress
 
 SHOWN = 20

@@ -5,11 +5,12 @@ from __future__ import annotations
 import duckdb
 
 from exit_pipeline.errors import ContractError
+from exit_pipeline.ingest.adapter import make_adapter_view, reading
 from exit_pipeline.ingest.contract import LONGEST_ID, attribute_columns, check_columns
-from exit_pipeline.ingest.landing import make_adapter_view, reading
 from exit_pipeline.lake import Lake, create_table
 from exit_pipeline.lake.table import DayState
 from exit_pipeline.profile import Profile
+from exit_pipeline.settings import Home
 
 
 def ingest_attributes(
@@ -22,10 +23,23 @@ def ingest_attributes(
         ContractError: Columns or types are wrong, a row has no key or no `valid_from`, or a number
             is NaN or infinite.
     """
+    adapt_attributes(connection, lake.home, profile, table)
+    return lake.replace_all(connection, table, "kept")
+
+
+def adapt_attributes(
+    connection: duckdb.DuckDBPyConnection, home: Home, profile: Profile, table: str
+) -> None:
+    """Makes the table `kept` of what the adapter for `items` or `users` returns; writes nothing.
+
+    Raises:
+        LandingError: Files are missing or unreadable.
+        ContractError: As `ingest_attributes` says.
+    """
     spec = profile.spec
     attributes = spec.items if table == "items" else spec.users
     key = f"{table[:-1]}_id"
-    make_adapter_view(connection, profile, lake.home, table)
+    make_adapter_view(connection, profile, home, table)
     check_columns(connection, attribute_columns(spec, table), table)
     names = {"key": key, "attributes": attributes}
     with reading(f"the landing files of {table!r}"):
@@ -40,4 +54,3 @@ def ingest_attributes(
             where=str(profile.file.parent / profile.spec.adapter[table]),  # type: ignore[index]
             mend="mend the files, or filter and default them in the adapter",
         )
-    return lake.replace_all(connection, table, "kept")

@@ -1,21 +1,14 @@
-"""Finds landing files and puts the adapter's view over them."""
+"""Finds landing files, and the days that they are of."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping
 from datetime import date
 from importlib.util import find_spec
 from pathlib import Path
 
-import duckdb
-
-from exit_pipeline.errors import ContractError, LandingError
-from exit_pipeline.ingest.files import agreed_columns
-from exit_pipeline.lake.duck import quoted, render
-from exit_pipeline.lake.paths import hive_value
-from exit_pipeline.privacy.forgotten import Forgotten, Listed
+from exit_pipeline.errors import LandingError
 from exit_pipeline.profile import Profile
 from exit_pipeline.settings import Home
 
@@ -54,94 +47,11 @@ def landed_days(profile: Profile, home: Home) -> list[date]:
     return sorted({day for day in found if day is not None})
 
 
-def make_adapter_view(
-    connection: duckdb.DuckDBPyConnection,
-    profile: Profile,
-    home: Home,
-    table: str,
-    day: date | None = None,
-) -> None:
-    """Makes the view `adapted`: what the profile's adapter returns for one table.
-
-    Args:
-        connection: An open DuckDB.
-        profile: Says where raw tables lie and how they are adapted.
-        home: The default landing place.
-        table: `events`, `items` or `users`.
-        day: For raw tables under `ds=` folders, the only day that is read.
-
-    Raises:
-        LandingError: A file is missing, empty, truncated or not Parquet, or lies under a folder
-            `ds=` whose name is no day.
-        ContractError: The adapter's SQL does not run on these files.
-    """
-    root = landing_root(profile, home)
-    for name, pattern in raw_tables(profile, table).items():
-        sql = _raw_sql(root, _files(root, name, pattern, day))
-        connection.execute(f"create or replace temp view {quoted(f'raw_{name}')} as {sql}")
-    try:
-        connection.execute(
-            f"create or replace temp view adapter_rows as {profile.adapter_sql(table)}"
-        )
-    except duckdb.Error as error:
-        raise ContractError(
-            f"the adapter for {table!r} does not run: {str(error).splitlines()[0]}",
-            where=str(profile.file.parent / profile.spec.adapter[table]),  # type: ignore[index]
-            mend="name only columns that the raw files have; their schema is in the message",
-        ) from error
-    columns = connection.execute("select * from adapter_rows limit 0").description
-    people = any(column[0] == "user_id" for column in columns)
-    salt, forgotten = Forgotten(home).listed() if people else Listed("", frozenset())
-    sql = render("adapted", day=day, salt=salt, forgotten=sorted(forgotten))
-    connection.execute(f"create or replace temp view adapted as {sql}")
-
-
-@contextmanager
-def reading(what: str) -> Iterator[None]:
-    """Says of a landing file that cannot be read what it is, and how to mend it.
-
-    Raises:
-        LandingError: DuckDB failed on the rows themselves; without memory or disk it is a
-            `LakeError` (`lake.create_table`).
-    """
-    try:
-        yield
-    except duckdb.Error as error:
-        raise LandingError(
-            f"{what} cannot be read: {str(error).splitlines()[0]}",
-            where=what,
-            mend="land them again; a file may be damaged, or hold values its type cannot",
-        ) from error
-
-
 def raw_tables(profile: Profile, table: str) -> Mapping[str, str]:
     """Returns the raw tables that an adapter reads, with the patterns of their files."""
     adapter = profile.adapter_sql(table)
     tables = profile.spec.landing.tables.items()
     return {name: pattern for name, pattern in tables if re.search(rf"\braw_{name}\b", adapter)}
-
-
-def _raw_sql(root: Path, files: Sequence[Path]) -> str:
-    columns = {name.lower() for name in agreed_columns(files)}
-    below = [file.relative_to(root).as_posix() for file in files]
-    keys = {
-        part.split("=", 1)[0]: None
-        for path in below
-        for part in path.split("/")[:-1]
-        if "=" in part
-    }
-    return render(
-        "_raw",
-        files=[str(file) for file in files],
-        root=f"{root}/",
-        # The day that brought a file is its folder's; any other column is the file's own.
-        keys={
-            key: [hive_value(path, key) for path in below]
-            for key in keys
-            if key == "ds" or key.lower() not in columns
-        },
-        own_ds="ds" in keys and "ds" in columns,
-    )
 
 
 def _package_folder(folder: str) -> Path:
@@ -151,12 +61,17 @@ def _package_folder(folder: str) -> Path:
         raise LandingError(
             f"the package {name!r} that holds the raw files is not installed",
             where=folder,
-            mend="pip install -e .[data]",
+            mend=f"pip install {name}",
         )
     return Path(found.submodule_search_locations[0], *rest)
 
 
-def _files(root: Path, name: str, pattern: str, day: date | None) -> list[Path]:
+def landing_files(root: Path, name: str, pattern: str, day: date | None) -> list[Path]:
+    """Returns the files of a raw table, of one day where they lie by day and one is given.
+
+    Raises:
+        LandingError: There is none, or a folder's name is no day.
+    """
     files = [file for file in sorted(root.glob(pattern)) if file.is_file()]
     if "ds=" in pattern and day is not None:
         files = [file for file in files if _named_day(root, file) == day]

@@ -41,6 +41,16 @@ def tell(home: Home, failure: Mapping[str, Any], why: str, webhook: str | None) 
         _write(home, {**told, "webhook": problem})
 
 
+def newest_failure(home: Home) -> dict[str, Any] | None:
+    """Returns what the home's log says of the run that failed last, or None."""
+    if not home.failures.exists():
+        return None
+    lines = home.failures.read_text("utf-8").splitlines()
+    # A line without `why` is about a post that failed; the last may be half written.
+    told = (json.loads(line) for line in reversed(lines) if line.endswith("}"))
+    return next((failure for failure in told if "why" in failure), None)
+
+
 def _write(home: Home, line: Mapping[str, Any]) -> None:
     home.root.mkdir(parents=True, exist_ok=True)
     with home.failures.open("a", encoding="utf-8") as log:

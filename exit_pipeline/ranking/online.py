@@ -41,7 +41,7 @@ def materialize_online(settings: Settings, lake: Lake, profile: Profile) -> dict
     missing = [view for view in VIEWS if not lake.exists(view)]
     if missing:
         raise LakeError(f"{', '.join(missing)} not built yet", mend="run the features group first")
-    told = lake.home.feast / "online_days.json"
+    told = lake.home.online_days
     done = told.with_name("online_days_done.json")
     online = _known(done, told) if online_identity(settings, lake.home) is not None else {}
     told.parent.mkdir(parents=True, exist_ok=True)

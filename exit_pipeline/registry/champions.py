@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from exit_pipeline.errors import ChampionChanged, GateRefusal, RegistryError, UsageError
-from exit_pipeline.evaluation.gates import Decision
 from exit_pipeline.lock import exclusive
 from exit_pipeline.registry.reading import RegistryReader, reaching
 from exit_pipeline.registry.tags import champion_stack, new_entry, shortened
 from exit_pipeline.registry.version import Version
+
+if TYPE_CHECKING:
+    from exit_pipeline.evaluation.gates import Decision  # torch comes with it
 
 CHAMPION = "champion"
 PROMOTED, REFUSED = "promoted", "refused"

@@ -70,7 +70,7 @@ class Slot:
 
     def _online(self) -> str:
         """What says which days of features are online; the daily materialization writes it last."""
-        file = self.lake.home.feast / "online_days.json"
+        file = self.lake.home.online_days
         return file.read_text("utf-8") if file.exists() else ""
 
     def _moved(self, loaded: Loaded) -> None:

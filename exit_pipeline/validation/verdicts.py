@@ -67,7 +67,7 @@ def refuse_failed(lake: Lake, checks: Iterable[tuple[str, str]], first: date, la
         days = failed_days(lake, table, check, first, last)
         if days:
             raise ValidationError(
-                f"{table} of {_named(days)} failed {check!r}, and nothing is built on it",
+                f"{table}{_named(' of ', days)} failed {check!r}, and nothing is built on it",
                 where=str(lake.folder(table)),
                 mend="mend the landing files, materialize those days again, then this",
             )
@@ -92,13 +92,15 @@ def unfit(lake: Lake, spec: ProfileSpec) -> list[str]:
             and verdicts.get(day.isoformat()) != (state.hash, True)
         ]
         if days:
-            said.append(f"{table}:{check} on {_named(days)}")
+            said.append(f"{table}:{check}{_named(' on ', days)}")
     return said
 
 
-def _named(days: list[date]) -> str:
+def _named(before: str, days: list[date]) -> str:
+    if days == [date.min]:  # a table without days
+        return ""
     first = ", ".join(str(day) for day in days[:3])
-    return first if len(days) <= 3 else f"{first} and {len(days) - 3} more days"
+    return before + (first if len(days) <= 3 else f"{first} and {len(days) - 3} more days")
 
 
 def _file(home: Home, table: str, check: str) -> Path:

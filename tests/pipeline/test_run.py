@@ -106,3 +106,9 @@ def test_a_missing_day_holds_up_what_it_would_mature_until_it_lands(tmp_path, si
 
 def test_a_selection_that_matches_nothing_is_wrong_use(small_home):
     assert "no asset matches" in small_home.run("run", "--select", "nosuch", code=2)
+
+
+def test_a_run_that_trains_nothing_tells_of_no_model(small_home):
+    told = json.loads(small_home.run("run", "--select", "items", "--json"))
+    days = f"{SMALL.start} … {SMALL.start + timedelta(days=SMALL.days - 1)}"
+    assert told == {"profile": "simulated", "stages": [f"items · {days}"], "model": None}
