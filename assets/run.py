@@ -102,7 +102,7 @@ def _run(
     ):
         close_dead_runs(instance, by_command=True, by_ui=not has_ui(PIPELINE.home))
         if full_refresh:
-            PIPELINE.lake("refresh").forget()
+            PIPELINE.lake("refresh").set_aside()
         for planned in plan:
             assets = tuple(name for name in planned.assets if name in chosen)
             if not assets or (planned.first and planned.last and planned.first > planned.last):

@@ -21,8 +21,9 @@ from exit_pipeline.profile.policy import scene_values
 from exit_pipeline.ranking.engine import Engine, Request
 from exit_pipeline.ranking.rows import UserRow
 from exit_pipeline.ranking.scorer import Scorer
-from exit_pipeline.ranking.snapshot import Snapshot, since_epoch
+from exit_pipeline.ranking.snapshot import Snapshot
 from exit_pipeline.serving.run import FREED
+from exit_pipeline.times import since_epoch
 from exit_pipeline.training.artifact import TrainedModel
 from exit_pipeline.training.calibrate import Calibration
 from exit_pipeline.training.device import keep_freed

@@ -91,14 +91,13 @@ def _refuse_without_champion(lake: Lake, profile: Profile) -> None:
 
 def telling_user(settings: Settings, lake: Lake, profile: Profile) -> str:
     """Returns a user whose fresh source interest carries over, so that there is much to explain."""
-    from exit_pipeline.labels.names import HOUR_US
     from exit_pipeline.lake import connect, render
 
     with connect(settings, lake.home) as connection:
         lake.view(connection, "user_interest")
         lake.view(connection, "scene_features")
         query = render("telling_user", sources=tuple(profile.spec.sources))
-        half_life_us = round(profile.spec.features.half_life_hours * HOUR_US)
+        half_life_us = profile.spec.features.half_life_us
         found = connection.execute(query, {"half_life_us": half_life_us}).fetchone()
         return found[0]  # type: ignore[index]
 

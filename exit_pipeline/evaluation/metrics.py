@@ -17,13 +17,32 @@ def auc(y: np.ndarray, score: np.ndarray) -> float:
     Returns:
         NaN where only one class is there.
     """
-    _, inverse, counts = np.unique(score, return_inverse=True, return_counts=True)
-    ranks = np.cumsum(counts) - (counts - 1) / 2
     positives, negatives = y.sum(), len(y) - y.sum()
     if positives == 0 or negatives == 0:
         return float("nan")
-    total = ranks[inverse][y == 1].sum()
+    total = _ranks(score)[y == 1].sum()
     return float((total - positives * (positives + 1) / 2) / (positives * negatives))
+
+
+def spearman(a: np.ndarray, b: np.ndarray) -> float:
+    """Spearman's rank correlation, ties sharing their mean rank.
+
+    Args:
+        a: float64[n].
+        b: float64[n].
+
+    Returns:
+        NaN where either is constant.
+    """
+    ranks = [_ranks(values) for values in (a, b)]
+    if min(r.std() for r in ranks) == 0:
+        return float("nan")
+    return float(np.corrcoef(ranks[0], ranks[1])[0, 1])
+
+
+def _ranks(values: np.ndarray) -> np.ndarray:
+    _, inverse, counts = np.unique(values, return_inverse=True, return_counts=True)
+    return (np.cumsum(counts) - (counts - 1) / 2)[inverse]
 
 
 def gauc(y: np.ndarray, score: np.ndarray, group: np.ndarray) -> float:

@@ -13,7 +13,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from exit_pipeline.evaluation.metrics import logloss_rows, summary
+from exit_pipeline.evaluation.metrics import logloss_rows, spearman, summary
 from exit_pipeline.experiments.bootstrap import auc_draws, draw_users, mean_draws
 from exit_pipeline.experiments.slices import slices_of
 from exit_pipeline.experiments.specs import HeldOut
@@ -120,19 +120,6 @@ def draws(rows: Rows, score: np.ndarray) -> dict[str, np.ndarray]:
             found[f"{kind}auc|{name}"] = auc_draws(outcome[mask], said, user, rows.times)
             found[f"{kind}logloss|{name}"] = mean_draws(loss, user, rows.times)
     return found
-
-
-def spearman(a: np.ndarray, b: np.ndarray) -> float:
-    """Rank correlation, ties sharing their mean rank; NaN where either is constant."""
-    ranks = [_ranks(values) for values in (a, b)]
-    if min(r.std() for r in ranks) == 0:
-        return float("nan")
-    return float(np.corrcoef(ranks[0], ranks[1])[0, 1])
-
-
-def _ranks(values: np.ndarray) -> np.ndarray:
-    _, inverse, counts = np.unique(values, return_inverse=True, return_counts=True)
-    return (np.cumsum(counts) - (counts - 1) / 2)[inverse]
 
 
 def _digest(ids: pa.ChunkedArray) -> bytes:

@@ -10,7 +10,7 @@ import sqlite3
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
-from datetime import UTC, datetime, timedelta
+from datetime import datetime
 from functools import lru_cache
 from pathlib import Path
 from typing import Any, Literal
@@ -25,11 +25,11 @@ from feast.infra.online_stores.sqlite import (
 from feast.protos.feast.types.EntityKey_pb2 import EntityKey
 from feast.protos.feast.types.Value_pb2 import Value
 from feast.repo_config import RepoConfig
-from feast.utils import to_naive_utc
 
 from exit_pipeline.errors import LakeError
 from exit_pipeline.feast_stores.place import feast_folder
 from exit_pipeline.lake.duck import render
+from exit_pipeline.times import instant, since_epoch
 
 KEYS_A_READ = 10_000  # sqlite binds at most 32,766 values
 Row = tuple[EntityKey, dict[str, Value], datetime, datetime | None]
@@ -40,7 +40,7 @@ REBUILT: ContextVar[tuple[int, int]] = ContextVar("rebuilt", default=(1, 0))
 @contextmanager
 def rebuilding(since: datetime, until: datetime) -> Iterator[None]:
     """While this lasts, a stored row whose event time is in [since, until] yields to any."""
-    token = REBUILT.set((microseconds(since), microseconds(until)))
+    token = REBUILT.set((since_epoch(since), since_epoch(until)))
     try:
         yield
     finally:
@@ -151,7 +151,7 @@ class LatestWinsSqliteOnlineStore(SqliteOnlineStore):
                 if wanted is None or feature in wanted:
                     values.setdefault(key, {})[feature] = Value.FromString(value)
                     times[key] = min(us, times.get(key, us))
-        return [(_moment(times[k]), values[k]) if k in values else (None, None) for k in keys]
+        return [(instant(times[k]), values[k]) if k in values else (None, None) for k in keys]
 
     def remove_entity(self, config: RepoConfig, tables: list[FeatureView], key: EntityKey) -> int:
         """Deletes every feature of one entity; the file's own bytes are overwritten.
@@ -186,20 +186,11 @@ def _read_sql(table: str, keys: int) -> str:
 def _features(data: list[Row], version: int, rebuilt: tuple[int, int]) -> Iterator[tuple]:
     for entity_key, values, timestamp, created in data:
         key = serialize_entity_key(entity_key, entity_key_serialization_version=version)
-        at = microseconds(timestamp)
-        made = None if created is None else microseconds(created)
+        at = since_epoch(timestamp)
+        made = None if created is None else since_epoch(created)
         for feature, value in values.items():
             yield key, feature, value.SerializeToString(), at, made, *rebuilt
 
 
 def _table_name(config: RepoConfig, table: FeatureView) -> str:
     return _table_id(config.project, table, config.registry.enable_online_feature_view_versioning)
-
-
-def microseconds(moment: datetime) -> int:
-    """Returns a moment as whole microseconds since 1970 UTC."""
-    return (to_naive_utc(moment) - datetime(1970, 1, 1)) // timedelta(microseconds=1)
-
-
-def _moment(us: int) -> datetime:
-    return datetime(1970, 1, 1, tzinfo=UTC) + timedelta(microseconds=us)

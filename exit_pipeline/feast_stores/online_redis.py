@@ -23,7 +23,8 @@ from redis import Redis
 from redis.exceptions import RedisError
 
 from exit_pipeline.errors import LakeError
-from exit_pipeline.feast_stores.online import REBUILT, Row, microseconds
+from exit_pipeline.feast_stores.online import REBUILT, Row
+from exit_pipeline.times import since_epoch
 
 # A server that hangs must fail at last, or nobody would ask it again; what the user says wins.
 LIMITS = "socket_connect_timeout=1,socket_timeout=5"
@@ -99,7 +100,7 @@ class LatestWinsRedisOnlineStore(RedisOnlineStore):
         upsert = client.register_script(UPSERT)
         with client.pipeline(transaction=False) as pipe:
             for entity, values, at, created in data:
-                times = [microseconds(at), 0 if created is None else microseconds(created)]
+                times = [since_epoch(at), 0 if created is None else since_epoch(created)]
                 moment = Timestamp()
                 moment.FromDatetime(make_tzaware(at))
                 fields: list[Any] = [f"_ts:{name}", moment.SerializeToString()]

@@ -8,15 +8,12 @@ import os
 from contextlib import AbstractContextManager
 from typing import Any
 
-import yaml
-from google.protobuf.json_format import MessageToDict
-from google.protobuf.message import DecodeError
-
-os.environ.setdefault("FEAST_USAGE", "False")
-
 import feast
+import yaml
 from feast import FeatureStore, RepoConfig
 from feast.protos.feast.core.Registry_pb2 import Registry as RegistryProto
+from google.protobuf.json_format import MessageToDict
+from google.protobuf.message import DecodeError
 
 from exit_pipeline.errors import LakeError
 from exit_pipeline.feast_stores.place import repo_folder

@@ -7,7 +7,7 @@ from datetime import date, timedelta
 from typing import Any
 
 from exit_pipeline.labels import last_landed, newest_day
-from exit_pipeline.labels.names import DAY_US, HOUR_US, names, values
+from exit_pipeline.labels.names import names, values
 from exit_pipeline.lake import Connection, DayState, Lake, create_table
 from exit_pipeline.lake.table import Filter, days_between
 from exit_pipeline.profile import Profile, ProfileSpec
@@ -56,10 +56,10 @@ def feature_parameters(
     bound = {
         **values(spec, first, last),
         "window_days": spec.features.window_days,
-        "window_us": spec.features.window_days * DAY_US,
-        "hold_us": spec.features.hold_days * DAY_US,
+        "window_us": spec.features.window_us,
+        "hold_us": spec.features.hold_us,
         "lag_us": spec.features.availability_lag_minutes * 60_000_000,
-        "half_life_us": round(spec.features.half_life_hours * HOUR_US),
+        "half_life_us": spec.features.half_life_us,
         "recent_units": spec.features.recent_units,
     }
     domains = (spec.target, *spec.sources)

@@ -9,7 +9,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from exit_pipeline.labels.names import HOUR_US
+from exit_pipeline.times import HOUR_US
 
 INTEREST_FEATURES = ("decayed", "count", "recency_hours", "activity")
 

@@ -14,7 +14,6 @@ import pyarrow as pa
 from exit_pipeline.features.build import FEATURE_TABLES
 from exit_pipeline.features.inputs import context_columns
 from exit_pipeline.features.interest import interest_features
-from exit_pipeline.labels.names import DAY_US, HOUR_US
 from exit_pipeline.labels.stored import require_days
 from exit_pipeline.lake import Connection, DayState, Lake, connect, render
 from exit_pipeline.lake.engine import Engine
@@ -148,9 +147,9 @@ def state_features(batch: pa.RecordBatch, spec: ProfileSpec) -> dict[str, pa.Arr
             domain,
             now.astype(np.int64),
             batch.column("unit"),
-            half_life_us=round(spec.features.half_life_hours * HOUR_US),
-            window_us=spec.features.window_days * DAY_US,
-            hold_us=spec.features.hold_days * DAY_US,
+            half_life_us=spec.features.half_life_us,
+            window_us=spec.features.window_us,
+            hold_us=spec.features.hold_us,
         )
         for name, values in features.items():
             columns[f"{domain}_{name}"] = pa.array(values, from_pandas=True)

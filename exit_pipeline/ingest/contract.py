@@ -7,7 +7,6 @@ import duckdb
 from exit_pipeline.errors import ContractError
 from exit_pipeline.profile import ProfileSpec
 
-CONTRACT_VERSION = 1
 LONGEST_ID = 10_000
 TEXT = ("VARCHAR",)
 WHOLE = ("TINYINT", "SMALLINT", "INTEGER", "BIGINT", "UTINYINT", "USMALLINT", "UINTEGER")

@@ -6,9 +6,7 @@ from datetime import date
 from typing import Any
 
 from exit_pipeline.profile import ProfileSpec
-
-HOUR_US = 3_600_000_000
-DAY_US = 24 * HOUR_US
+from exit_pipeline.times import DAY_US, HOUR_US
 
 
 def names(spec: ProfileSpec, **extra: Any) -> dict[str, Any]:

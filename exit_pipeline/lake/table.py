@@ -201,7 +201,7 @@ class Lake:
                 self._write(connection, name, rows, {day: state}, None)
         return state
 
-    def forget(self) -> None:
+    def set_aside(self) -> None:
         """Moves every table aside, so that all days are built again; nothing is deleted.
 
         Registered models name table versions, so the tables they were made from are kept under

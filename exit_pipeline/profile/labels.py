@@ -7,6 +7,7 @@ from typing import Literal, Self
 from pydantic import Field, model_validator
 
 from exit_pipeline.profile.learning import Strict
+from exit_pipeline.times import DAY_US, HOUR_US
 
 
 class ConsistencySpec(Strict):
@@ -87,6 +88,21 @@ class FeatureSpec(Strict):
     ttl_days: int = Field(30, ge=1, le=365, description="Age beyond which a feature is null.")
     recent_units: int = Field(64, ge=1, le=256, description="Units kept in a user's state.")
     half_life_hours: float = Field(24.0, gt=0, description="Half-life of decayed counts.")
+
+    @property
+    def half_life_us(self) -> int:
+        """Half-life of decayed counts, µs."""
+        return round(self.half_life_hours * HOUR_US)
+
+    @property
+    def window_us(self) -> int:
+        """Window of rates and counts, µs."""
+        return self.window_days * DAY_US
+
+    @property
+    def hold_us(self) -> int:
+        """See `hold_days`; µs."""
+        return self.hold_days * DAY_US
 
     @property
     def hold_days(self) -> int:

@@ -38,7 +38,9 @@ class ModelSpec(Strict):
     side_hidden: tuple[Width, ...] = Field(
         (96, 48), min_length=1, description="Layers under the source heads, and of the SSN."
     )
-    experts: int = Field(3, ge=1, le=64, description="Shared experts of the baselines with such.")
+    experts: int = Field(
+        3, ge=1, le=64, description="Shared experts of the baselines MMoE and PLE."
+    )
     embedding_dim: int = Field(8, ge=1, le=256, description="Width of a categorical embedding.")
     bins: int = Field(16, ge=2, le=256, description="Quantile bins of a numeric feature.")
     id_dropout: float = Field(
@@ -102,7 +104,8 @@ class TrainingSpec(Strict):
     max_loss_rise: float = Field(
         5.0,
         gt=1,
-        description="A loss this many times the first epoch's mean (in it: first step's) stops.",
+        description="Training stops when the loss, over 50 steps, is above the first epoch's mean "
+        "(in that epoch, the first step's) by this factor.",
     )
     calibration: Literal["platt", "isotonic"] = Field(
         "platt", description="Map from the logit to a calibrated one, fitted after training."
@@ -134,7 +137,9 @@ class GatesSpec(Strict):
         "target-only.",
     )
     transfer_min_rows: int = Field(
-        200, ge=1, description="Rows below which none of these three is asked for."
+        200,
+        ge=1,
+        description="With fewer rows the gates on p_transfer and on what was memorized pass.",
     )
     champion_max_age_days: int = Field(
         14, ge=1, description="An older champion yields to a model that is merely not worse."

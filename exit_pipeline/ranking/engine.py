@@ -14,15 +14,15 @@ from torch import Tensor
 
 from exit_pipeline.features.inputs import context_columns, interest_columns
 from exit_pipeline.features.interest import user_interest
-from exit_pipeline.labels.names import DAY_US, HOUR_US
 from exit_pipeline.model.embeddings import RowEmbedding
 from exit_pipeline.model.exit import Exit
 from exit_pipeline.model.inputs import Batch
 from exit_pipeline.ranking.policy import Governed
 from exit_pipeline.ranking.rows import UserRow, cell_of
 from exit_pipeline.ranking.scorer import Scorer, Scores
-from exit_pipeline.ranking.snapshot import Candidates, Snapshot, since_epoch
+from exit_pipeline.ranking.snapshot import Candidates, Snapshot
 from exit_pipeline.ranking.split import Split, Units
+from exit_pipeline.times import since_epoch
 
 ROWS = 4096  # scored at a time
 Encoded = tuple[np.ndarray, np.ndarray]  # what `Share.encoded` returns
@@ -143,8 +143,8 @@ class Engine:
         for domain in (spec.target, *spec.sources):
             rows, found, values[f"{domain}_activity"] = user_interest(
                 user.values, domain, since_epoch(at),
-                half_life_us=round(features.half_life_hours * HOUR_US),
-                window_us=features.window_days * DAY_US, hold_us=features.hold_days * DAY_US,
+                half_life_us=features.half_life_us,
+                window_us=features.window_us, hold_us=features.hold_us,
             )  # fmt: skip
             states.append((rows, found))
         groups = self.snapshot.group_rows(units, cell_of(spec, scene, user), at)

@@ -21,18 +21,21 @@ from exit_pipeline.ranking.rows import UserReader, online_rows
 from exit_pipeline.ranking.scorer import Scorer, Scores
 from exit_pipeline.registry import CHAMPION, Registry
 from exit_pipeline.settings import Settings
+from exit_pipeline.times import instant
 
 
 @dataclass(frozen=True)
 class RankedItem:
     """One item of a ranking; `own + bias + Σ carry` is the logit of `score`.
 
-    `policy` names the rules that acted on it.
+    `score` is the chance of the profile's outcome, `p_order` that of an order. `policy` names the
+    rules that acted on it.
     """
 
     rank: int
     item_id: str
     score: float
+    p_order: float
     p_target: float
     own: float
     bias: float
@@ -157,8 +160,9 @@ def best_items(
 
     columns = (
         range(1, len(best) + 1), [items[i] for i in best.tolist()], told.score.tolist(),
-        told.p_target.tolist(), told.own.tolist(), told.bias.tolist(), by_source(told.carry),
-        by_source(told.p_source), by_source(told.p_transfer), [units[i] for i in best.tolist()],
+        told.p_order.tolist(), told.p_target.tolist(), told.own.tolist(), told.bias.tolist(),
+        by_source(told.carry), by_source(told.p_source), by_source(told.p_transfer),
+        [units[i] for i in best.tolist()],
         map(scorer.policy.rulings, told.rule.tolist()),
     )  # fmt: skip
     return [RankedItem(*row) for row in zip(*columns, strict=True)]
@@ -204,4 +208,4 @@ def scene_of(spec: ProfileSpec, given: Mapping[str, str], at: datetime) -> dict[
 
 
 def _iso(us: int | None) -> str | None:
-    return None if us is None else datetime.fromtimestamp(us / 1e6, UTC).isoformat()
+    return None if us is None else instant(us).isoformat()

@@ -21,6 +21,7 @@ from feast.utils import make_tzaware
 from exit_pipeline.features.inputs import view_columns
 from exit_pipeline.features.training_set import STATE_PARTS, state_features
 from exit_pipeline.profile import ProfileSpec
+from exit_pipeline.times import instant
 
 UNSET = datetime(1970, 1, 1, tzinfo=UTC)  # what Feast says of a row that is not there
 
@@ -48,7 +49,7 @@ class UserRow:
     def as_of(self) -> datetime | None:
         """When the interest last changed; None where none is known."""
         us = self.values["state_us"]
-        return None if us is None else datetime.fromtimestamp(us / 1e6, UTC)
+        return None if us is None else instant(us)
 
 
 class UserReader:

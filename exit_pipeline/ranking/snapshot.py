@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 
 import numpy as np
 import pyarrow as pa
@@ -14,6 +14,7 @@ from exit_pipeline.lake import Lake, connect, render
 from exit_pipeline.profile import ProfileSpec
 from exit_pipeline.ranking.rows import UserRow, assemble, cell_of, item_flags
 from exit_pipeline.settings import Settings
+from exit_pipeline.times import instant, since_epoch
 
 KEYS = {"item_features": ["item_id"], "scene_features": ["unit", "cell"]}
 
@@ -59,7 +60,7 @@ class Snapshot:
         self._item_us, self._group_us = (t["event_us"].to_numpy() for t in (items, groups))
         self._oldest = min(self._item_us.min(initial=2**62), self._group_us.min(initial=2**62))
         newest = int(self._item_us.max(initial=0))
-        self.as_of = datetime.fromtimestamp(newest / 1e6, UTC)
+        self.as_of = instant(newest)
         self.catalogue = sorted(ids[row] for row in np.flatnonzero(self._item_us == newest))
 
     @classmethod
@@ -125,8 +126,3 @@ def _taken(table: pa.Table, name: str, rows: np.ndarray) -> pa.Array:
     """Values of some rows, null where the row is none of the table's."""
     index = pa.array(rows, mask=rows == len(table))
     return table[name].combine_chunks().take(index)
-
-
-def since_epoch(moment: datetime) -> int:
-    """Returns a moment in µs since the epoch."""
-    return round((moment - datetime(1970, 1, 1, tzinfo=UTC)) / timedelta(microseconds=1))

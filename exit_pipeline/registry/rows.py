@@ -18,7 +18,7 @@ from exit_pipeline.settings import Settings
 
 
 def holder(lake: Lake, lineage: Mapping[str, Any]) -> Lake:
-    """Returns the lake that has the recorded days: the present one, or one kept by `forget`.
+    """Returns the lake that has the recorded days: the present one, or one kept by `set_aside`.
 
     Where none has them it is the present one.
     """

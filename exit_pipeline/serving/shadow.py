@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from exit_pipeline.evaluation.metrics import spearman
 from exit_pipeline.serving.champion import Loaded, Question, Ranked
 from exit_pipeline.serving.metrics import Metrics
 from exit_pipeline.serving.slot import Slot
@@ -20,15 +21,15 @@ KEPT = 10_000  # the report is over the last of them
 log = logging.getLogger(__name__)
 
 
-def chosen(user_id: str, share: float, salt: str) -> bool:
-    """Whether a user is of the share that a canary answers: the same users every time.
+def chosen(key: str, share: float, salt: str) -> bool:
+    """Whether an id is of a share, as a canary's users are: the same ids every time.
 
     Args:
-        user_id: Who.
+        key: A user's id, or a request's.
         share: From 0 to 1; a larger one holds everyone of a smaller one.
         salt: Another one chooses others.
     """
-    digest = hashlib.sha256(f"{salt}|{user_id}".encode()).digest()
+    digest = hashlib.sha256(f"{salt}|{key}".encode()).digest()
     return int.from_bytes(digest[:8], "big") < share * 2**64
 
 
@@ -130,7 +131,5 @@ def rank_correlation(a: np.ndarray, b: np.ndarray) -> float:
         a: Scores by one version.
         b: Scores of the same items by another.
     """
-    first, second = (np.unique(scores, return_inverse=True)[1] for scores in (a, b))
-    if first.max(initial=0) == 0 or second.max(initial=0) == 0:
-        return 1.0
-    return float(np.corrcoef(first, second)[0, 1])
+    found = spearman(a, b)
+    return 1.0 if np.isnan(found) else found

@@ -9,8 +9,8 @@ import pyarrow as pa
 
 from exit_pipeline.simulator.rows import EVENTS, INSTANT, day_start_us
 from exit_pipeline.simulator.world import World
+from exit_pipeline.times import DAY_US
 
-DAY_US = 86_400_000_000
 RULES = (
     "user_id_missing", "unknown_domain", "unknown_event_type", "value_invalid", "value_invalid_nan",
     "ts_in_future", "unknown_place", "too_late",

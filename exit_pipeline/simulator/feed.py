@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 
-from exit_pipeline.simulator.intents import DAY_US, Intents
+from exit_pipeline.simulator.intents import Intents
 from exit_pipeline.simulator.satiation import Satiation
 from exit_pipeline.simulator.world import BAND_STARTS, CATEGORIES, Exposures, World, sigmoid
+from exit_pipeline.times import DAY_US, HOUR_US
 
 SLATE = 6
 # Of each outcome: the share that names the request it follows.
@@ -62,7 +63,7 @@ def offer_to(
     """Draws when and where the users `asks` ask on a day, and `slate` candidates for each."""
     weekend = (world.config.start.toordinal() + day - 1) % 7 >= 5
     hour = rng.choice(24, size=len(asks), p=HOUR_WEIGHTS / HOUR_WEIGHTS.sum())
-    us = (hour * 3_600_000_000 + rng.integers(0, 3_500_000_000, len(asks))).astype(np.int64)
+    us = (hour * HOUR_US + rng.integers(0, 3_500_000_000, len(asks))).astype(np.int64)
     at_work = ((hour >= 9) & (hour < 17)) * (0.1 if weekend else 0.55)
     draw = rng.random(len(asks))
     place = np.where(draw < at_work, 1, np.where(draw < at_work + 0.2, 2, 0))
@@ -89,7 +90,7 @@ def _in_scene(
         user=user,
         item=item,
         us=us + position * 1000,
-        band=np.searchsorted(BAND_STARTS, us // 3_600_000_000, side="right") - 1,
+        band=np.searchsorted(BAND_STARTS, us // HOUR_US, side="right") - 1,
         kind=np.full(n, int(weekend)),
         place=place,
         position=position,

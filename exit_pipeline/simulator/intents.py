@@ -7,8 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from exit_pipeline.simulator.world import CATEGORIES, World
+from exit_pipeline.times import DAY_US
 
-DAY_US = 86_400_000_000
 STARTS_A_DAY = 0.16
 MEAN_DAYS = 2.2
 NEVER = np.iinfo(np.int64).max

@@ -153,7 +153,7 @@ def test_what_differs_is_named_though_the_rows_were_kept_aside(lake, registered,
     weights = bytearray((folders["model"] / "model.safetensors").read_bytes())
     weights[-1] ^= 1
     (folders["model"] / "model.safetensors").write_bytes(weights)
-    lake.forget()  # as a full refresh does
+    lake.set_aside()  # as a full refresh does
 
     made = again(folders, lineage)
     causes = {(d.what, d.name): d for d in made.causes}

@@ -150,4 +150,6 @@ def test_rank_correlation_is_spearmans():
     assert rank_correlation(a, -a) == pytest.approx(-1.0)
     # 1 − 6 Σ d² / (n (n² − 1)), the ranks of two neighbours swapped: 1 − 12 / 60.
     assert rank_correlation(a, np.array([0.2, 0.1, 0.3, 0.4])) == pytest.approx(0.8)
+    # Two that tie share the mean of their ranks: Pearson's of (1.5, 1.5, 3, 4) and (1, 2, 3, 4).
+    assert rank_correlation(np.array([0.1, 0.1, 0.3, 0.4]), a) == pytest.approx(0.9486833)
     assert rank_correlation(a[:1], a[:1]) == 1.0

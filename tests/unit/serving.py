@@ -12,7 +12,8 @@ from exit_pipeline.model import MODELS, Encoder
 from exit_pipeline.profile.learning import ModelSpec
 from exit_pipeline.profile.policy import scene_values
 from exit_pipeline.ranking.rows import UserRow
-from exit_pipeline.ranking.snapshot import Snapshot, since_epoch
+from exit_pipeline.ranking.snapshot import Snapshot
+from exit_pipeline.times import since_epoch
 from exit_pipeline.training.artifact import TrainedModel
 from exit_pipeline.training.calibrate import Calibration
 from tests.logs import at

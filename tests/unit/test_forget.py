@@ -135,7 +135,7 @@ def test_versions_that_were_replaced_and_lakes_put_aside_do_not_hold_them_either
     log.land(0, DAYS[0][:1])
     log.ingest(0, 0)
     assert naming(log, "zoe") >= {"lake/events"}
-    log.lake.forget()
+    log.lake.set_aside()
     land(log)
     builds(log, 0, 2)
     assert naming(log, "zoe") >= {"lake.before-1/events", "lake/events"}

@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from exit_pipeline.features.interest import interest_features
-from exit_pipeline.labels.names import DAY_US, HOUR_US
+from exit_pipeline.times import DAY_US, HOUR_US
 
 HALF_LIFE, WINDOW, HOLD = 24 * HOUR_US, 14 * DAY_US, 20 * DAY_US
 UNITS = ["a", "b", "c", "d"]

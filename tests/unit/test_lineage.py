@@ -46,7 +46,7 @@ def test_the_rows_that_a_version_was_made_from_are_asked_for(settings, simulated
     write(settings, lake, DAYS[0], 1)  # a later version of the table: the older is still there
     check_rows(lake, made)
 
-    lake.forget()
+    lake.set_aside()
     write(settings, lake, DAYS[0], 0)
     with pytest.raises(RegistryError, match="4 days differ, 2026-01-05 first"):
         check_rows(lake, made)  # there is no version 3 of the table yet

@@ -1,0 +1,20 @@
+"""Moments as whole microseconds since 1970 UTC, which is how SQL and states of users keep them."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+
+HOUR_US = 3_600_000_000
+DAY_US = 24 * HOUR_US
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+def since_epoch(moment: datetime) -> int:
+    """Returns a moment in µs since 1970 UTC; one without a zone is UTC."""
+    aware = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+    return (aware - EPOCH) // timedelta(microseconds=1)
+
+
+def instant(us: int) -> datetime:
+    """Returns the moment of µs since 1970, in UTC; exact, as a float of seconds would not be."""
+    return EPOCH + timedelta(microseconds=us)
