@@ -46,7 +46,7 @@ def run_graph(
         last: The last landing day; by default the newest that has landed.
         select: A Dagster asset selection; by default everything.
         on_stage: Called before each stage.
-        full_refresh: Forget the lake's tables first; landing files and models stay.
+        full_refresh: Put the lake's tables aside first; landing files and models stay.
 
     Returns:
         The stages that were run.
@@ -58,7 +58,7 @@ def run_graph(
     """
     if full_refresh and (first or last or select):
         raise UsageError(
-            "a full refresh forgets every table, so it builds all of them again",
+            "a full refresh puts every table aside, so it builds all of them again",
             mend="give --full-refresh without --from, --to and --select",
         )
     first, last = _days(first, last)
@@ -134,21 +134,17 @@ def _materialize(stage: Stage, instance: DagsterInstance) -> ExecuteInProcessRes
 
 def _reason(stage: Stage, result: ExecuteInProcessResult) -> ExitPipelineError:
     """The error of ours behind a failed run, or one that says which step and where to look."""
-    for event in result.get_step_failure_events():
-        error = behind(event.step_failure_data.error)
-        message = error.message.split(": ", 1)[-1].strip() if error else "for no stated reason"
-        if error is not None and error.cls_name in OURS:
-            return OURS[error.cls_name].read(message)
-        return ExitPipelineError(
-            f"the step {event.step_key!r} failed: {message}",
-            where=stage.title,
-            mend="`exit-pipeline ui` shows the run with its log",
-        )
+    failed = result.get_step_failure_events()
+    error = behind(failed[0].step_failure_data.error) if failed else None
+    message = error.message.split(": ", 1)[-1].strip() if error else "for no stated reason"
+    if error is not None and error.cls_name in OURS:
+        return OURS[error.cls_name].read(message)
     return ExitPipelineError(
-        "the run did not succeed, though no step of it failed",
+        f"the step {failed[0].step_key!r} failed: {message}" if failed
+        else "the run did not succeed, though no step of it failed",
         where=stage.title,
         mend="`exit-pipeline ui` shows the run with its log",
-    )
+    )  # fmt: skip
 
 
 def _days(first: date | None, last: date | None) -> tuple[date, date]:

@@ -57,7 +57,7 @@ def run(
     last: Annotated[datetime | None, typer.Option("--to", formats=["%Y-%m-%d"])] = None,
     select: Annotated[str | None, typer.Option(help="A Dagster asset selection.")] = None,
     full_refresh: Annotated[
-        bool, typer.Option("--full-refresh", help="Forget the tables and build them again.")
+        bool, typer.Option("--full-refresh", help="Put the tables aside and build them again.")
     ] = False,
     json: Json = False,
 ) -> None:

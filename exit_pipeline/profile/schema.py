@@ -84,7 +84,7 @@ class SceneSpec(Strict):
 
     @model_validator(mode="after")
     def _check(self) -> Self:
-        _need(len(set(self.columns)) == len(self.columns), "columns", "a name stands twice")
+        _need(len(set(self.columns)) == len(self.columns), "columns", "a name appears twice")
         hours = list(self.hour_bands.values())
         if hours[0] != 0 or hours != sorted(set(hours)) or hours[-1] > 23:
             raise ValueError("hour_bands: must start at hour 0 and rise, at most to 23")
@@ -175,7 +175,7 @@ class ProfileSpec(Strict):
         _need(self.target not in self.sources, "target", f"{self.target!r} is a source too")
         for key in ("sources", "source_interest", "group"):
             names = getattr(self, key)
-            _need(len(set(names)) == len(names), key, "a name stands twice")
+            _need(len(set(names)) == len(names), key, "a name appears twice")
         missing = {"events", "items", "users"} - set(self.adapter)
         _need(not missing, "adapter", f"no file is named for {', '.join(sorted(missing))}")
         categorical = [n for n, a in self.items.items() if a.type == "categorical"]

@@ -50,7 +50,7 @@ def present(*names: str) -> list[Rule]:
 
 def unique(name: str) -> Rule:
     """No value twice."""
-    return Rule("ExpectColumnValuesToBeUnique", f"no {name} stands twice", {"column": name})
+    return Rule("ExpectColumnValuesToBeUnique", f"no {name} appears twice", {"column": name})
 
 
 def one_of(name: str, values: Sequence[Any]) -> Rule:

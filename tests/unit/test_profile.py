@@ -45,7 +45,7 @@ def write(folder, text):
             "line 11: scene.hour_bands: Dictionary should have",
         ),
         ("scene: {", "scene: {hour_bands: {day: 6}, ", "line 11: scene.hour_bands: must start at"),
-        ("group: [hour_band]", "group: [place, place]", "line 12: group: a name stands twice"),
+        ("group: [hour_band]", "group: [place, place]", "line 12: group: a name appears twice"),
         (
             "group:",
             "adapter: {events: events.sql}\ngroup:",
