@@ -119,10 +119,8 @@ def _better(
     """The champion before, if it is surely better on rows that it was not fitted on; and why."""
     number = registry.earlier()
     if number is None:
-        return None, "there is no earlier champion"
+        return None, "there is no earlier champion that was not itself rolled back from"
     earlier = registry.get(number)
-    if earlier.withdrawn:
-        return None, f"version {number} was itself rolled back from"
     first, last = _days(files)
     if seen := seen_days(earlier, (first, last)):
         return None, seen

@@ -108,7 +108,7 @@ class RegistryReader:
         client = self.client
         with self._reaching():
             found = client.search_model_versions(f"name = '{self.name}'")
-        histories = [entries("decision", version.tags) for version in found]
+        histories = [[*entries("decision", version.tags).values()] for version in found]
         return [history[-1]["decision"] if history else UNDECIDED for history in histories]
 
     def get(self, which: int | str) -> Version:
@@ -142,7 +142,7 @@ class RegistryReader:
             version=int(found.version),
             aliases=sorted(found.aliases),
             metrics=dict(run.data.metrics),
-            history=entries("decision", found.tags),
+            history=[*entries("decision", found.tags).values()],
             withdrawn=found.tags.get("withdrawn", ""),
             created=datetime.fromtimestamp(found.creation_timestamp / 1000, UTC),
             lineage=json.loads(joined("lineage", run.data.tags) or "{}"),
@@ -200,7 +200,7 @@ class RegistryReader:
 
     def history(self) -> list[dict[str, Any]]:
         """Who held which alias since when, and why; oldest first."""
-        return entries("alias", self._tags())
+        return [*entries("alias", self._tags()).values()]
 
     def _look_up(self, which: int | str) -> ModelVersion | None:
         try:

@@ -16,7 +16,7 @@ from exit_pipeline.model.inputs import InputSpec
 from exit_pipeline.profile import Profile, ProfileSpec
 from exit_pipeline.ranking.policy import Policy
 from exit_pipeline.ranking.scorer import Scorer
-from exit_pipeline.registry import CHAMPION, Registry
+from exit_pipeline.registry import Registry
 from exit_pipeline.registry.life import evaluation_files, judge
 from exit_pipeline.registry.version import Version
 from exit_pipeline.report.compare import Comparison, compare
@@ -111,7 +111,7 @@ def build_report(
 
 def _measured_against(registry: Registry, version: Version) -> tuple[Version | None, datetime]:
     """The champion when the version was decided on, and when; today's where it was not."""
-    moves = [entry for entry in registry.history() if entry["alias"] == CHAMPION]
+    moves = registry.moves()
     crowned = [n for n, entry in enumerate(moves) if entry["version"] == version.version]
     if crowned:
         at, moves = moves[crowned[0]]["at"], moves[: crowned[0]]
