@@ -20,7 +20,7 @@ from mlflow.tracking import MlflowClient
 from sqlalchemy.exc import SQLAlchemyError
 
 from exit_pipeline.errors import RegistryError
-from exit_pipeline.registry.store import STORE, make_store
+from exit_pipeline.registry.store import STORE, make_store, make_sure
 from exit_pipeline.registry.tags import entries, joined
 from exit_pipeline.registry.version import UNDECIDED, Version
 from exit_pipeline.settings import Home
@@ -83,12 +83,16 @@ class RegistryReader:
             if self.uri == self._local:
                 make_store(self.home.mlflow / STORE)
             client = MlflowClient(tracking_uri=self.uri, registry_uri=self.uri)
-            if client.get_experiment_by_name(self.name) is None:
-                # A server says itself where files lie; a database cannot.
-                place = None if self.served else (self.home.mlflow / "artifacts").as_uri()
-                client.create_experiment(self.name, artifact_location=place)
-            if not client.search_registered_models(f"name = '{self.name}'"):
-                client.create_registered_model(self.name)
+            # A server says itself where files lie; a database cannot.
+            place = None if self.served else (self.home.mlflow / "artifacts").as_uri()
+            make_sure(
+                lambda: client.get_experiment_by_name(self.name),
+                lambda: client.create_experiment(self.name, artifact_location=place),
+            )
+            make_sure(
+                lambda: client.search_registered_models(f"name = '{self.name}'"),
+                lambda: client.create_registered_model(self.name),
+            )
         return client
 
     def versions(self) -> list[Version]:

@@ -12,7 +12,7 @@ from types import SimpleNamespace
 
 import pytest
 from mlflow.exceptions import MlflowException
-from mlflow.protos.databricks_pb2 import TEMPORARILY_UNAVAILABLE
+from mlflow.protos.databricks_pb2 import RESOURCE_ALREADY_EXISTS, TEMPORARILY_UNAVAILABLE
 from mlflow.tracking import MlflowClient
 
 from exit_pipeline.errors import (
@@ -25,7 +25,7 @@ from exit_pipeline.errors import (
 )
 from exit_pipeline.evaluation.gates import Decision, GateResult
 from exit_pipeline.registry import Registry
-from exit_pipeline.registry.store import make_store
+from exit_pipeline.registry.store import make_store, make_sure
 from exit_pipeline.settings import load_settings
 
 YES = Decision(True, "every gate passed", [GateResult("calibrated", True, "0.01", "0.02")])
@@ -279,6 +279,33 @@ def test_a_store_that_is_away_does_not_mean_that_nothing_is_there(registry, monk
     for look in (registry.find, registry.get):
         with pytest.raises(RegistryError, match=r"could not be reached.*locked"):
             look(which)
+
+
+@pytest.mark.parametrize("look", ["get_experiment_by_name", "search_registered_models"])
+def test_of_two_processes_that_first_touch_a_registry_both_find_it(registry, monkeypatch, look):
+    really, looked = getattr(MlflowClient, look), []
+
+    def before_the_other_made_it(self, *arguments):
+        looked.append(arguments)
+        if len(looked) == 1:
+            with monkeypatch.context() as other:
+                other.setattr(MlflowClient, look, really)
+                assert Registry.client.func(Registry(registry.home, "small"))
+            return []
+        return really(self, *arguments)
+
+    monkeypatch.setattr(MlflowClient, look, before_the_other_made_it)
+    assert registry.versions() == []
+    assert len(looked) == 2
+
+
+@pytest.mark.parametrize("code", [TEMPORARILY_UNAVAILABLE, RESOURCE_ALREADY_EXISTS])
+def test_what_cannot_be_made_nor_found_is_a_failure(code):
+    def refused():
+        raise MlflowException("no", code)
+
+    with pytest.raises(MlflowException, match="no"):
+        make_sure(lambda: None, refused)
 
 
 def test_validation_spills_to_a_folder_of_its_own(tmp_path, monkeypatch):
