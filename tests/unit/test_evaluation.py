@@ -123,11 +123,11 @@ DECISIONS = {
     "too few rows to call it a collapse": (evaluation(-0.01, transfer={"search": 0.02}, shown={"search": 199}), evaluation(), {}, True, "every"),
     "transfer of what carries nothing": (evaluation(-0.01, transfer={"search": None}), evaluation(), {}, False, "transfer from search: mean p_tr 0.400, nothing to carry (limit ≤ 0.05)"),
     "nothing to carry, nor carried": (evaluation(-0.01, transfer={"search": None}, p_transfer={"search": 0.02}), evaluation(), {}, True, "every"),
-    "thin groups learned by heart": (evaluation(-0.01, memorized=Memorized(0.2, 500)), evaluation(), {}, False, "not memorized: logloss +0.2000"),
+    "thin groups learned by heart": (evaluation(-0.01, memorized=Memorized(0.2, 500)), evaluation(), {}, False, "not memorized: thin groups lose 0.2000 more logloss than the others (target-only: 0.0000)"),
     "too few rows to call them so": (evaluation(-0.01, memorized=Memorized(0.2, 199)), evaluation(), {}, True, "every"),
     "withdrawn": (evaluation(-0.01), evaluation(), {"withdrawn": "it hurt"}, False, "it hurt"),
     "seen by the champion": (evaluation(-0.01), None, {"seen_by_champion": "fitted on them"}, False, "fair comparison: fitted on them"),
-    "served otherwise than trained": (evaluation(-0.01), evaluation(), {"serving_gap": 2e-5}, False, "served as trained: scores differ by at most 2.0e-05"),
+    "served otherwise than trained": (evaluation(-0.01), evaluation(), {"serving_gap": 2e-5}, False, "served as trained: scores differ by at most 2.0e-05 before calibration"),
     "not to be governed": (evaluation(-0.01), evaluation(), {"ungoverned": "'beer' is no interest unit"}, False, "can be governed: 'beer' is no"),
     "a failed check": (evaluation(-0.01), evaluation(), {"failed_checks": ["events:gx"]}, False, "events:gx"),
 }  # fmt: skip
