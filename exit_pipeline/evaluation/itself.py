@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
@@ -10,6 +11,7 @@ from exit_pipeline.profile.learning import GatesSpec
 from exit_pipeline.training.memorized import Memorized
 
 SERVING_GAP = 1e-5
+Z95 = 1.959964
 
 
 @dataclass(frozen=True)
@@ -25,12 +27,29 @@ class GateResult:
 def of_itself(
     challenger: Evaluation, spec: GatesSpec, failed_checks: Sequence[str]
 ) -> Iterator[GateResult]:
-    """What was checked before it, its calibration, and what it lets transfer from each source."""
+    """What was checked before it, whether it is calibrated, and what it lets transfer."""
     told = ", ".join(failed_checks) or "all passed"
     yield GateResult("upstream checks", not failed_checks, told, "no blocking check failed")
-    error = challenger.metrics["ece"]
-    yield GateResult("calibrated", error <= spec.max_ece, f"ECE {error:.4f}", f"≤ {spec.max_ece}")
+    yield _calibrated(challenger, spec)
     yield from (_carries(source, challenger, spec) for source in challenger.transfer)
+
+
+def _calibrated(found: Evaluation, spec: GatesSpec) -> GateResult:
+    """Absolute errors are small where outcomes are rare, so their number is asked for too."""
+    error, expected, came = found.metrics["ece"], found.score.sum(), found.y.sum()
+    few, many = _poisson(float(came))
+    few, many = (1 - spec.max_miscalibration) * few, (1 + spec.max_miscalibration) * many
+    return GateResult(
+        "calibrated", bool(error <= spec.max_ece and few <= expected <= many),
+        f"ECE {error:.4f}, {expected:,.0f} outcomes expected where {came:,.0f} came",
+        f"≤ {spec.max_ece}, {max(few, 0):,.0f} … {many:,.0f}",
+    )  # fmt: skip
+
+
+def _poisson(count: float) -> tuple[float, float]:
+    """The 95 % interval of a Poisson mean of which one count was seen, by the normal's score."""
+    centre, reach = count + Z95**2 / 2, Z95 * math.sqrt(count + Z95**2 / 4)
+    return max(centre - reach, 0.0), centre + reach
 
 
 def _carries(source: str, found: Evaluation, spec: GatesSpec) -> GateResult:

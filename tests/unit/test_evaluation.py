@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from exit_pipeline.evaluation import Evaluation, decide
 from exit_pipeline.evaluation.bootstrap import holm, paired
+from exit_pipeline.evaluation.itself import of_itself
 from exit_pipeline.evaluation.metrics import auc, ece, gauc, logloss_rows, summary
 from exit_pipeline.evaluation.slices import slices
 from exit_pipeline.model import Encoder, InputSpec
@@ -139,6 +140,26 @@ def test_what_target_only_loses_on_thin_groups_is_not_held_against_a_model(gap, 
     target_only = replace(BASE, memorized=Memorized(base, 500))
     decision = decide(challenger, target_only, None, SPEC)
     assert decision.promote == promote, decision.reason
+
+
+@pytest.mark.parametrize(
+    ("positives", "expected", "promote"),
+    [
+        (2000, 2480, True), (2000, 1520, True),  # within a quarter
+        (2000, 8000, False), (2000, 2650, False), (2000, 1420, False),
+        (10, 22, True), (10, 24, False),  # of 10, as few as 5.4 and as many as 18.4 may be meant
+        (0, 4, True), (0, 6, False),
+    ],
+)  # fmt: skip
+def test_a_model_is_calibrated_where_outcomes_are_rare(positives, expected, promote):
+    n = 1_000_000
+    made = replace(
+        evaluation(), metrics={"ece": abs(expected - positives) / n},
+        y=np.r_[np.ones(positives), np.zeros(n - positives)], score=np.full(n, expected / n),
+    )  # fmt: skip
+    (gate,) = (g for g in of_itself(made, SPEC, ()) if g.name == "calibrated")
+    assert gate.passed == promote, gate
+    assert f"{expected:,} outcomes expected where {positives:,} came" in gate.measured
 
 
 @pytest.mark.parametrize("case", DECISIONS)
