@@ -27,7 +27,8 @@ class Evaluation:
         by_slice: Metrics by slice; a slice of one class has no AUC.
         transfer: Mean p_tr ÷ mean a where y_s = 1, by source; None where nothing carries.
         p_transfer: Mean p_tr where y_s = 1, by source; 0 without such rows.
-        shown: Rows with y_s = 1, by source: the support of both.
+        consistent: Mean a there.
+        shown: Rows with y_s = 1, by source: the support of all three.
         loss: float64[n], logloss per row.
         score: float64[n].
         y: float64[n].
@@ -40,6 +41,7 @@ class Evaluation:
     by_slice: dict[str, dict[str, Any]]
     transfer: dict[str, float | None]
     p_transfer: dict[str, float]
+    consistent: dict[str, float]
     shown: dict[str, int]
     loss: np.ndarray
     score: np.ndarray
@@ -55,6 +57,7 @@ class Evaluation:
             "slices": self.by_slice,
             "transfer": self.transfer,
             "p_transfer": self.p_transfer,
+            "consistent": self.consistent,
             "transfer_rows": self.shown,
             "memorized": self.memorized and self.memorized.to_dict(),
         }
@@ -80,12 +83,13 @@ def evaluate(scorer: Scorer, files: Sequence[str]) -> Evaluation:
         for name, mask in masks.items()
         if mask.any()
     }
-    transfer, p_transfer, shown = _transfer(rows, scorer.sources, found.p_transfer)
+    transfer, p_transfer, consistent, shown = _transfer(rows, scorer.sources, found.p_transfer)
     return Evaluation(
         metrics=summary(y, found.score, user),
         by_slice=by_slice,
         transfer=transfer,
         p_transfer=p_transfer,
+        consistent=consistent,
         shown=shown,
         memorized=scorer.model.memorized,
         loss=logloss_rows(y, found.score),
@@ -111,15 +115,16 @@ def read_rows(files: Sequence[str]) -> pa.Table:
 
 def _transfer(
     rows: pa.Table, sources: Sequence[str], p_transfer: np.ndarray
-) -> tuple[dict[str, float | None], dict[str, float], dict[str, int]]:
+) -> tuple[dict[str, float | None], dict[str, float], dict[str, float], dict[str, int]]:
     ratios: dict[str, float | None] = {}
     means: dict[str, float] = {}
+    labels: dict[str, float] = {}
     support: dict[str, int] = {}
     for k, source in enumerate(sources[: p_transfer.shape[1]]):
         shown = np.asarray(pc.equal(rows[f"ys_{source}"], 1))
         carries = np.asarray(rows[f"consistent_{source}"])[shown]
         support[source] = len(carries)
         said, mean = (x.mean() if len(carries) else 0.0 for x in (p_transfer[shown, k], carries))
-        means[source] = round(float(said), 4)
+        means[source], labels[source] = round(float(said), 4), round(float(mean), 4)
         ratios[source] = round(float(said / mean), 4) if mean else None
-    return ratios, means, support
+    return ratios, means, labels, support

@@ -53,15 +53,17 @@ def _poisson(count: float) -> tuple[float, float]:
 
 
 def _carries(source: str, found: Evaluation, spec: GatesSpec) -> GateResult:
-    """Mean p_tr must be near mean a; where that is 0 there is no ratio, and p_tr must be near 0."""
+    """Mean p_tr must be near mean a: as a ratio or, where both are near 0, as a difference."""
     name, (low, high) = f"transfer from {source}", spec.transfer_collapse
-    rows, ratio, p_transfer = found.shown[source], found.transfer[source], found.p_transfer[source]
+    limit = f"{low} … {high} times, or {spec.max_idle_transfer} apart"
+    rows, ratio = found.shown[source], found.transfer[source]
     if rows < spec.transfer_min_rows:
-        return GateResult(name, True, f"{rows} rows: too few to say", f"{low} … {high}")
-    if ratio is None:
-        limit, measured = spec.max_idle_transfer, f"mean p_tr {p_transfer:.3f}, nothing to carry"
-        return GateResult(name, p_transfer <= limit, measured, f"≤ {limit}")
-    return GateResult(name, low <= ratio <= high, f"{ratio:.2f}", f"{low} … {high}")
+        return GateResult(name, True, f"{rows} rows: too few to say", limit)
+    said, label = found.p_transfer[source], found.consistent[source]
+    near = abs(said - label) <= spec.max_idle_transfer
+    times = "" if ratio is None else f", {ratio:.2f} times"
+    measured = f"mean p_tr {said:.3f} where mean a is {label:.3f}{times}"
+    return GateResult(name, near or (ratio is not None and low <= ratio <= high), measured, limit)
 
 
 def not_by_heart(found: Memorized | None, base: Memorized | None, spec: GatesSpec) -> GateResult:

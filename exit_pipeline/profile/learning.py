@@ -128,7 +128,8 @@ class GatesSpec(Strict):
         0.05,
         ge=0,
         le=1,
-        description="Mean p_transfer where y_s = 1 but mean a is 0; it never is quite 0 itself.",
+        description="How far mean p_transfer may be from mean a in any case, as where both are "
+        "near 0 their ratio says little.",
     )
     max_memorized: float = Field(
         0.05,

@@ -77,14 +77,23 @@ def test_holm_by_hand():
 SPEC = GatesSpec(slice_min_positives=50, bootstrap_draws=200)
 
 
+def carried(said: float, label: float) -> dict:
+    """What is told of mean p_tr and mean a."""
+    ratio = said / label if label else None
+    return {
+        "transfer": {"search": ratio},
+        "p_transfer": {"search": said},
+        "consistent": {"search": label},
+    }
+
+
 def evaluation(shift: float = 0.0, **changes) -> Evaluation:
     """Scores of one world whose losses are moved by `shift`."""
     rng = np.random.default_rng(0)
     n = 4000
     y, user = (rng.random(n) < 0.3).astype(float), rng.integers(400, size=n)
     made = Evaluation(
-        metrics={"ece": 0.004}, by_slice={}, transfer={"search": 1.0}, p_transfer={"search": 0.4},
-        shown={"search": 500},
+        metrics={"ece": 0.004}, by_slice={}, **carried(0.4, 0.4), shown={"search": 500},
         loss=rng.random(n) + shift + rng.normal(0, 0.001, n), score=np.full(n, 0.3), y=y, user=user,
         masks={"half": np.arange(n) % 2 == 0, "tiny": np.arange(n) < 20},
     )  # fmt: skip
@@ -120,10 +129,12 @@ DECISIONS = {
     "worse on one slice of many": (worse_on_one_of_60(), evaluation(), {}, False, "worse on scene 7 "),
     "not surely within the margin": (unsure(), evaluation(), {"champion_age_days": 15.0}, False, "not worse than the champion"),
     "not calibrated": (evaluation(-0.01, metrics={"ece": 0.03}), evaluation(), {}, False, "calibrated"),
-    "transfer collapsed": (evaluation(-0.01, transfer={"search": 0.02}), evaluation(), {}, False, "transfer"),
-    "too few rows to call it a collapse": (evaluation(-0.01, transfer={"search": 0.02}, shown={"search": 199}), evaluation(), {}, True, "every"),
-    "transfer of what carries nothing": (evaluation(-0.01, transfer={"search": None}), evaluation(), {}, False, "transfer from search: mean p_tr 0.400, nothing to carry (limit ≤ 0.05)"),
-    "nothing to carry, nor carried": (evaluation(-0.01, transfer={"search": None}, p_transfer={"search": 0.02}), evaluation(), {}, True, "every"),
+    "transfer collapsed": (evaluation(-0.01, **carried(0.008, 0.4)), evaluation(), {}, False, "transfer"),
+    "too few rows to call it a collapse": (evaluation(-0.01, **carried(0.008, 0.4), shown={"search": 199}), evaluation(), {}, True, "every"),
+    "transfer of what carries nothing": (evaluation(-0.01, **carried(0.4, 0)), evaluation(), {}, False, "transfer from search: mean p_tr 0.400 where mean a is 0.000 (limit 0.5 … 1.5 times, or 0.05 apart)"),
+    "nothing to carry, nor carried": (evaluation(-0.01, **carried(0.02, 0)), evaluation(), {}, True, "every"),
+    "hardly anything to carry": (evaluation(-0.01, **carried(0.01, 0.004)), evaluation(), {}, True, "every"),
+    "far too much of it": (evaluation(-0.01, **carried(0.06, 0.004)), evaluation(), {}, False, "mean a is 0.004, 15.00 times"),
     "thin groups learned by heart": (evaluation(-0.01, memorized=Memorized(0.2, 500)), evaluation(), {}, False, "not memorized: thin groups lose 0.2000 more logloss than the others (target-only: 0.0000)"),
     "too few rows to call them so": (evaluation(-0.01, memorized=Memorized(0.2, 199)), evaluation(), {}, True, "every"),
     "withdrawn": (evaluation(-0.01), evaluation(), {"withdrawn": "it hurt"}, False, "it hurt"),
