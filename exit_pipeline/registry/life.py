@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -41,6 +40,7 @@ from exit_pipeline.registry.version import Version
 from exit_pipeline.settings import Settings
 from exit_pipeline.training import load_model, split_days
 from exit_pipeline.training.loop import Progress
+from exit_pipeline.validation.verdicts import failed_checks
 
 SAMPLE = 2000  # rows that the engine must score as the model does
 
@@ -101,7 +101,7 @@ def _train(settings: Settings, lake: Lake, profile: Profile, progress: Progress)
 
 
 def evaluate_version(
-    lake: Lake, profile: Profile, which: int | str, failed_checks: Sequence[str] = ()
+    lake: Lake, profile: Profile, which: int | str
 ) -> tuple[int, Decision, dict[str, Evaluation]]:
     """Evaluates a version, its baseline and the champion on the version's evaluation days.
 
@@ -111,7 +111,6 @@ def evaluate_version(
         lake: Where the training set is, at the version that the model was made from.
         profile: Its gates.
         which: A version or alias.
-        failed_checks: Upstream blocking checks that failed.
 
     Returns:
         The version's number, the decision, and the evaluations by role.
@@ -121,7 +120,7 @@ def evaluate_version(
     """
     registry = Registry(lake.home, profile.name)
     found, champion = registry.get(which), registry.find(CHAMPION)
-    decision, scored = judge(lake, profile, found, champion, datetime.now(UTC), failed_checks)
+    decision, scored = judge(lake, profile, found, champion, datetime.now(UTC))
     figures = {role: evaluation.to_dict() for role, evaluation in scored.items()}
     metrics = {n: v for n, v in scored["model"].metrics.items() if v is not None}
     metrics |= {f"transfer_{s}": v for s, v in scored["model"].transfer.items() if v is not None}
@@ -136,7 +135,6 @@ def judge(
     found: Version,
     champion: Version | None,
     at: datetime,
-    failed_checks: Sequence[str] = (),
 ) -> tuple[Decision, dict[str, Evaluation]]:
     """Scores a version and its rivals, and asks the gates; nothing is written.
 
@@ -146,7 +144,6 @@ def judge(
         found: The version.
         champion: The champion; where it is the version itself there is none to compare with.
         at: When the question is asked, which decides the champion's age.
-        failed_checks: Upstream blocking checks that failed.
 
     Raises:
         RegistryError: The lake holds other rows than the version was made from.
@@ -162,10 +159,12 @@ def judge(
     scorers = {role: Scorer.load(folder) for role, folder in folders.items()}
     scored = {role: evaluate(scorer, files) for role, scorer in scorers.items()}
     model, sample = scorers["model"].model, read_rows(files)[:SAMPLE]
+    # A blocking check stops what is downstream only within its own run: look for what it said.
+    failed = failed_checks(lake, profile.spec)
     age = (at - champion.created) / timedelta(days=1) if champion else None
     decision = decide(
         scored["model"], scored["baseline"], scored.get("champion"), profile.spec.gates,
-        champion_age_days=age, failed_checks=failed_checks, withdrawn=found.withdrawn,
+        champion_age_days=age, failed_checks=failed, withdrawn=found.withdrawn,
         seen_by_champion=seen, serving_gap=largest_gap(model, profile.spec, sample),
         ungoverned=refusal(profile.spec.policy, model), seed=profile.spec.training.seed,
     )  # fmt: skip

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -60,7 +59,6 @@ def build_report(
     lake: Lake,
     profile: Profile,
     which: int | str,
-    failed_checks: Sequence[str] = (),
 ) -> Report:
     """Scores a version's evaluation part again, and gathers what there is to say.
 
@@ -72,7 +70,6 @@ def build_report(
         lake: Where the training set is.
         profile: Its gates and names.
         which: A version or alias.
-        failed_checks: Upstream blocking checks that failed.
 
     Raises:
         RegistryError: There is no such version, or the lake holds other rows than it was made from.
@@ -82,7 +79,7 @@ def build_report(
     registry = Registry(lake.home, profile.name)
     version = registry.get(which)
     champion, at = _measured_against(registry, version)
-    decision, scored = judge(lake, profile, version, champion, at, failed_checks)
+    decision, scored = judge(lake, profile, version, champion, at)
     files, rules = evaluation_files(lake, version), profile.spec.policy
     scorers = {n: Scorer.load(registry.folder(version.version, n)) for n in ("model", "baseline")}
     # One thread: a mean is then the same sum each time.

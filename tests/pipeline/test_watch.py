@@ -190,7 +190,7 @@ def test_inputs_that_drifted_ask_for_a_model_unless_a_blocking_check_failed(
     # The rows that were changed by hand were never validated.
     refused = tick(instance)
     assert "training_set:great_expectations" in refused.skip_message
-    monkeypatch.setattr("exit_pipeline.validation.verdicts.unfit", lambda lake, spec: [])
+    monkeypatch.setattr("exit_pipeline.validation.verdicts.failed_checks", lambda lake, spec: [])
     run = create_run_for_test(instance, job_name="late_data", status=DagsterRunStatus.STARTED)
     assert "being built" in tick(instance).skip_message
     instance.report_run_failed(run)
