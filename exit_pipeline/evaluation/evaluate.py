@@ -1,4 +1,4 @@
-"""Scores the evaluation part and says how good a model is, alone and against another."""
+"""Scores the evaluation part and says how good a model is."""
 
 from __future__ import annotations
 
@@ -9,10 +9,9 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.dataset as ds
 
-from exit_pipeline.errors import TrainingError
 from exit_pipeline.evaluation.metrics import logloss_rows, summary
+from exit_pipeline.evaluation.rows import outcomes
 from exit_pipeline.evaluation.slices import slices
 from exit_pipeline.ranking.scorer import Scorer
 from exit_pipeline.training.memorized import Memorized
@@ -32,7 +31,7 @@ class Evaluation:
         loss: float64[n], logloss per row.
         score: float64[n].
         y: float64[n].
-        user: int64[n], users as numbers.
+        user: int32[n], users as numbers.
         masks: bool[n] by slice.
         memorized: What thin groups lose from training to validation; None where it is not told.
     """
@@ -63,20 +62,14 @@ class Evaluation:
         }
 
 
-def evaluate(scorer: Scorer, files: Sequence[str]) -> Evaluation:
-    """Scores the rows of some files.
+def evaluate(scorer: Scorer, rows: pa.Table) -> Evaluation:
+    """Scores the evaluation part.
 
     Args:
         scorer: The model.
-        files: Parquet files of the evaluation part.
-
-    Raises:
-        TrainingError: There are no rows.
+        rows: What `read_rows` read for it.
     """
-    rows = read_rows(files)
-    found = scorer.score(rows)
-    y = np.asarray(rows["y"]).astype(float)
-    user = np.asarray(rows["user_id"].combine_chunks().dictionary_encode().indices)
+    found, (y, user) = scorer.score(rows), outcomes(rows)
     masks = dict(slices(rows, scorer.model.encoder))
     by_slice = {
         name: summary(y[mask], found.score[mask], user[mask])
@@ -98,19 +91,6 @@ def evaluate(scorer: Scorer, files: Sequence[str]) -> Evaluation:
         user=user,
         masks=masks,
     )
-
-
-def read_rows(files: Sequence[str]) -> pa.Table:
-    """Reads the evaluation part by time and id.
-
-    Raises:
-        TrainingError: There are no rows.
-    """
-    rows = ds.dataset(list(files)).to_table() if files else pa.table({})
-    if rows.num_rows == 0:
-        raise TrainingError("the evaluation part has no rows", mend="land more days")
-    # Users are numbered as they come, and the bootstrap draws by number: files must not decide.
-    return rows.sort_by([("event_timestamp", "ascending"), ("event_id", "ascending")])
 
 
 def _transfer(

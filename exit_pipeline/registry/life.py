@@ -15,12 +15,11 @@ from exit_pipeline.evaluation import (
     evaluate,
     policy_cost,
 )
-from exit_pipeline.evaluation.evaluate import read_rows
 from exit_pipeline.lake import Lake
 from exit_pipeline.monitoring.drift import REFERENCE, make_reference
 from exit_pipeline.privacy import Forgotten
 from exit_pipeline.profile import Profile
-from exit_pipeline.ranking.policy import refusal
+from exit_pipeline.ranking.policy import conditions, refusal
 from exit_pipeline.ranking.scorer import Scorer
 from exit_pipeline.ranking.split import largest_gap
 from exit_pipeline.registry.lineage import (
@@ -36,6 +35,7 @@ from exit_pipeline.registry.lineage import (
 )
 from exit_pipeline.registry.models import CHAMPION, Registry
 from exit_pipeline.registry.recipe import NAMES, Recipe
+from exit_pipeline.registry.rows import evaluation_rows
 from exit_pipeline.registry.version import Version
 from exit_pipeline.settings import Settings
 from exit_pipeline.training import load_model, split_days
@@ -155,10 +155,10 @@ def judge(
     seen = seen_days(rival, made_from(found)["split"]["evaluation"]) if rival else ""
     if rival and not seen:
         folders["champion"] = registry.folder(rival.version)
-    files = evaluation_files(lake, found)
     scorers = {role: Scorer.load(folder) for role, folder in folders.items()}
-    scored = {role: evaluate(scorer, files) for role, scorer in scorers.items()}
-    model, sample = scorers["model"].model, read_rows(files)[:SAMPLE]
+    rows = evaluation_rows(lake, found, [scorer.model for scorer in scorers.values()])
+    scored = {role: evaluate(scorer, rows) for role, scorer in scorers.items()}
+    model, sample = scorers["model"].model, rows[:SAMPLE]
     # A blocking check stops what is downstream only within its own run: look for what it said.
     failed = failed_checks(lake, profile.spec)
     age = (at - champion.created) / timedelta(days=1) if champion else None
@@ -186,11 +186,5 @@ def cost_of_policy(lake: Lake, profile: Profile, which: int | str) -> PolicyCost
     registry = Registry(lake.home, profile.name)
     found = registry.get(which)
     check_rows(lake, found)
-    model = load_model(registry.folder(found.version))
-    return policy_cost(model, profile.spec.policy, evaluation_files(lake, found))
-
-
-def evaluation_files(lake: Lake, found: Version) -> list[str]:
-    """Returns the files of a version's evaluation part, as they lay when it was trained."""
-    lineage = made_from(found)
-    return files_of(lake, lineage["split"]["evaluation"], lineage["tables"][TABLE])
+    model, policy = load_model(registry.folder(found.version)), profile.spec.policy
+    return policy_cost(model, policy, evaluation_rows(lake, found, [model], conditions(policy)))

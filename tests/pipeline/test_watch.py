@@ -28,6 +28,7 @@ from assets import jobs, watch
 from assets.definitions import ASSETS, defs
 from assets.resources import Pipeline
 from exit_pipeline.evaluation import Decision, evaluate
+from exit_pipeline.evaluation.rows import read_rows
 from exit_pipeline.monitoring.drift import REFERENCE, make_reference, newest_files
 from exit_pipeline.monitoring.figures import kept_figures
 from exit_pipeline.ranking.scorer import Scorer
@@ -65,7 +66,7 @@ def registry(here, small_home, tmp_path):
     model, lineage = load_model(source.folder(1)), deepcopy(source.get(1).lineage)
     lineage["split"] = {part: ["2026-01-05", "2026-01-09"] for part in lineage["split"]}
     files = newest_files(here.lake("test"), DAYS)
-    figures = evaluate(Scorer(model), files).to_dict()
+    figures = evaluate(Scorer(model), read_rows(files, [model])).to_dict()
     for more in (0.0, 2.0):
         folder = tmp_path / str(more) / "model"
         calibration = replace(model.calibration, bias=model.calibration.bias + more)
