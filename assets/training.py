@@ -17,7 +17,6 @@ from assets.jobs import BEGAN
 from assets.plots import learning_curve, reliability
 from assets.resources import Pipeline
 from assets.retries import RETRY, decided
-from exit_pipeline.validation.verdicts import unfit
 
 _COMMON: dict[str, Any] = {"group_name": "model", "retry_policy": RETRY}
 
@@ -57,11 +56,8 @@ def evaluation(
     from exit_pipeline.registry.life import evaluate_version
 
     lake = pipeline.lake(context.run.run_id)
-    failed = unfit(lake, pipeline.profile.spec)
     with decided():
-        version, decision, scored = evaluate_version(
-            lake, pipeline.profile, _candidate(context), failed
-        )
+        version, decision, scored = evaluate_version(lake, pipeline.profile, _candidate(context))
     return MaterializeResult(
         metadata={
             "version": version,
@@ -84,9 +80,7 @@ def champion(
     from exit_pipeline.registry.life import evaluate_version
 
     lake = pipeline.lake(context.run.run_id)
-    # A blocking check stops what is downstream only within its own run: look for what it said.
-    failed = unfit(lake, pipeline.profile.spec)
-    version, decision, _ = evaluate_version(lake, pipeline.profile, _candidate(context), failed)
+    version, decision, _ = evaluate_version(lake, pipeline.profile, _candidate(context))
     registry = Registry(pipeline.home, pipeline.profile.name)
     promoted = False
     # Where another became champion meanwhile the step fails, and its retry asks the gates again.
@@ -115,8 +109,7 @@ def transfer_report(
     from exit_pipeline.report import build_report, preview, write_report
 
     lake = pipeline.lake(context.run.run_id)
-    failed = unfit(lake, pipeline.profile.spec)
-    report = build_report(pipeline.settings, lake, pipeline.profile, _candidate(context), failed)
+    report = build_report(pipeline.settings, lake, pipeline.profile, _candidate(context))
     return MaterializeResult(
         metadata={
             "version": report.version.version,

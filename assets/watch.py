@@ -142,7 +142,7 @@ def champion_sensor(context: SensorEvaluationContext) -> RunRequest | SkipReason
     not. What a check said of a version that is no longer champion asks for nothing.
     """
     from exit_pipeline.registry import CHAMPION, Registry
-    from exit_pipeline.validation.verdicts import unfit
+    from exit_pipeline.validation.verdicts import failed_checks
 
     asked = [
         told
@@ -155,7 +155,7 @@ def champion_sensor(context: SensorEvaluationContext) -> RunRequest | SkipReason
     asked = [told for told in asked if told["champion"] == champion]
     if not asked:
         return SkipReason("what asked for something is no longer champion")
-    if failed := unfit(PIPELINE.lake("champion sensor"), PIPELINE.profile.spec):
+    if failed := failed_checks(PIPELINE.lake("champion sensor"), PIPELINE.profile.spec):
         return SkipReason(f"blocking checks did not pass: {'; '.join(failed)}")
     for told in asked:
         if told["asks_for"] == ROLL_BACK:

@@ -45,10 +45,8 @@ def evaluate(
     _, lake, found = open_profile(profile)
     with progress("evaluating", quiet=json):
         from exit_pipeline.registry.life import cost_of_policy, evaluate_version
-        from exit_pipeline.validation.verdicts import unfit
 
-        failed = unfit(lake, found.spec)
-        number, decision, scored = evaluate_version(lake, found, version, failed)
+        number, decision, scored = evaluate_version(lake, found, version)
         cost = cost_of_policy(lake, found, number)
     if json:
         figures = {role: evaluation.to_dict() for role, evaluation in scored.items()}
@@ -77,7 +75,6 @@ def promote(
     with progress("asking the gates", quiet=json):
         from exit_pipeline.registry import Registry
         from exit_pipeline.registry.life import evaluate_version
-        from exit_pipeline.validation.verdicts import unfit
 
         registry = Registry(lake.home, found.name)
         if force is not None:
@@ -86,8 +83,7 @@ def promote(
             number, decision = registry.get(version).version, None
             promoted = registry.force(number, force)
         else:
-            failed = unfit(lake, found.spec)
-            number, decision, _ = evaluate_version(lake, found, version, failed)
+            number, decision, _ = evaluate_version(lake, found, version)
             promoted = registry.decide(number, decision)
     if json:
         gates = decision and decision.to_dict()

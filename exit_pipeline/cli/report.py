@@ -21,9 +21,8 @@ def report(
     settings, lake, found = open_profile(profile)
     with progress("scoring the evaluation part", quiet=json):
         from exit_pipeline.report import build_report, headline, write_report
-        from exit_pipeline.validation.verdicts import unfit
 
-        made = build_report(settings, lake, found, version, unfit(lake, found.spec))
+        made = build_report(settings, lake, found, version)
         page = write_report(lake, made)
     if json:
         number, decision = made.version.version, made.version.decision

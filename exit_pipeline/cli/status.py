@@ -58,7 +58,7 @@ def _data(lake: Lake, profile: Profile, problems: list[str]) -> Told:
     from exit_pipeline.ingest import landed_days
     from exit_pipeline.labels import last_landed, missing_day, newest_day
     from exit_pipeline.monitoring.failures import newest_failure
-    from exit_pipeline.validation.verdicts import unfit
+    from exit_pipeline.validation.verdicts import failed_checks
 
     landed = _asked(lambda: landed_days(profile, lake.home), problems)
     return {
@@ -66,7 +66,7 @@ def _data(lake: Lake, profile: Profile, problems: list[str]) -> Told:
         "ingested": last_landed(lake),
         "missing": missing_day(lake),
         "labelled": newest_day(lake, "icl_labels"),
-        "unfit": unfit(lake, profile.spec),
+        "unfit": failed_checks(lake, profile.spec),
         "online": _online(lake),
         "failure": newest_failure(lake.home),
     }

@@ -1,4 +1,4 @@
-"""Scores the evaluation part and says how good a model is, alone and against another."""
+"""Scores the evaluation part and says how good a model is."""
 
 from __future__ import annotations
 
@@ -9,10 +9,9 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.dataset as ds
 
-from exit_pipeline.errors import TrainingError
 from exit_pipeline.evaluation.metrics import logloss_rows, summary
+from exit_pipeline.evaluation.rows import outcomes
 from exit_pipeline.evaluation.slices import slices
 from exit_pipeline.ranking.scorer import Scorer
 from exit_pipeline.training.memorized import Memorized
@@ -27,11 +26,12 @@ class Evaluation:
         by_slice: Metrics by slice; a slice of one class has no AUC.
         transfer: Mean p_tr ÷ mean a where y_s = 1, by source; None where nothing carries.
         p_transfer: Mean p_tr where y_s = 1, by source; 0 without such rows.
-        shown: Rows with y_s = 1, by source: the support of both.
+        consistent: Mean a there.
+        shown: Rows with y_s = 1, by source: the support of all three.
         loss: float64[n], logloss per row.
         score: float64[n].
         y: float64[n].
-        user: int64[n], users as numbers.
+        user: int32[n], users as numbers.
         masks: bool[n] by slice.
         memorized: What thin groups lose from training to validation; None where it is not told.
     """
@@ -40,6 +40,7 @@ class Evaluation:
     by_slice: dict[str, dict[str, Any]]
     transfer: dict[str, float | None]
     p_transfer: dict[str, float]
+    consistent: dict[str, float]
     shown: dict[str, int]
     loss: np.ndarray
     score: np.ndarray
@@ -55,37 +56,33 @@ class Evaluation:
             "slices": self.by_slice,
             "transfer": self.transfer,
             "p_transfer": self.p_transfer,
+            "consistent": self.consistent,
             "transfer_rows": self.shown,
             "memorized": self.memorized and self.memorized.to_dict(),
         }
 
 
-def evaluate(scorer: Scorer, files: Sequence[str]) -> Evaluation:
-    """Scores the rows of some files.
+def evaluate(scorer: Scorer, rows: pa.Table) -> Evaluation:
+    """Scores the evaluation part.
 
     Args:
         scorer: The model.
-        files: Parquet files of the evaluation part.
-
-    Raises:
-        TrainingError: There are no rows.
+        rows: What `read_rows` read for it.
     """
-    rows = read_rows(files)
-    found = scorer.score(rows)
-    y = np.asarray(rows["y"]).astype(float)
-    user = np.asarray(rows["user_id"].combine_chunks().dictionary_encode().indices)
+    found, (y, user) = scorer.score(rows), outcomes(rows)
     masks = dict(slices(rows, scorer.model.encoder))
     by_slice = {
         name: summary(y[mask], found.score[mask], user[mask])
         for name, mask in masks.items()
         if mask.any()
     }
-    transfer, p_transfer, shown = _transfer(rows, scorer.sources, found.p_transfer)
+    transfer, p_transfer, consistent, shown = _transfer(rows, scorer.sources, found.p_transfer)
     return Evaluation(
         metrics=summary(y, found.score, user),
         by_slice=by_slice,
         transfer=transfer,
         p_transfer=p_transfer,
+        consistent=consistent,
         shown=shown,
         memorized=scorer.model.memorized,
         loss=logloss_rows(y, found.score),
@@ -96,30 +93,18 @@ def evaluate(scorer: Scorer, files: Sequence[str]) -> Evaluation:
     )
 
 
-def read_rows(files: Sequence[str]) -> pa.Table:
-    """Reads the evaluation part by time and id.
-
-    Raises:
-        TrainingError: There are no rows.
-    """
-    rows = ds.dataset(list(files)).to_table() if files else pa.table({})
-    if rows.num_rows == 0:
-        raise TrainingError("the evaluation part has no rows", mend="land more days")
-    # Users are numbered as they come, and the bootstrap draws by number: files must not decide.
-    return rows.sort_by([("event_timestamp", "ascending"), ("event_id", "ascending")])
-
-
 def _transfer(
     rows: pa.Table, sources: Sequence[str], p_transfer: np.ndarray
-) -> tuple[dict[str, float | None], dict[str, float], dict[str, int]]:
+) -> tuple[dict[str, float | None], dict[str, float], dict[str, float], dict[str, int]]:
     ratios: dict[str, float | None] = {}
     means: dict[str, float] = {}
+    labels: dict[str, float] = {}
     support: dict[str, int] = {}
     for k, source in enumerate(sources[: p_transfer.shape[1]]):
         shown = np.asarray(pc.equal(rows[f"ys_{source}"], 1))
         carries = np.asarray(rows[f"consistent_{source}"])[shown]
         support[source] = len(carries)
         said, mean = (x.mean() if len(carries) else 0.0 for x in (p_transfer[shown, k], carries))
-        means[source] = round(float(said), 4)
+        means[source], labels[source] = round(float(said), 4), round(float(mean), 4)
         ratios[source] = round(float(said / mean), 4) if mean else None
-    return ratios, means, support
+    return ratios, means, labels, support

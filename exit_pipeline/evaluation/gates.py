@@ -2,26 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
 from exit_pipeline.evaluation.bootstrap import Difference, holm, paired
 from exit_pipeline.evaluation.evaluate import Evaluation
+from exit_pipeline.evaluation.itself import (
+    GateResult,
+    fair,
+    governed,
+    not_by_heart,
+    not_withdrawn,
+    of_itself,
+    served_as_trained,
+)
 from exit_pipeline.profile.learning import GatesSpec
-from exit_pipeline.training.memorized import Memorized
-
-SERVING_GAP = 1e-5
-
-
-@dataclass(frozen=True)
-class GateResult:
-    """One gate: what was measured, against which limit."""
-
-    name: str
-    passed: bool
-    measured: str
-    limit: str
 
 
 @dataclass(frozen=True)
@@ -68,7 +64,7 @@ def decide(
         withdrawn: Why the challenger was rolled back from earlier; empty where it was not.
         seen_by_champion: Which of the rows the champion was fitted on, so that no comparison is
             fair; empty where none. Such a champion is not given.
-        serving_gap: By how much a score of the engine that serves it differs at most.
+        serving_gap: By how much what serves it differs at most (see `largest_gap`).
         ungoverned: Why the profile's policy cannot govern the challenger; empty where it can.
         seed: Of the bootstrap's draws.
 
@@ -76,10 +72,10 @@ def decide(
         The decision. A tie does not promote, unless the champion is older than its limit.
     """
     against_base = _compare(challenger, target_only, spec, seed)
-    gates = [*_of_itself(challenger, spec, failed_checks)]
-    gates.append(_not_by_heart(challenger.memorized, target_only.memorized, spec))
-    gates += [_not_withdrawn(withdrawn), _fair(seen_by_champion)]
-    gates += [_served_as_trained(serving_gap), _governed(ungoverned)]
+    gates = [*of_itself(challenger, spec, failed_checks)]
+    gates.append(not_by_heart(challenger.memorized, target_only.memorized, spec))
+    gates += [not_withdrawn(withdrawn), fair(seen_by_champion)]
+    gates += [served_as_trained(serving_gap), governed(ungoverned)]
     gates.append(_not_worse("not worse than target-only", against_base, spec))
     rival, against = target_only, against_base
     if champion is not None:
@@ -93,64 +89,6 @@ def decide(
         return Decision(False, f"refused by {reasons}", gates)
     name = "the champion" if champion is not None else "target-only"
     return Decision(True, f"logloss {_interval(against)} against {name}; every gate passed", gates)
-
-
-def _of_itself(
-    challenger: Evaluation, spec: GatesSpec, failed_checks: Sequence[str]
-) -> Iterator[GateResult]:
-    told = ", ".join(failed_checks) or "all passed"
-    yield GateResult("upstream checks", not failed_checks, told, "no blocking check failed")
-    error = challenger.metrics["ece"]
-    yield GateResult("calibrated", error <= spec.max_ece, f"ECE {error:.4f}", f"≤ {spec.max_ece}")
-    yield from (_carries(source, challenger, spec) for source in challenger.transfer)
-
-
-def _carries(source: str, found: Evaluation, spec: GatesSpec) -> GateResult:
-    """Mean p_tr must be near mean a; where that is 0 there is no ratio, and p_tr must be near 0."""
-    name, (low, high) = f"transfer from {source}", spec.transfer_collapse
-    rows, ratio, p_transfer = found.shown[source], found.transfer[source], found.p_transfer[source]
-    if rows < spec.transfer_min_rows:
-        return GateResult(name, True, f"{rows} rows: too few to say", f"{low} … {high}")
-    if ratio is None:
-        limit, measured = spec.max_idle_transfer, f"mean p_tr {p_transfer:.3f}, nothing to carry"
-        return GateResult(name, p_transfer <= limit, measured, f"≤ {limit}")
-    return GateResult(name, low <= ratio <= high, f"{ratio:.2f}", f"{low} … {high}")
-
-
-def _not_by_heart(found: Memorized | None, base: Memorized | None, spec: GatesSpec) -> GateResult:
-    """Thin groups must not lose much more from training to validation than the others do.
-
-    What target-only loses there too is no work of the scene selector: thin groups are also where
-    new items are, of which ids say nothing yet.
-    """
-    name, limit = "thin groups not memorized", f"≤ {spec.max_memorized} beyond target-only"
-    if found is None or found.rows < spec.transfer_min_rows:
-        rows = 0 if found is None else found.rows
-        return GateResult(name, True, f"{rows} rows: too few to say", limit)
-    usual = max(base.gap, 0.0) if base else 0.0
-    measured = f"logloss {found.gap:+.4f} beyond the others', {usual:+.4f} of it target-only's too"
-    return GateResult(name, found.gap - usual <= spec.max_memorized, measured, limit)
-
-
-def _not_withdrawn(reason: str) -> GateResult:
-    measured = f"rolled back from: {reason}" if reason else "never"
-    return GateResult("not withdrawn", not reason, measured, "never rolled back from")
-
-
-def _fair(seen: str) -> GateResult:
-    limit = "evaluation days that the champion was not fitted on"
-    return GateResult("fair comparison", not seen, seen or "unseen rows", limit)
-
-
-def _served_as_trained(gap: float) -> GateResult:
-    measured = f"scores differ by at most {gap:.1e}"
-    return GateResult("served as trained", gap <= SERVING_GAP, measured, f"≤ {SERVING_GAP}")
-
-
-def _governed(problem: str) -> GateResult:
-    """A model that the policy cannot govern would be refused by whatever serves it."""
-    limit = "every rule of the policy is about something that it knows"
-    return GateResult("can be governed", not problem, problem or "it can", limit)
 
 
 def _compare(ours: Evaluation, theirs: Evaluation, spec: GatesSpec, seed: int) -> Difference:

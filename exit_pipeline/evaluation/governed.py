@@ -7,9 +7,10 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 
-from exit_pipeline.evaluation.evaluate import read_rows
 from exit_pipeline.evaluation.metrics import summary
+from exit_pipeline.evaluation.rows import outcomes
 from exit_pipeline.profile.policy import RuleSpec
 from exit_pipeline.ranking.policy import FREE
 from exit_pipeline.ranking.scorer import Scorer
@@ -60,9 +61,7 @@ class PolicyCost:
         return asdict(self)
 
 
-def policy_cost(
-    model: TrainedModel, policy: Sequence[RuleSpec], files: Sequence[str]
-) -> PolicyCost:
+def policy_cost(model: TrainedModel, policy: Sequence[RuleSpec], rows: pa.Table) -> PolicyCost:
     """Scores some rows without and with a policy (ours).
 
     The exposures are those that were shown: what another ranking would have shown, and what that
@@ -71,17 +70,14 @@ def policy_cost(
     Args:
         model: The model.
         policy: The rules.
-        files: Parquet files of the evaluation part.
+        rows: The evaluation part: what the model reads, and the columns that the rules name.
 
     Raises:
-        TrainingError: There are no rows.
         UsageError: The model cannot be governed.
         ProfileError: A rule names what the model does not know.
     """
-    rows = read_rows(files)
     free, ruled = Scorer(model).score(rows), Scorer(model, policy).score(rows)
-    y = np.asarray(rows["y"]).astype(float)
-    user = np.asarray(rows["user_id"].combine_chunks().dictionary_encode().indices)
+    y, user = outcomes(rows)
 
     def figures(score: np.ndarray) -> dict[str, Any]:
         return {"expected": round(float(score.mean()), 6), **summary(y, score, user)}

@@ -15,6 +15,7 @@ import numpy as np
 
 from exit_pipeline.errors import UsageError
 from exit_pipeline.evaluation.metrics import summary
+from exit_pipeline.evaluation.rows import outcomes
 from exit_pipeline.experiments.code import code_digest
 from exit_pipeline.experiments.contenders import CONTENDERS, SIZES, Fitted, Task
 from exit_pipeline.experiments.making import prepare
@@ -113,8 +114,7 @@ def _ask(world: World, fitted: Fitted, folder: Path) -> None:
 
 def _validation(world: World, fitted: Fitted) -> dict[str, Any]:
     rows = world.validation
-    y = np.asarray(rows["y"]).astype(float)
-    user = np.asarray(rows["user_id"].combine_chunks().dictionary_encode().indices)
+    y, user = outcomes(rows)
     return summary(y, fitted.score(rows)["score"], user)
 
 

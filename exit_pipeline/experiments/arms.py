@@ -15,6 +15,7 @@ import pyarrow.parquet as pq
 
 from exit_pipeline.evaluation import evaluate
 from exit_pipeline.evaluation.bootstrap import paired
+from exit_pipeline.evaluation.rows import read_rows
 from exit_pipeline.experiments.contenders import SIZES
 from exit_pipeline.experiments.overrides import overridden
 from exit_pipeline.experiments.tables import build_landed
@@ -95,7 +96,8 @@ class Arm:
     def _surely_worse(self, challenger: Scorer, files: list[str]) -> bool:
         """Whether all of the paired 95 % interval of the logloss is above the champion's."""
         assert self.champion is not None
-        ours, theirs = evaluate(challenger, files), evaluate(self.champion, files)
+        rows = read_rows(files, [challenger.model, self.champion.model])
+        ours, theirs = evaluate(challenger, rows), evaluate(self.champion, rows)
         draws = self.spec.gates.bootstrap_draws
         told = paired(ours.loss, theirs.loss, ours.user, margin=0.0, draws=draws, seed=0)
         return told.low > 0

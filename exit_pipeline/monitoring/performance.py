@@ -10,6 +10,7 @@ from typing import Any
 
 from exit_pipeline.evaluation import Evaluation, evaluate
 from exit_pipeline.evaluation.bootstrap import Difference, paired
+from exit_pipeline.evaluation.rows import read_rows
 from exit_pipeline.lake import Lake
 from exit_pipeline.lake.paths import hive_value
 from exit_pipeline.monitoring.drift import newest_files
@@ -66,7 +67,8 @@ def stand(lake: Lake, profile: Profile) -> Standing | None:
     files = newest_files(lake, spec.days, after=last)
     if not files:
         return Standing(champion.version, HOLDS, "no day is newer than its evaluation", {}, then)
-    found = evaluate(Scorer.load(registry.folder(champion.version)), files)
+    scorer = Scorer.load(registry.folder(champion.version))
+    found = evaluate(scorer, read_rows(files, [scorer.model]))
     verdict, reason = judge(found.metrics, then, spec)
     back_to = None
     if verdict == ROLL_BACK:
@@ -119,14 +121,13 @@ def _better(
     """The champion before, if it is surely better on rows that it was not fitted on; and why."""
     number = registry.earlier()
     if number is None:
-        return None, "there is no earlier champion"
+        return None, "there is no earlier champion that was not itself rolled back from"
     earlier = registry.get(number)
-    if earlier.withdrawn:
-        return None, f"version {number} was itself rolled back from"
     first, last = _days(files)
     if seen := seen_days(earlier, (first, last)):
         return None, seen
-    rival = evaluate(Scorer.load(registry.folder(number)), files)
+    scorer = Scorer.load(registry.folder(number))
+    rival = evaluate(scorer, read_rows(files, [scorer.model]))
     told = _against(found, rival, profile)
     words = f"against version {number} {told.mean:+.4f} [{told.low:+.4f}, {told.high:+.4f}]"
     return (number if told.low > 0 else None), words

@@ -121,6 +121,12 @@ class GatesSpec(Strict):
     slice_min_positives: int = Field(500, ge=1, description="Support of a slice that is tested.")
     slice_alpha: float = Field(0.05, gt=0, lt=1, description="Level of Holm's correction.")
     max_ece: float = Field(0.02, gt=0, description="Expected calibration error after calibration.")
+    max_miscalibration: float = Field(
+        0.25,
+        gt=0,
+        description="Share by which outcomes expected may differ from those that came, over all "
+        "rows; what chance may explain (Poisson, 95 %) does not count.",
+    )
     transfer_collapse: tuple[float, float] = Field(
         (0.5, 1.5), description="Healthy range of mean p_transfer ÷ mean a where y_s = 1."
     )
@@ -128,7 +134,8 @@ class GatesSpec(Strict):
         0.05,
         ge=0,
         le=1,
-        description="Mean p_transfer where y_s = 1 but mean a is 0; it never is quite 0 itself.",
+        description="How far mean p_transfer may be from mean a in any case, as where both are "
+        "near 0 their ratio says little.",
     )
     max_memorized: float = Field(
         0.05,

@@ -155,6 +155,11 @@ class Policy:
             _check_name(f"{key}.segment.{name}", f"value of {name}", value, words.get(name, ()))
 
 
+def conditions(rules: Sequence[RuleSpec]) -> list[str]:
+    """Returns the columns that rules name, beside the interest unit's."""
+    return [name for rule in rules for name in (*rule.scene, *rule.segment)]
+
+
 def refusal(rules: Sequence[RuleSpec], model: TrainedModel) -> str:
     """Says why rules cannot govern a model; nothing where they can."""
     try:

@@ -4,20 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from exit_pipeline.errors import ChampionChanged, GateRefusal, RegistryError, UsageError
 from exit_pipeline.lock import exclusive
+from exit_pipeline.registry.moves import PROMOTED, ROLLED_BACK, Move, champion_stack, reached
 from exit_pipeline.registry.reading import RegistryReader, reaching
-from exit_pipeline.registry.tags import champion_stack, new_entry, shortened
+from exit_pipeline.registry.tags import entries, new_entry, shortened
 from exit_pipeline.registry.version import Version
 
 if TYPE_CHECKING:
     from exit_pipeline.evaluation.gates import Decision  # torch comes with it
 
 CHAMPION = "champion"
-PROMOTED, REFUSED = "promoted", "refused"
-ROLLED_BACK, WITHDRAWN = "rolled back to", "rolled back from"
+REFUSED, WITHDRAWN = "refused", "rolled back from"
 LOCK_SECONDS = 60.0
 
 
@@ -42,7 +42,7 @@ class Champions(RegistryReader):
             if decision.promote:
                 self._check_champion(decision.champion)
                 self._check_standing(found)
-                self._crown(found, PROMOTED, decision.reason)
+                self._crown(version, PROMOTED, decision.reason)
                 return True
             self._note(version, REFUSED, decision.reason)
         raise GateRefusal(
@@ -62,20 +62,20 @@ class Champions(RegistryReader):
             found = self.get(version)
             if CHAMPION in found.aliases:
                 return False
-            self._crown(found, PROMOTED, f"by hand: {reason}")
+            self._crown(version, PROMOTED, f"by hand: {reason}")
             return True
 
     @reaching
     def rollback(self, reason: str, to: int | None = None, leave: int | None = None) -> int:
         """Makes the champion before this one, or a given earlier one, champion again.
 
-        The version rolled back from is withdrawn: no later decision promotes it but by force. That
-        comes last, as a version that still serves must not be left withdrawn; where a process dies
-        before it, the next to decide anything withdraws it first.
+        The version rolled back from is withdrawn: no later decision promotes it but by force, and
+        no later rollback goes to it unless it is named.
 
         Args:
             reason: Why; it is kept.
-            to: The version that comes back; by default the champion before.
+            to: The version that comes back; by default the newest champion before that was not
+                withdrawn.
             leave: The version to roll back from; by default who is champion when this is called.
 
         Raises:
@@ -90,31 +90,32 @@ class Champions(RegistryReader):
             target = self.earlier() if to is None else to
             if target is None:
                 raise RegistryError(
-                    "there is no earlier champion",
+                    "there is no earlier champion that was not itself rolled back from",
                     where=self.name,
-                    mend="promote a version instead",
+                    mend="promote a version, or name one with `--to`",
                 )
-            self._check_earlier(target, leave, {entry["version"] for entry in self._moves()})
-            self._crown(self.get(target), ROLLED_BACK, reason, leave)
-            self._finish_rollback()
+            self._check_earlier(target, leave, {move["version"] for move in self.moves()})
+            self._crown(target, ROLLED_BACK, reason, leave)
             return target
 
     def earlier(self) -> int | None:
         """The champion before this one, to which a rollback goes; None where there is none."""
-        moves = ((e["version"], e["move"] == ROLLED_BACK) for e in self._moves())
-        stack, present = champion_stack(moves), self.number(CHAMPION)
-        while stack and stack[-1] == present:
+        present = self.number(CHAMPION)
+        stack = champion_stack(self.moves(), present)
+        while stack and (stack[-1] == present or self.get(stack[-1]).withdrawn):
             stack.pop()
         return stack[-1] if stack else None
 
-    def _moves(self) -> list[dict[str, Any]]:
-        return [entry for entry in self.history() if entry["alias"] == CHAMPION]
+    def moves(self) -> list[Move]:
+        """Every time that a version became champion, oldest first."""
+        moves = [entry for entry in self.history() if entry["alias"] == CHAMPION]
+        return reached(moves, self.number(CHAMPION))
 
     @contextmanager
     def _moving(self) -> Iterator[None]:
         """One process of this home at a time looks who is champion and makes another.
 
-        What a rollback that died left to do is done first.
+        What a process that died left to do is done first.
         """
         lock = self.home.mlflow / "champion.lock"
         refusal = RegistryError(
@@ -123,7 +124,7 @@ class Champions(RegistryReader):
             mend="wait for it to end, then run again",
         )
         with exclusive(lock, LOCK_SECONDS, refusal):
-            self._finish_rollback()
+            self._settle()
             yield
 
     def _check_champion(self, seen: int | None) -> None:
@@ -153,17 +154,32 @@ class Champions(RegistryReader):
                 mend="nothing was changed; run it again, which asks the gates anew",
             )
 
-    def _finish_rollback(self) -> None:
-        """Withdraws what the champion's rollback left, if that was not done yet."""
-        newest = (self._moves() or [{}])[-1]
-        left = newest.get("left")
-        if left is None or newest["version"] != self.number(CHAMPION):
-            return  # no rollback made the champion
-        if not self.get(left).withdrawn:
-            self._note(left, WITHDRAWN, newest["reason"])
-            self.client.set_model_version_tag(
-                self.name, str(left), "withdrawn", newest["reason"] or WITHDRAWN
-            )
+    def _crown(self, version: int, move: str, reason: str, left: int | None = None) -> None:
+        self._alias(CHAMPION, version, move, reason, left)
+        self._settle()
+
+    def _settle(self) -> None:
+        """Drops a move that never reached the alias; of one that did, writes down what it means.
+
+        The version that was left is withdrawn last, so that none is while it serves.
+        """
+        found = entries("alias", self._tags())
+        moves = {key: entry for key, entry in found.items() if entry["alias"] == CHAMPION}
+        held = reached(list(moves.values()), self.number(CHAMPION))
+        for key in [*moves][len(held) :]:
+            self.client.delete_registered_model_tag(self.name, key)
+        present = self.find(CHAMPION)
+        if present is None or not held or held[-1]["version"] != present.version:
+            return  # somebody moved the alias by hand
+        move, reason, left = (held[-1].get(name) for name in ("move", "reason", "left"))
+        if (present.decision, present.reason) != (move, reason):
+            self._note(present.version, str(move), str(reason))
+        if present.withdrawn:
+            self.client.delete_model_version_tag(self.name, str(present.version), "withdrawn")
+        if left is not None and not self.get(left).withdrawn:
+            self._note(left, WITHDRAWN, str(reason))
+            text = reason or WITHDRAWN
+            self.client.set_model_version_tag(self.name, str(left), "withdrawn", text)
 
     def _note(self, version: int, word: str, reason: str) -> None:
         tags = self.client.get_model_version(self.name, str(version)).tags
@@ -172,12 +188,6 @@ class Champions(RegistryReader):
         text = f"{word}: {shortened(reason)}"
         self.client.update_model_version(self.name, str(version), text)
 
-    def _crown(self, version: Version, move: str, reason: str, left: int | None = None) -> None:
-        self._note(version.version, move, reason)
-        if version.withdrawn:
-            self.client.delete_model_version_tag(self.name, str(version.version), "withdrawn")
-        self._alias(CHAMPION, version.version, move, reason, left)
-
     def _alias(
         self, alias: str, version: int, move: str, reason: str, left: int | None = None
     ) -> None:
@@ -185,5 +195,5 @@ class Champions(RegistryReader):
         moved |= {} if left is None else {"left": left}
         key, value = new_entry("alias", self._tags(), reason, **moved)
         self.client.set_registered_model_tag(self.name, key, value)
-        # The alias is what readers follow: it moves last, when everything else is written.
+        # The alias decides: it moves after the entry, and without it the entry says nothing.
         self.client.set_registered_model_alias(self.name, alias, str(version))

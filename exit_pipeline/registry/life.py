@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -16,12 +15,11 @@ from exit_pipeline.evaluation import (
     evaluate,
     policy_cost,
 )
-from exit_pipeline.evaluation.evaluate import read_rows
 from exit_pipeline.lake import Lake
 from exit_pipeline.monitoring.drift import REFERENCE, make_reference
 from exit_pipeline.privacy import Forgotten
 from exit_pipeline.profile import Profile
-from exit_pipeline.ranking.policy import refusal
+from exit_pipeline.ranking.policy import conditions, refusal
 from exit_pipeline.ranking.scorer import Scorer
 from exit_pipeline.ranking.split import largest_gap
 from exit_pipeline.registry.lineage import (
@@ -37,10 +35,12 @@ from exit_pipeline.registry.lineage import (
 )
 from exit_pipeline.registry.models import CHAMPION, Registry
 from exit_pipeline.registry.recipe import NAMES, Recipe
+from exit_pipeline.registry.rows import evaluation_rows
 from exit_pipeline.registry.version import Version
 from exit_pipeline.settings import Settings
 from exit_pipeline.training import load_model, split_days
 from exit_pipeline.training.loop import Progress
+from exit_pipeline.validation.verdicts import failed_checks
 
 SAMPLE = 2000  # rows that the engine must score as the model does
 
@@ -101,7 +101,7 @@ def _train(settings: Settings, lake: Lake, profile: Profile, progress: Progress)
 
 
 def evaluate_version(
-    lake: Lake, profile: Profile, which: int | str, failed_checks: Sequence[str] = ()
+    lake: Lake, profile: Profile, which: int | str
 ) -> tuple[int, Decision, dict[str, Evaluation]]:
     """Evaluates a version, its baseline and the champion on the version's evaluation days.
 
@@ -111,7 +111,6 @@ def evaluate_version(
         lake: Where the training set is, at the version that the model was made from.
         profile: Its gates.
         which: A version or alias.
-        failed_checks: Upstream blocking checks that failed.
 
     Returns:
         The version's number, the decision, and the evaluations by role.
@@ -121,7 +120,7 @@ def evaluate_version(
     """
     registry = Registry(lake.home, profile.name)
     found, champion = registry.get(which), registry.find(CHAMPION)
-    decision, scored = judge(lake, profile, found, champion, datetime.now(UTC), failed_checks)
+    decision, scored = judge(lake, profile, found, champion, datetime.now(UTC))
     figures = {role: evaluation.to_dict() for role, evaluation in scored.items()}
     metrics = {n: v for n, v in scored["model"].metrics.items() if v is not None}
     metrics |= {f"transfer_{s}": v for s, v in scored["model"].transfer.items() if v is not None}
@@ -136,7 +135,6 @@ def judge(
     found: Version,
     champion: Version | None,
     at: datetime,
-    failed_checks: Sequence[str] = (),
 ) -> tuple[Decision, dict[str, Evaluation]]:
     """Scores a version and its rivals, and asks the gates; nothing is written.
 
@@ -146,7 +144,6 @@ def judge(
         found: The version.
         champion: The champion; where it is the version itself there is none to compare with.
         at: When the question is asked, which decides the champion's age.
-        failed_checks: Upstream blocking checks that failed.
 
     Raises:
         RegistryError: The lake holds other rows than the version was made from.
@@ -158,14 +155,16 @@ def judge(
     seen = seen_days(rival, made_from(found)["split"]["evaluation"]) if rival else ""
     if rival and not seen:
         folders["champion"] = registry.folder(rival.version)
-    files = evaluation_files(lake, found)
     scorers = {role: Scorer.load(folder) for role, folder in folders.items()}
-    scored = {role: evaluate(scorer, files) for role, scorer in scorers.items()}
-    model, sample = scorers["model"].model, read_rows(files)[:SAMPLE]
+    rows = evaluation_rows(lake, found, [scorer.model for scorer in scorers.values()])
+    scored = {role: evaluate(scorer, rows) for role, scorer in scorers.items()}
+    model, sample = scorers["model"].model, rows[:SAMPLE]
+    # A blocking check stops what is downstream only within its own run: look for what it said.
+    failed = failed_checks(lake, profile.spec)
     age = (at - champion.created) / timedelta(days=1) if champion else None
     decision = decide(
         scored["model"], scored["baseline"], scored.get("champion"), profile.spec.gates,
-        champion_age_days=age, failed_checks=failed_checks, withdrawn=found.withdrawn,
+        champion_age_days=age, failed_checks=failed, withdrawn=found.withdrawn,
         seen_by_champion=seen, serving_gap=largest_gap(model, profile.spec, sample),
         ungoverned=refusal(profile.spec.policy, model), seed=profile.spec.training.seed,
     )  # fmt: skip
@@ -187,11 +186,5 @@ def cost_of_policy(lake: Lake, profile: Profile, which: int | str) -> PolicyCost
     registry = Registry(lake.home, profile.name)
     found = registry.get(which)
     check_rows(lake, found)
-    model = load_model(registry.folder(found.version))
-    return policy_cost(model, profile.spec.policy, evaluation_files(lake, found))
-
-
-def evaluation_files(lake: Lake, found: Version) -> list[str]:
-    """Returns the files of a version's evaluation part, as they lay when it was trained."""
-    lineage = made_from(found)
-    return files_of(lake, lineage["split"]["evaluation"], lineage["tables"][TABLE])
+    model, policy = load_model(registry.folder(found.version)), profile.spec.policy
+    return policy_cost(model, policy, evaluation_rows(lake, found, [model], conditions(policy)))

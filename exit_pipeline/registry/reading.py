@@ -20,7 +20,7 @@ from mlflow.tracking import MlflowClient
 from sqlalchemy.exc import SQLAlchemyError
 
 from exit_pipeline.errors import RegistryError
-from exit_pipeline.registry.store import STORE, make_store
+from exit_pipeline.registry.store import STORE, make_store, make_sure
 from exit_pipeline.registry.tags import entries, joined
 from exit_pipeline.registry.version import UNDECIDED, Version
 from exit_pipeline.settings import Home
@@ -83,12 +83,16 @@ class RegistryReader:
             if self.uri == self._local:
                 make_store(self.home.mlflow / STORE)
             client = MlflowClient(tracking_uri=self.uri, registry_uri=self.uri)
-            if client.get_experiment_by_name(self.name) is None:
-                # A server says itself where files lie; a database cannot.
-                place = None if self.served else (self.home.mlflow / "artifacts").as_uri()
-                client.create_experiment(self.name, artifact_location=place)
-            if not client.search_registered_models(f"name = '{self.name}'"):
-                client.create_registered_model(self.name)
+            # A server says itself where files lie; a database cannot.
+            place = None if self.served else (self.home.mlflow / "artifacts").as_uri()
+            make_sure(
+                lambda: client.get_experiment_by_name(self.name),
+                lambda: client.create_experiment(self.name, artifact_location=place),
+            )
+            make_sure(
+                lambda: client.search_registered_models(f"name = '{self.name}'"),
+                lambda: client.create_registered_model(self.name),
+            )
         return client
 
     def versions(self) -> list[Version]:
@@ -108,7 +112,7 @@ class RegistryReader:
         client = self.client
         with self._reaching():
             found = client.search_model_versions(f"name = '{self.name}'")
-        histories = [entries("decision", version.tags) for version in found]
+        histories = [[*entries("decision", version.tags).values()] for version in found]
         return [history[-1]["decision"] if history else UNDECIDED for history in histories]
 
     def get(self, which: int | str) -> Version:
@@ -142,7 +146,7 @@ class RegistryReader:
             version=int(found.version),
             aliases=sorted(found.aliases),
             metrics=dict(run.data.metrics),
-            history=entries("decision", found.tags),
+            history=[*entries("decision", found.tags).values()],
             withdrawn=found.tags.get("withdrawn", ""),
             created=datetime.fromtimestamp(found.creation_timestamp / 1000, UTC),
             lineage=json.loads(joined("lineage", run.data.tags) or "{}"),
@@ -200,7 +204,7 @@ class RegistryReader:
 
     def history(self) -> list[dict[str, Any]]:
         """Who held which alias since when, and why; oldest first."""
-        return entries("alias", self._tags())
+        return [*entries("alias", self._tags()).values()]
 
     def _look_up(self, which: int | str) -> ModelVersion | None:
         try:

@@ -13,6 +13,7 @@ import yaml
 
 from exit_pipeline.errors import SettingsError
 from exit_pipeline.evaluation import evaluate
+from exit_pipeline.evaluation.rows import read_rows
 from exit_pipeline.lake import Lake
 from exit_pipeline.privacy import Forgotten
 from exit_pipeline.profile import Profile
@@ -132,8 +133,9 @@ def reproduce(
         for role in recipe.names:
             results += _files(found, role, registry.folder(found.version, role), scratch / role)
             if role in recorded:
-                figures = evaluate(Scorer.load(scratch / role), parts["evaluation"]).to_dict()
-                results += _figures(role, recorded[role], figures)
+                scorer = Scorer.load(scratch / role)
+                found_now = evaluate(scorer, read_rows(parts["evaluation"], [scorer.model]))
+                results += _figures(role, recorded[role], found_now.to_dict())
     return Reproduction(found.version, True, exact, bool(recorded), causes, results)
 
 

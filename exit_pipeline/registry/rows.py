@@ -2,19 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from copy import copy
 from datetime import date
 from typing import Any
 
 import duckdb
+import pyarrow as pa
 
+from exit_pipeline.evaluation.rows import read_rows
 from exit_pipeline.lake import DayState, Lake, connect, render
 from exit_pipeline.lake.states import day_states
 from exit_pipeline.lake.table import days_between
 from exit_pipeline.registry.differences import Difference
-from exit_pipeline.registry.lineage import TABLE, files_of, other_days, package_versions
+from exit_pipeline.registry.lineage import (
+    TABLE,
+    files_of,
+    made_from,
+    other_days,
+    package_versions,
+)
+from exit_pipeline.registry.version import Version
 from exit_pipeline.settings import Settings
+from exit_pipeline.training import TrainedModel
 
 
 def holder(lake: Lake, lineage: Mapping[str, Any]) -> Lake:
@@ -45,6 +55,15 @@ def other_rows(settings: Settings, lake: Lake, lineage: Mapping[str, Any]) -> li
         return [Difference("rows", TABLE, "readable", str(error).splitlines()[0])]
     pairs = {str(d): (lineage["days"].get(str(d), "empty"), s.hash) for d, s in states.items()}
     return [Difference("rows", day, *pair) for day, pair in pairs.items() if pair[0] != pair[1]]
+
+
+def evaluation_rows(
+    lake: Lake, found: Version, models: Iterable[TrainedModel], also: Iterable[str] = ()
+) -> pa.Table:
+    """Reads a version's evaluation part as it lay when it was trained; see `read_rows`."""
+    lineage = made_from(found)
+    files = files_of(lake, lineage["split"]["evaluation"], lineage["tables"][TABLE])
+    return read_rows(files, models, also)
 
 
 def _states(settings: Settings, lake: Lake, lineage: Mapping[str, Any]) -> dict[date, DayState]:

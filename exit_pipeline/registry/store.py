@@ -1,14 +1,17 @@
-"""The registry's own sqlite store: there whole, or not there."""
+"""What the registry is kept in: a store of its own, there whole or not there, and its entries."""
 
 from __future__ import annotations
 
 import os
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
 
+from mlflow.exceptions import MlflowException
 from mlflow.tracking import MlflowClient
 
 STORE = "mlflow.db"
+TAKEN = "RESOURCE_ALREADY_EXISTS"
 
 
 def make_store(file: Path) -> None:
@@ -31,3 +34,18 @@ def make_store(file: Path) -> None:
             os.link(made, file)
         except FileExistsError:
             return
+
+
+def make_sure(find: Callable[[], object], make: Callable[[], object]) -> None:
+    """Makes what is not found; of two processes that make it at once, the later takes the other's.
+
+    Raises:
+        MlflowException: It could not be made, or its name is taken by what is not found.
+    """
+    if find():
+        return
+    try:
+        make()
+    except MlflowException as error:
+        if error.error_code != TAKEN or not find():
+            raise

@@ -6,7 +6,7 @@ Every decision and every move of an alias is an entry with a tag of its own; non
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
 from uuid import uuid4
@@ -34,9 +34,9 @@ def new_entry(kind: str, tags: Mapping[str, str], reason: str, **values: Any) ->
     return f"{kind}.{number:06d}.{uuid4().hex[:6]}", json.dumps(entry, ensure_ascii=False)
 
 
-def entries(kind: str, tags: Mapping[str, str]) -> list[dict[str, Any]]:
-    """Returns the entries of a kind, oldest first."""
-    return [json.loads(tags[key]) for key in sorted(tags) if key.startswith(f"{kind}.")]
+def entries(kind: str, tags: Mapping[str, str]) -> dict[str, dict[str, Any]]:
+    """Returns the entries of a kind by their tags' keys, oldest first."""
+    return {key: json.loads(tags[key]) for key in sorted(tags) if key.startswith(f"{kind}.")}
 
 
 def shortened(reason: str) -> str:
@@ -53,21 +53,3 @@ def cut(kind: str, text: str) -> dict[str, str]:
 def joined(kind: str, tags: Mapping[str, str]) -> str:
     """Returns the text that was cut."""
     return "".join(tags[key] for key in sorted(tags) if key.startswith(f"{kind}."))
-
-
-def champion_stack(moves: Iterable[tuple[int, bool]]) -> list[int]:
-    """Returns the champions that can be gone back to, the present one last.
-
-    A promotion lays a version on top; a rollback takes off what lies above the one it goes back to.
-
-    Args:
-        moves: Each version that became champion, and whether by a rollback, oldest first.
-    """
-    stack: list[int] = []
-    for version, back in moves:
-        if back and version in stack:
-            while stack[-1] != version:
-                stack.pop()
-        else:
-            stack.append(version)
-    return stack

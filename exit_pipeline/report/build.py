@@ -2,22 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
-
-import pyarrow.dataset as ds
 
 from exit_pipeline.evaluation import Decision, Evaluation, PolicyCost, policy_cost
 from exit_pipeline.lake import Lake
 from exit_pipeline.lake.duck import open_duckdb
 from exit_pipeline.model.inputs import InputSpec
 from exit_pipeline.profile import Profile, ProfileSpec
-from exit_pipeline.ranking.policy import Policy
+from exit_pipeline.ranking.policy import Policy, conditions
 from exit_pipeline.ranking.scorer import Scorer
-from exit_pipeline.registry import CHAMPION, Registry
-from exit_pipeline.registry.life import evaluation_files, judge
+from exit_pipeline.registry import Registry
+from exit_pipeline.registry.life import judge
+from exit_pipeline.registry.rows import evaluation_rows
 from exit_pipeline.registry.version import Version
 from exit_pipeline.report.compare import Comparison, compare
 from exit_pipeline.report.transfer import TransferMap, transfer_maps
@@ -60,7 +58,6 @@ def build_report(
     lake: Lake,
     profile: Profile,
     which: int | str,
-    failed_checks: Sequence[str] = (),
 ) -> Report:
     """Scores a version's evaluation part again, and gathers what there is to say.
 
@@ -72,7 +69,6 @@ def build_report(
         lake: Where the training set is.
         profile: Its gates and names.
         which: A version or alias.
-        failed_checks: Upstream blocking checks that failed.
 
     Raises:
         RegistryError: There is no such version, or the lake holds other rows than it was made from.
@@ -82,14 +78,13 @@ def build_report(
     registry = Registry(lake.home, profile.name)
     version = registry.get(which)
     champion, at = _measured_against(registry, version)
-    decision, scored = judge(lake, profile, version, champion, at, failed_checks)
-    files, rules = evaluation_files(lake, version), profile.spec.policy
+    decision, scored = judge(lake, profile, version, champion, at)
+    rules = profile.spec.policy
     scorers = {n: Scorer.load(registry.folder(version.version, n)) for n in ("model", "baseline")}
+    model = scorers["model"].model
+    rows = evaluation_rows(lake, version, [model], ("unit", "cell", *conditions(rules)))
     # One thread: a mean is then the same sum each time.
     with open_duckdb(settings.memory_limit, 1, lake.home.spill) as connection:
-        rows = ds.dataset(files).to_table()
-        rows = rows.sort_by([("event_timestamp", "ascending"), ("event_id", "ascending")])
-        model = scorers["model"].model
         maps = transfer_maps(connection, rows, scorers["model"], Policy(rules, model))
     gates, seed = profile.spec.gates, profile.spec.training.seed
     rivals = [role for role in ("baseline", "champion") if role in scored]
@@ -100,7 +95,7 @@ def build_report(
         champion=champion,
         scored=scored,
         maps=maps,
-        cost=policy_cost(model, rules, files) if rules else None,
+        cost=policy_cost(model, rules, rows) if rules else None,
         comparisons=[
             compare(scored["model"], scored[r], ROLES[r], gates, seed) for r in rivals
         ],
@@ -111,7 +106,7 @@ def build_report(
 
 def _measured_against(registry: Registry, version: Version) -> tuple[Version | None, datetime]:
     """The champion when the version was decided on, and when; today's where it was not."""
-    moves = [entry for entry in registry.history() if entry["alias"] == CHAMPION]
+    moves = registry.moves()
     crowned = [n for n, entry in enumerate(moves) if entry["version"] == version.version]
     if crowned:
         at, moves = moves[crowned[0]]["at"], moves[: crowned[0]]

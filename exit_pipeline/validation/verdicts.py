@@ -73,7 +73,7 @@ def refuse_failed(lake: Lake, checks: Iterable[tuple[str, str]], first: date, la
             )
 
 
-def unfit(lake: Lake, spec: ProfileSpec) -> list[str]:
+def failed_checks(lake: Lake, spec: ProfileSpec) -> list[str]:
     """Says which blocking checks did not pass for what a model may be made of, or never ran.
 
     Args:

@@ -15,7 +15,7 @@ from dagster._core.test_utils import create_run_for_test
 from assets.instance import idle, only_run, open_instance
 from exit_pipeline.errors import LakeError
 from exit_pipeline.settings import Home
-from exit_pipeline.validation.verdicts import unfit
+from exit_pipeline.validation.verdicts import failed_checks
 from tests.conftest import SmallHome, kill
 
 USER = "u0000017"
@@ -48,7 +48,7 @@ def kill_when(home: SmallHome, happened) -> None:
 @pytest.mark.slow
 def test_killed_and_called_again_it_ends_and_runs_go_on_without_the_person(home, simulated):
     root, before = home.lake.home.root, home.hashes()
-    fit = unfit(home.lake, simulated.spec)
+    fit = failed_checks(home.lake, simulated.spec)
     kill_when(home, (root / "forgotten.json").exists)
     kill_when(home, lambda: home.lake.version("impressions") > 0)
     assert holding(root)
@@ -56,7 +56,7 @@ def test_killed_and_called_again_it_ends_and_runs_go_on_without_the_person(home,
     assert told["new"] is False
     assert "run the graph" in told["notes"][-1]
     assert holding(root) == []
-    assert unfit(home.lake, simulated.spec) == fit == []
+    assert failed_checks(home.lake, simulated.spec) == fit == []
     assert "nothing of this id was found" in home.ask("forget", USER)
     left = home.hashes()
     # Days of theirs are others, days without them are the same.

@@ -50,7 +50,8 @@ monitoring: {settle_seconds: 1}
 # By the clock nothing is asked for, whatever time of day it is: sensors alone do.
 schedule: {daily: "0 0 29 2 *", retrain: "0 0 29 2 *"}
 # A log this small lets no gate be as strict as it is by default.
-gates: {logloss_margin: 0.02, max_ece: 0.08, transfer_collapse: [0, 10], max_memorized: 1}
+gates: {logloss_margin: 0.02, max_ece: 0.08, max_miscalibration: 1, transfer_collapse: [0, 10],
+        max_memorized: 1}
 """
 PATIENCE = 900.0  # seconds for one step, at most
 

@@ -14,7 +14,7 @@ from dagster import AssetKey, AssetRecordsFilter
 from assets.instance import open_instance
 from exit_pipeline.errors import LakeError
 from exit_pipeline.lock import exclusive
-from exit_pipeline.validation.verdicts import unfit
+from exit_pipeline.validation.verdicts import failed_checks
 from tests.conftest import SMALL, SmallHome
 from tests.pipeline.test_graph import DEPENDENCIES, GROUPS, UNPARTITIONED
 
@@ -100,7 +100,7 @@ def test_a_missing_day_holds_up_what_it_would_mature_until_it_lands(tmp_path, si
              "group:ingest, impressions")  # fmt: skip
     assert sorted(home.lake.days("impressions")) == days[:-1]
     # Days after it were read again; what validation said of them is of their content now.
-    said = [told for told in unfit(home.lake, simulated.spec) if told.startswith("events:")]
+    said = [told for told in failed_checks(home.lake, simulated.spec) if told.startswith("events:")]
     assert said == []
 
 

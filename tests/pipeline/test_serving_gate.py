@@ -10,8 +10,10 @@ import torch
 from exit_pipeline.profile.policy import RuleSpec
 from exit_pipeline.ranking import split
 from exit_pipeline.ranking.nets import nets_of
-from exit_pipeline.registry import Registry
+from exit_pipeline.registry import Registry, life
 from exit_pipeline.registry.life import judge
+from exit_pipeline.report import build_report
+from exit_pipeline.settings import load_settings
 
 
 def test_a_version_that_the_policy_cannot_govern_is_refused(small_home, simulated):
@@ -42,3 +44,12 @@ def test_an_engine_that_scores_otherwise_is_refused(small_home, simulated, monke
     decision, _ = judge(*ask)
     assert not decision.promote
     assert "served as trained: scores differ by at most" in decision.reason
+
+
+def test_a_version_is_not_promoted_past_a_check_that_failed(small_home, simulated, monkeypatch):
+    told = ["events:great_expectations on 2026-01-06"]
+    monkeypatch.setattr(life, "failed_checks", lambda lake, spec: told)
+    _, decision, _ = life.evaluate_version(small_home.lake, simulated, 1)
+    report = build_report(load_settings(home=small_home.root), small_home.lake, simulated, 1)
+    for one in (decision, report.decision):
+        assert f"upstream checks: {told[0]} (limit" in one.reason

@@ -28,6 +28,7 @@ from assets import jobs, watch
 from assets.definitions import ASSETS, defs
 from assets.resources import Pipeline
 from exit_pipeline.evaluation import Decision, evaluate
+from exit_pipeline.evaluation.rows import read_rows
 from exit_pipeline.monitoring.drift import REFERENCE, make_reference, newest_files
 from exit_pipeline.monitoring.figures import kept_figures
 from exit_pipeline.ranking.scorer import Scorer
@@ -65,7 +66,7 @@ def registry(here, small_home, tmp_path):
     model, lineage = load_model(source.folder(1)), deepcopy(source.get(1).lineage)
     lineage["split"] = {part: ["2026-01-05", "2026-01-09"] for part in lineage["split"]}
     files = newest_files(here.lake("test"), DAYS)
-    figures = evaluate(Scorer(model), files).to_dict()
+    figures = evaluate(Scorer(model), read_rows(files, [model])).to_dict()
     for more in (0.0, 2.0):
         folder = tmp_path / str(more) / "model"
         calibration = replace(model.calibration, bias=model.calibration.bias + more)
@@ -190,7 +191,7 @@ def test_inputs_that_drifted_ask_for_a_model_unless_a_blocking_check_failed(
     # The rows that were changed by hand were never validated.
     refused = tick(instance)
     assert "training_set:great_expectations" in refused.skip_message
-    monkeypatch.setattr("exit_pipeline.validation.verdicts.unfit", lambda lake, spec: [])
+    monkeypatch.setattr("exit_pipeline.validation.verdicts.failed_checks", lambda lake, spec: [])
     run = create_run_for_test(instance, job_name="late_data", status=DagsterRunStatus.STARTED)
     assert "being built" in tick(instance).skip_message
     instance.report_run_failed(run)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import fields
+from dataclasses import fields, replace
 
 import numpy as np
 import pyarrow as pa
@@ -17,7 +17,8 @@ from exit_pipeline.ranking.engine import Engine
 from exit_pipeline.ranking.nets import nets_of
 from exit_pipeline.ranking.rows import UserRow
 from exit_pipeline.ranking.scorer import Scorer, Scores
-from exit_pipeline.ranking.split import largest_gap
+from exit_pipeline.ranking.split import Split, largest_gap
+from exit_pipeline.training.calibrate import Calibration
 from tests.unit.serving import ITEMS, NOW, SCENE, model, snapshot, user
 
 SPEC = load_profile("simulated").spec
@@ -105,6 +106,19 @@ def test_a_net_that_was_taken_apart_wrongly_shows(monkeypatch):
     assert largest_gap(trained, SPEC, rows) < 1e-6
     monkeypatch.setattr(split, "nets_of", lambda *given: wrong(nets_of(*given)))
     assert largest_gap(trained, SPEC, rows) > 1e-5
+
+
+def test_a_steep_calibration_makes_nothing_of_a_rounding():
+    trained, held = model(SPEC), snapshot(SPEC, 3)
+    rows = pa.table(held.rows(user(SPEC, 3), held.items["item_id"].to_pylist(), SCENE, NOW)[0])
+    served, whole = (s.score(rows).logit for s in (Split(trained, SPEC), Scorer(trained)))
+    furthest = np.abs(served - whole).argmax()
+    low, high = sorted([served[furthest], whole[furthest]])
+    between = Calibration("isotonic", knots=[low, high], values=[-1.0, 1.0])
+    steep = replace(trained, calibration=between)
+    one, other = (s.score(rows).score for s in (Split(steep, SPEC), Scorer(steep)))
+    assert np.abs(one - other).max() > 0.4
+    assert largest_gap(steep, SPEC, rows) < 1e-6
 
 
 def wrong(nets):

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from exit_pipeline.evaluation import Evaluation, decide
 from exit_pipeline.evaluation.bootstrap import holm, paired
+from exit_pipeline.evaluation.itself import of_itself
 from exit_pipeline.evaluation.metrics import auc, ece, gauc, logloss_rows, summary
 from exit_pipeline.evaluation.slices import slices
 from exit_pipeline.model import Encoder, InputSpec
@@ -76,14 +77,23 @@ def test_holm_by_hand():
 SPEC = GatesSpec(slice_min_positives=50, bootstrap_draws=200)
 
 
+def carried(said: float, label: float) -> dict:
+    """What is told of mean p_tr and mean a."""
+    ratio = said / label if label else None
+    return {
+        "transfer": {"search": ratio},
+        "p_transfer": {"search": said},
+        "consistent": {"search": label},
+    }
+
+
 def evaluation(shift: float = 0.0, **changes) -> Evaluation:
     """Scores of one world whose losses are moved by `shift`."""
     rng = np.random.default_rng(0)
     n = 4000
     y, user = (rng.random(n) < 0.3).astype(float), rng.integers(400, size=n)
     made = Evaluation(
-        metrics={"ece": 0.004}, by_slice={}, transfer={"search": 1.0}, p_transfer={"search": 0.4},
-        shown={"search": 500},
+        metrics={"ece": 0.004}, by_slice={}, **carried(0.4, 0.4), shown={"search": 500},
         loss=rng.random(n) + shift + rng.normal(0, 0.001, n), score=np.full(n, 0.3), y=y, user=user,
         masks={"half": np.arange(n) % 2 == 0, "tiny": np.arange(n) < 20},
     )  # fmt: skip
@@ -119,15 +129,17 @@ DECISIONS = {
     "worse on one slice of many": (worse_on_one_of_60(), evaluation(), {}, False, "worse on scene 7 "),
     "not surely within the margin": (unsure(), evaluation(), {"champion_age_days": 15.0}, False, "not worse than the champion"),
     "not calibrated": (evaluation(-0.01, metrics={"ece": 0.03}), evaluation(), {}, False, "calibrated"),
-    "transfer collapsed": (evaluation(-0.01, transfer={"search": 0.02}), evaluation(), {}, False, "transfer"),
-    "too few rows to call it a collapse": (evaluation(-0.01, transfer={"search": 0.02}, shown={"search": 199}), evaluation(), {}, True, "every"),
-    "transfer of what carries nothing": (evaluation(-0.01, transfer={"search": None}), evaluation(), {}, False, "transfer from search: mean p_tr 0.400, nothing to carry (limit ≤ 0.05)"),
-    "nothing to carry, nor carried": (evaluation(-0.01, transfer={"search": None}, p_transfer={"search": 0.02}), evaluation(), {}, True, "every"),
-    "thin groups learned by heart": (evaluation(-0.01, memorized=Memorized(0.2, 500)), evaluation(), {}, False, "not memorized: logloss +0.2000"),
+    "transfer collapsed": (evaluation(-0.01, **carried(0.008, 0.4)), evaluation(), {}, False, "transfer"),
+    "too few rows to call it a collapse": (evaluation(-0.01, **carried(0.008, 0.4), shown={"search": 199}), evaluation(), {}, True, "every"),
+    "transfer of what carries nothing": (evaluation(-0.01, **carried(0.4, 0)), evaluation(), {}, False, "transfer from search: mean p_tr 0.400 where mean a is 0.000 (limit 0.5 … 1.5 times, or 0.05 apart)"),
+    "nothing to carry, nor carried": (evaluation(-0.01, **carried(0.02, 0)), evaluation(), {}, True, "every"),
+    "hardly anything to carry": (evaluation(-0.01, **carried(0.01, 0.004)), evaluation(), {}, True, "every"),
+    "far too much of it": (evaluation(-0.01, **carried(0.06, 0.004)), evaluation(), {}, False, "mean a is 0.004, 15.00 times"),
+    "thin groups learned by heart": (evaluation(-0.01, memorized=Memorized(0.2, 500)), evaluation(), {}, False, "not memorized: thin groups lose 0.2000 more logloss than the others (target-only: 0.0000)"),
     "too few rows to call them so": (evaluation(-0.01, memorized=Memorized(0.2, 199)), evaluation(), {}, True, "every"),
     "withdrawn": (evaluation(-0.01), evaluation(), {"withdrawn": "it hurt"}, False, "it hurt"),
     "seen by the champion": (evaluation(-0.01), None, {"seen_by_champion": "fitted on them"}, False, "fair comparison: fitted on them"),
-    "served otherwise than trained": (evaluation(-0.01), evaluation(), {"serving_gap": 2e-5}, False, "served as trained: scores differ by at most 2.0e-05"),
+    "served otherwise than trained": (evaluation(-0.01), evaluation(), {"serving_gap": 2e-5}, False, "served as trained: scores differ by at most 2.0e-05 before calibration"),
     "not to be governed": (evaluation(-0.01), evaluation(), {"ungoverned": "'beer' is no interest unit"}, False, "can be governed: 'beer' is no"),
     "a failed check": (evaluation(-0.01), evaluation(), {"failed_checks": ["events:gx"]}, False, "events:gx"),
 }  # fmt: skip
@@ -139,6 +151,26 @@ def test_what_target_only_loses_on_thin_groups_is_not_held_against_a_model(gap, 
     target_only = replace(BASE, memorized=Memorized(base, 500))
     decision = decide(challenger, target_only, None, SPEC)
     assert decision.promote == promote, decision.reason
+
+
+@pytest.mark.parametrize(
+    ("positives", "expected", "promote"),
+    [
+        (2000, 2480, True), (2000, 1520, True),  # within a quarter
+        (2000, 8000, False), (2000, 2650, False), (2000, 1420, False),
+        (10, 22, True), (10, 24, False),  # of 10, as few as 5.4 and as many as 18.4 may be meant
+        (0, 4, True), (0, 6, False),
+    ],
+)  # fmt: skip
+def test_a_model_is_calibrated_where_outcomes_are_rare(positives, expected, promote):
+    n = 1_000_000
+    made = replace(
+        evaluation(), metrics={"ece": abs(expected - positives) / n},
+        y=np.r_[np.ones(positives), np.zeros(n - positives)], score=np.full(n, expected / n),
+    )  # fmt: skip
+    (gate,) = (g for g in of_itself(made, SPEC, ()) if g.name == "calibrated")
+    assert gate.passed == promote, gate
+    assert f"{expected:,} outcomes expected where {positives:,} came" in gate.measured
 
 
 @pytest.mark.parametrize("case", DECISIONS)

@@ -26,7 +26,7 @@ from exit_pipeline.privacy.forget import RECORD, forget
 from exit_pipeline.privacy.logs import know_log
 from exit_pipeline.privacy.online import remove_online
 from exit_pipeline.registry.life import train
-from exit_pipeline.validation.verdicts import failed_days, record, unfit
+from exit_pipeline.validation.verdicts import failed_checks, failed_days, record
 from tests.logs import EVENTS, PROFILE, SmallLog, at, event
 from tests.unit.test_online import ask, builds, online
 
@@ -312,7 +312,9 @@ def test_what_checks_said_of_days_holds_for_what_is_left(log):
     assert log.lake.days("impressions")[good] != days[good]
     told = "impressions", "great_expectations"
     assert failed_days(log.lake, *told, good, bad) == [bad]
-    assert "impressions:great_expectations on 2026-01-06" in unfit(log.lake, log.profile.spec)
+    assert "impressions:great_expectations on 2026-01-06" in failed_checks(
+        log.lake, log.profile.spec
+    )
 
 
 def test_models_lose_the_word_and_keep_their_weights(log):

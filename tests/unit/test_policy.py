@@ -7,7 +7,6 @@ from itertools import combinations
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.parquet as pq
 import pytest
 import torch
 from hypothesis import given, settings
@@ -327,11 +326,10 @@ def test_rulings_name_the_rule_its_effect_and_its_reason(carry):
     ]
 
 
-def test_the_cost_of_a_policy(carry, tmp_path):
+def test_the_cost_of_a_policy(carry):
     rows = make_table(800, 9)
-    pq.write_table(rows, tmp_path / "rows.parquet")
     rules = [rule(unit="c1", forbid=True), rule(unit="c2", source="mid", cap=0.1)]
-    cost = policy_cost(carry, rules, [str(tmp_path / "rows.parquet")])
+    cost = policy_cost(carry, rules, rows)
     unit = np.asarray(rows["unit"])
     counts = [int((unit == one).sum()) for one in ("c1", "c2")]
     assert [one.rows for one in cost.rules] == counts

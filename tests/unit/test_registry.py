@@ -12,7 +12,7 @@ from types import SimpleNamespace
 
 import pytest
 from mlflow.exceptions import MlflowException
-from mlflow.protos.databricks_pb2 import TEMPORARILY_UNAVAILABLE
+from mlflow.protos.databricks_pb2 import RESOURCE_ALREADY_EXISTS, TEMPORARILY_UNAVAILABLE
 from mlflow.tracking import MlflowClient
 
 from exit_pipeline.errors import (
@@ -25,7 +25,7 @@ from exit_pipeline.errors import (
 )
 from exit_pipeline.evaluation.gates import Decision, GateResult
 from exit_pipeline.registry import Registry
-from exit_pipeline.registry.store import make_store
+from exit_pipeline.registry.store import make_store, make_sure
 from exit_pipeline.settings import load_settings
 
 YES = Decision(True, "every gate passed", [GateResult("calibrated", True, "0.01", "0.02")])
@@ -149,6 +149,77 @@ def test_a_rollback_that_dies_half_way_withdraws_no_champion_and_is_ended_by_the
     assert registry.get(2).decision == "rolled back from"
 
 
+def test_a_move_that_never_reached_the_alias_is_none(registry, register, monkeypatch):
+    def dies(*arguments):
+        with monkeypatch.context() as patched:
+            patched.setattr(registry.client, "set_registered_model_alias", killed)
+            with pytest.raises(OSError, match="killed"):
+                registry.force(*arguments)
+
+    def killed(*_):
+        raise OSError("killed")
+
+    def champions():
+        return [move["version"] for move in registry.moves()]
+
+    for _ in range(4):
+        register()
+    dies(4, "the first")
+    assert (registry.number("champion"), champions(), registry.earlier()) == (None, [], None)
+    registry.force(1, "for the test")
+    dies(2, "better")
+    assert (registry.number("champion"), champions(), registry.earlier()) == (1, [1], None)
+    assert registry.get(2).history == []
+    with pytest.raises(RegistryError, match="no earlier champion"):
+        registry.rollback("1 was worse")
+    dies(2, "better")
+    registry.force(3, "better still")
+    assert champions() == [1, 3]
+    with pytest.raises(UsageError, match="version 2 never was champion"):
+        registry.rollback("3 was worse", to=2)
+    assert registry.rollback("3 was worse") == 1
+
+
+def test_what_was_promoted_is_written_down_by_the_next_where_a_process_died_after_the_alias(
+    registry, register, monkeypatch
+):
+    for _ in range(2):
+        register()
+    registry.force(1, "for the test")
+    registry.force(2, "for the test")
+    registry.rollback("2 was worse")
+    with monkeypatch.context() as patched:
+        patched.setattr(Registry, "_settle", lambda self: None)
+        registry.force(2, "it was not")
+    assert (registry.get(2).decision, registry.get(2).withdrawn) == (
+        "rolled back from",
+        "2 was worse",
+    )
+    assert not registry.force(2, "again")
+    assert (registry.get(2).reason, registry.get(2).withdrawn) == ("by hand: it was not", "")
+
+
+def test_a_rollback_goes_to_a_withdrawn_version_only_where_it_is_named(registry, register):
+    for _ in range(3):
+        registry.force(register(), "for the test")
+    assert registry.rollback("3 was worse") == 2
+    assert registry.rollback("3 was right", to=3) == 3  # 2 is withdrawn
+    assert registry.rollback("it was not") == 1
+    with pytest.raises(RegistryError, match="no earlier champion that was not itself rolled back"):
+        registry.rollback("1 was worse")
+    assert registry.rollback("1 was worse", to=2) == 2
+
+
+def test_an_alias_moved_by_hand_is_left_where_it_is(registry, register):
+    for _ in range(3):
+        registry.force(register(), "for the test")
+    registry.client.set_registered_model_alias(registry.name, "champion", "1")
+    assert registry.earlier() is None
+    with pytest.raises(RegistryError, match="no earlier champion"):
+        registry.rollback("1 was worse")
+    assert (registry.number("champion"), len(registry.moves())) == (1, 3)
+
+
 def test_a_version_is_not_promoted_over_a_champion_that_its_gates_did_not_see(registry, register):
     for _ in range(3):
         register()
@@ -208,6 +279,33 @@ def test_a_store_that_is_away_does_not_mean_that_nothing_is_there(registry, monk
     for look in (registry.find, registry.get):
         with pytest.raises(RegistryError, match=r"could not be reached.*locked"):
             look(which)
+
+
+@pytest.mark.parametrize("look", ["get_experiment_by_name", "search_registered_models"])
+def test_of_two_processes_that_first_touch_a_registry_both_find_it(registry, monkeypatch, look):
+    really, looked = getattr(MlflowClient, look), []
+
+    def before_the_other_made_it(self, *arguments):
+        looked.append(arguments)
+        if len(looked) == 1:
+            with monkeypatch.context() as other:
+                other.setattr(MlflowClient, look, really)
+                assert Registry.client.func(Registry(registry.home, "small"))
+            return []
+        return really(self, *arguments)
+
+    monkeypatch.setattr(MlflowClient, look, before_the_other_made_it)
+    assert registry.versions() == []
+    assert len(looked) == 2
+
+
+@pytest.mark.parametrize("code", [TEMPORARILY_UNAVAILABLE, RESOURCE_ALREADY_EXISTS])
+def test_what_cannot_be_made_nor_found_is_a_failure(code):
+    def refused():
+        raise MlflowException("no", code)
+
+    with pytest.raises(MlflowException, match="no"):
+        make_sure(lambda: None, refused)
 
 
 def test_validation_spills_to_a_folder_of_its_own(tmp_path, monkeypatch):

@@ -157,7 +157,7 @@ def evaluation(shift: float = 0.0, **masks: np.ndarray) -> Evaluation:
     y, user = (rng.random(4000) < 0.3).astype(float), rng.integers(400, size=4000)
     score = np.clip(rng.uniform(0.1, 0.5, 4000) + shift * y, 0.01, 0.99)
     by_slice = {n: summary(y[m], score[m], user[m]) for n, m in masks.items() if m.any()}
-    return Evaluation(summary(y, score, user), by_slice, {}, {}, {}, logloss_rows(y, score), score,
+    return Evaluation(summary(y, score, user), by_slice, {}, {}, {}, {}, logloss_rows(y, score), score,
                       y, user, masks)  # fmt: skip
 
 
@@ -349,11 +349,9 @@ def test_a_version_is_measured_against_the_champion_of_the_day_it_was_decided(re
     """Version 1, then 3, then 1 again were champion; 2 was refused in between."""
 
     class Registry:
-        def history(self):
-            moves = [(1, "02-01"), (2, "02-02"), (3, "02-03"), (1, "02-04")]
-            aliases = ["champion", "challenger", "champion", "champion"]
-            return [{"alias": alias, "version": version, "at": f"2026-{day}T00:00:00+00:00"}
-                    for alias, (version, day) in zip(aliases, moves, strict=True)]  # fmt: skip
+        def moves(self):
+            moves = [(1, "02-01"), (3, "02-03"), (1, "02-04")]
+            return [{"version": v, "at": f"2026-{day}T00:00:00+00:00"} for v, day in moves]
 
         def get(self, which):
             return which

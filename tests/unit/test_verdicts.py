@@ -11,7 +11,7 @@ from exit_pipeline.lake import DayState, Lake
 from exit_pipeline.lock import exclusive
 from exit_pipeline.validation import BALANCED, EXPECTATIONS, docs
 from exit_pipeline.validation.days import validate_days
-from exit_pipeline.validation.verdicts import failed_days, record, refuse_failed, unfit
+from exit_pipeline.validation.verdicts import failed_checks, failed_days, record, refuse_failed
 from tests.logs import DAY, SmallLog, at, event
 
 CHECK = [("events", EXPECTATIONS)]
@@ -31,7 +31,9 @@ def day(number):
 
 
 def unfit_events(log):
-    return [said for said in unfit(log.lake, log.profile.spec) if said.startswith(CHECK[0][0])]
+    return [
+        said for said in failed_checks(log.lake, log.profile.spec) if said.startswith(CHECK[0][0])
+    ]
 
 
 def test_a_day_never_checked_is_not_fit(log):
