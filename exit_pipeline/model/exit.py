@@ -23,6 +23,8 @@ MARGIN = 1e-4
 FIRST_STRENGTH = 2.0
 # Before σ: at first an eighth of what does not transfer is seen.
 FIRST_TASTE = -2.0
+# Before ρ: at first, interest that surely does not transfer takes softplus(−0.7) = .4 away.
+FIRST_RESISTANCE = -0.7
 # Exposures of a group after which half of what does not transfer there is known.
 SUPPORT = 15.0
 
@@ -40,6 +42,11 @@ class Exit(Model):
     learned, one per source, what tells of taste that both domains share. To that share the encoded
     inputs are mixed with those of a hidden source. No gradient goes back to p_tr,k, which stays
     what the ICL says.
+
+    Such interest may do worse than nothing: z_t is what the trunk says less
+    Σ_k ρ_k · n / (n + 15) · M² / (M² + N²) · (1 − p_tr,k) (`resistance`, ours), ρ ≥ 0 by softplus,
+    learned, one per source. Nothing is taken off for a source that is hidden or that a policy
+    governs.
 
     `source_dropout` hides a source from everything in training, and nothing of it is carried: that
     teaches what a forbidden cell scores. A batch's `bounds` (ours) hold the z_tr of sources that a
@@ -68,6 +75,8 @@ class Exit(Model):
         if spec.trunk == "gated":
             self.taste = nn.Parameter(torch.full((sources,), FIRST_TASTE))
             self.register_buffer("met", torch.zeros(encoder.sizes()[self.unit], sources))
+        if spec.resists:
+            self.resistance = nn.Parameter(torch.full((sources,), FIRST_RESISTANCE))
 
     def forward(self, batch: Batch) -> Outputs:
         """Encoded rows → everything the model says of them."""
@@ -80,6 +89,7 @@ class Exit(Model):
         known, p_transfer = self.known(batch.numeric, units), transfer.sigmoid().detach()
         share = self.share(known, p_transfer, batch.bounds)
         members, order = self.target(row if share is None else self.rows.to_share(row, share))
+        members = members - self.resisted(known, p_transfer, hidden, batch.bounds)
         return self.combine(members, order, source, transfer, units, hidden)
 
     def combine(
@@ -153,6 +163,27 @@ class Exit(Model):
         if bounds is None:
             return share
         return torch.where(bounds[..., 1].isnan(), share, torch.minimum(share, p_transfer))
+
+    def resisted(
+        self, known: Tensor, p_transfer: Tensor, hidden: Tensor, bounds: Tensor | None
+    ) -> Tensor:
+        """What interest takes off own interest where it is known not to transfer.
+
+        Args:
+            known: float[n, K], see above.
+            p_transfer: float[n, K].
+            hidden: bool[n, K], sources of which nothing is seen.
+            bounds: float[n, K, 2], of a batch (see `Batch`).
+
+        Returns:
+            float[n], at least 0.
+        """
+        if not self.spec.resists:
+            return known.new_zeros(len(known))
+        resisted = known * (1 - p_transfer) * ~hidden
+        if bounds is not None:
+            resisted = resisted * bounds[..., 1].isnan()
+        return (F.softplus(self.resistance) * resisted).sum(1)
 
     def _hidden(self, batch: Batch) -> Tensor:
         """bool[n, K]: what is hidden already, and in training a share more."""

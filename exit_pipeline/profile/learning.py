@@ -64,6 +64,10 @@ class ModelSpec(Strict):
         gt=0,
         description="Training rows with interest in a unit after which the gate is half open.",
     )
+    resistance: bool = Field(
+        True,
+        description="Whether interest known not to transfer may lower the score (`gated` trunk).",
+    )
     side_gradient: float = Field(
         0.0, ge=0, le=1, description="How much of source heads' and SSN's gradient embeddings get."
     )
@@ -76,6 +80,11 @@ class ModelSpec(Strict):
         "graded by how much there was up to then.",
     )
     sum_loss: Literal["l1", "huber", "squared"] = Field("l1", description="Loss of `sum`.")
+
+    @property
+    def resists(self) -> bool:
+        """Whether there is a gate that knows what does not transfer, and it may lower the score."""
+        return self.resistance and self.trunk == "gated"
 
 
 class TrainingSpec(Strict):

@@ -112,10 +112,13 @@ class Split:
             bounds = None if units.bounds is None else units.bounds.index_select(0, slot)
             transfer = held(transfer, bounds)
             known = units.known.index_select(0, slot)
-            share = module.share(known, transfer.sigmoid(), bounds)
+            p_transfer = transfer.sigmoid()
+            share = module.share(known, p_transfer, bounds)
             if share is not None and units.spread is not None and units.place is not None:
                 _lessen(trunk, share, units.place.index_select(0, slot), units.spread)
         members, order = target(trunk.relu_())
+        if isinstance(module, Exit):
+            members = members - module.resisted(known, p_transfer, hidden, bounds)
         combine = module.combine
         index = units.index.index_select(0, slot)
         return arrays(combine(members[None], order, source, transfer, index, hidden))  # type: ignore[operator]

@@ -14,6 +14,7 @@ from exit_pipeline.model import MODELS, Batch, Encoder
 from exit_pipeline.model.backbone import FoldedLayer, TabM
 from exit_pipeline.model.embeddings import NumericEncoding
 from exit_pipeline.model.encoders import DOMAIN
+from exit_pipeline.model.exit import FIRST_RESISTANCE
 from exit_pipeline.model.losses import terms_of
 from exit_pipeline.model.tasks import mix
 from tests.unit import rows as planted
@@ -117,7 +118,7 @@ def test_a_source_goes_from_seen_to_hidden_by_its_share():
 
 def test_the_trunk_sees_interest_in_the_unit_as_far_as_it_transfers():
     def own(z_tr, interest, taste=-200.0, **changes):
-        model, rows = made("exit", **changes), batch()
+        model, rows = made("exit", resistance=False, **changes), batch()
         model.ssn.head.weight.data.zero_()
         model.ssn.head.bias.data.fill_(z_tr)
         if hasattr(model, "taste"):
@@ -180,6 +181,27 @@ def test_a_gate_without_counts_is_refused():
     with pytest.raises(TrainingError, match="count of interest in the unit"):
         MODELS["exit"](encoder, MODEL)
     MODELS["exit"](encoder, MODEL.model_copy(update={"trunk": "open"}))
+
+
+def test_interest_that_is_known_not_to_transfer_takes_something_off():
+    resisting, plain, rows = made("exit"), made("exit", resistance=False), batch()
+    rows.numeric[:, resisting.counts] = torch.tensor([1.0, 0.0, torch.nan])
+
+    def off(rows):
+        return plain(rows).own - resisting(rows).own
+
+    p_transfer = resisting(rows).transfer[:, 0].sigmoid()
+    rho = float(np.log1p(np.exp(FIRST_RESISTANCE)))
+    torch.testing.assert_close(off(rows), rho * (1 - p_transfer))
+    # Of what must not be seen, or is governed, nothing is taken.
+    hidden = replace(rows, hidden=torch.ones_like(rows.hidden))
+    assert torch.equal(off(hidden), torch.zeros(len(p_transfer)))
+    bounds = torch.full((len(p_transfer), K, 2), torch.nan)
+    bounds[:, 0, 1] = 0.0
+    assert torch.equal(off(replace(rows, bounds=bounds)), torch.zeros(len(p_transfer)))
+    torch.testing.assert_close(
+        off(replace(rows, bounds=torch.full_like(bounds, torch.nan))), off(rows)
+    )
 
 
 def test_no_gradient_goes_back_through_the_gate():

@@ -12,6 +12,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
+from torch.nn import functional as F
 
 from exit_pipeline.errors import ModelFileError, ProfileError, UsageError
 from exit_pipeline.evaluation import policy_cost
@@ -257,13 +258,15 @@ def own_by_hand(trained, rows, held, k):
     batch = Batch(categorical.long(), numeric, torch.zeros(len(numeric), len(SOURCES)) > 0, {})
     p = torch.from_numpy(held.p_transfer).float()
     met = module.met[categorical[:, module.unit].long()]
-    denied = (1 - p) / (1 + (met / 1000) ** 2) * (1 - module.taste.sigmoid())
+    resisted = (numeric[:, module.counts] > 0) * (1 - p) / (1 + (met / 1000) ** 2)
     assert (met > 0).any()
-    share = torch.where(numeric[:, module.counts] > 0, 1 - denied, 1.0)
+    share = 1 - resisted * (1 - module.taste.sigmoid())
     share[:, k] = torch.minimum(share[:, k], p[:, k])
+    resisted[:, k] = 0.0  # of what is governed nothing is taken off
     with torch.inference_mode():
         seen = module.rows.to_share(module.rows(batch, batch.hidden), share)
-        return module.target(seen)[0].mean(0).numpy()
+        off = (F.softplus(module.resistance) * resisted).sum(1)
+        return (module.target(seen)[0].mean(0) - off).numpy()
 
 
 @pytest.mark.parametrize("how", ["cap", "fix"])

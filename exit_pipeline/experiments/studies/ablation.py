@@ -25,6 +25,7 @@ VARIANTS: Mapping[str, Mapping[str, Any]] = {
     "sources by the carry alone": {"model.trunk": "closed"},
     "trunk without a gate": OPEN,
     "gate whatever the rows": {"model.gate_rows": 1e12},
+    "no resistance": {"model.resistance": False},
     "sources never hidden": {"model.source_dropout": 0.0},
     "no SSN, no gate": {"model.ssn": "constant", **OPEN},
     "single towers (one net, no ensemble)": {"model.members": 1},
