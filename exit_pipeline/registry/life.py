@@ -157,8 +157,9 @@ def judge(
     if rival and not seen:
         folders["champion"] = registry.folder(rival.version)
     scorers = {role: Scorer.load(folder) for role, folder in folders.items()}
-    rows = evaluation_rows(lake, found, [scorer.model for scorer in scorers.values()])
-    scored = {role: evaluate(scorer, rows) for role, scorer in scorers.items()}
+    models, segment = [scorer.model for scorer in scorers.values()], profile.spec.segment
+    rows = evaluation_rows(lake, found, models, [segment] if segment else [])
+    scored = {role: evaluate(scorer, rows, segment) for role, scorer in scorers.items()}
     model, sample = scorers["model"].model, spread(rows, SAMPLE)
     # A blocking check stops what is downstream only within its own run: look for what it said.
     failed = failed_checks(lake, profile.spec)

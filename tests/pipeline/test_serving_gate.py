@@ -68,3 +68,14 @@ def test_a_version_is_not_promoted_past_a_check_that_failed(small_home, simulate
     report = build_report(load_settings(home=small_home.root), small_home.lake, simulated, 1)
     for one in (decision, report.decision):
         assert f"upstream checks: {told[0]} (limit" in one.reason
+
+
+def test_segments_are_slices_that_the_gates_look_at(small_home, simulated):
+    version = Registry(small_home.lake.home, "simulated").get(1)
+    for segment, values in ((None, 0), ("segment", 4), ("age_band", 4)):
+        profile = replace(simulated, spec=simulated.spec.model_copy(update={"segment": segment}))
+        _, scored = judge(small_home.lake, profile, version, None, datetime.now(UTC))
+        for one in scored.values():
+            named = [name for name in one.masks if name.startswith("segment ")]
+            assert len(named) == values
+            assert sum(one.by_slice[name]["rows"] for name in named) in (0, len(one.y))
