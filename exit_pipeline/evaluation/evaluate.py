@@ -62,15 +62,16 @@ class Evaluation:
         }
 
 
-def evaluate(scorer: Scorer, rows: pa.Table) -> Evaluation:
+def evaluate(scorer: Scorer, rows: pa.Table, segment: str | None = None) -> Evaluation:
     """Scores the evaluation part.
 
     Args:
         scorer: The model.
         rows: What `read_rows` read for it.
+        segment: The user attribute that the profile names so, if slices are to be made of it.
     """
     found, (y, user) = scorer.score(rows), outcomes(rows)
-    masks = dict(slices(rows, scorer.model.encoder))
+    masks = dict(slices(rows, scorer.model.encoder, segment))
     by_slice = {
         name: summary(y[mask], found.score[mask], user[mask])
         for name, mask in masks.items()

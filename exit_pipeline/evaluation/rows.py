@@ -51,5 +51,11 @@ def outcomes(rows: pa.Table) -> tuple[np.ndarray, np.ndarray]:
     return y, np.asarray(rows["user_id"].combine_chunks().dictionary_encode().indices)
 
 
+def spread(rows: pa.Table, most: int) -> pa.Table:
+    """Returns at most so many rows, spread evenly over all of them."""
+    n = rows.num_rows
+    return rows.take(np.linspace(0, n - 1, min(n, most)).astype(np.int64))
+
+
 def _nothing() -> TrainingError:
     return TrainingError("the evaluation part has no rows", mend="land more days")

@@ -129,7 +129,11 @@ class ProfileSpec(Strict):
     users: dict[Identifier, AttributeSpec] = Field(
         default_factory=dict, description="Attributes of users."
     )
-    segment: Identifier | None = Field(None, description="User attribute named `segment`.")
+    segment: Identifier | None = Field(
+        None,
+        description="User attribute named `segment` beside labels; each of its values is a slice "
+        "that the gates guard.",
+    )
     context: dict[Identifier, ContextSpec] = Field(
         default_factory=dict, description="Columns of the log that say where a request came from."
     )

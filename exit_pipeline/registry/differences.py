@@ -72,6 +72,15 @@ def values(what: str, name: str, recorded: Any, now: Any) -> Iterator[Difference
             yield Difference(what, path, _shown(old), _shown(new), largest)
 
 
+def of_figures(
+    role: str, recorded: Mapping[str, Any], now: Mapping[str, Any]
+) -> Iterator[Difference]:
+    """Compares figures: those over all evaluation rows, and those of slices."""
+    for part, figures in recorded.items():
+        what = "metrics" if part == "all" else "slices"
+        yield from values(what, f"{role}.{part}", figures, now.get(part))
+
+
 def tensors(role: str, recorded: bytes, now: bytes) -> Iterator[Difference]:
     """Compares weights in safetensors form, tensor by tensor.
 

@@ -15,6 +15,7 @@ from exit_pipeline.evaluation import (
     evaluate,
     policy_cost,
 )
+from exit_pipeline.evaluation.rows import spread
 from exit_pipeline.lake import Lake
 from exit_pipeline.monitoring.drift import REFERENCE, make_reference
 from exit_pipeline.privacy import Forgotten
@@ -42,7 +43,7 @@ from exit_pipeline.training import load_model, split_days
 from exit_pipeline.training.loop import Progress
 from exit_pipeline.validation.verdicts import failed_checks
 
-SAMPLE = 2000  # rows that the engine must score as the model does
+SAMPLE = 2000  # rows on which the net taken apart must say what the model says
 
 
 @dataclass(frozen=True)
@@ -156,9 +157,10 @@ def judge(
     if rival and not seen:
         folders["champion"] = registry.folder(rival.version)
     scorers = {role: Scorer.load(folder) for role, folder in folders.items()}
-    rows = evaluation_rows(lake, found, [scorer.model for scorer in scorers.values()])
-    scored = {role: evaluate(scorer, rows) for role, scorer in scorers.items()}
-    model, sample = scorers["model"].model, rows[:SAMPLE]
+    models, segment = [scorer.model for scorer in scorers.values()], profile.spec.segment
+    rows = evaluation_rows(lake, found, models, [segment] if segment else [])
+    scored = {role: evaluate(scorer, rows, segment) for role, scorer in scorers.items()}
+    model, sample = scorers["model"].model, spread(rows, SAMPLE)
     # A blocking check stops what is downstream only within its own run: look for what it said.
     failed = failed_checks(lake, profile.spec)
     age = (at - champion.created) / timedelta(days=1) if champion else None

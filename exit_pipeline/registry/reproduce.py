@@ -18,7 +18,13 @@ from exit_pipeline.lake import Lake
 from exit_pipeline.privacy import Forgotten
 from exit_pipeline.profile import Profile
 from exit_pipeline.ranking.scorer import Scorer
-from exit_pipeline.registry.differences import TOLERANCE, Difference, tensors, values
+from exit_pipeline.registry.differences import (
+    TOLERANCE,
+    Difference,
+    of_figures,
+    tensors,
+    values,
+)
 from exit_pipeline.registry.lineage import (
     FITTED,
     TABLE,
@@ -133,9 +139,8 @@ def reproduce(
         for role in recipe.names:
             results += _files(found, role, registry.folder(found.version, role), scratch / role)
             if role in recorded:
-                scorer = Scorer.load(scratch / role)
-                found_now = evaluate(scorer, read_rows(parts["evaluation"], [scorer.model]))
-                results += _figures(role, recorded[role], found_now.to_dict())
+                figures = _evaluated(scratch / role, parts["evaluation"], lineage)
+                results += of_figures(role, recorded[role], figures)
     return Reproduction(found.version, True, exact, bool(recorded), causes, results)
 
 
@@ -194,10 +199,8 @@ def _files(version: Version, role: str, registered: Path, made: Path) -> Iterato
         yield from values(part, role, told[part], now[part])
 
 
-def _figures(
-    role: str, recorded: Mapping[str, Any], now: Mapping[str, Any]
-) -> Iterator[Difference]:
-    """Compares figures: those over all evaluation rows, and those of slices."""
-    for part, figures in recorded.items():
-        what = "metrics" if part == "all" else "slices"
-        yield from values(what, f"{role}.{part}", figures, now.get(part))
+def _evaluated(folder: Path, files: list[str], lineage: Mapping[str, Any]) -> dict[str, Any]:
+    """The figures of a model just made, with the segments of the recorded profile."""
+    scorer, segment = Scorer.load(folder), yaml.safe_load(lineage["profile_text"]).get("segment")
+    rows = read_rows(files, [scorer.model], [segment] if segment else [])
+    return evaluate(scorer, rows, segment).to_dict()

@@ -13,7 +13,7 @@ from exit_pipeline.profile.learning import GatesSpec
 from exit_pipeline.report.transfer import wilson
 
 BINS = 15
-SCENE, FEW_SCENES = "scene ", 6
+MANY, FEW = ("scene ", "segment "), 6  # slices by value, of which the largest few are shown
 
 
 @dataclass(frozen=True)
@@ -61,7 +61,7 @@ class Comparison:
         auc: The rival's, over all rows.
         whole: Over all rows.
         slices: Those shown.
-        left_out: How many scenes are not.
+        left_out: How many scenes and segments are not.
     """
 
     rival: str
@@ -126,11 +126,13 @@ def compare(
 
 
 def _shown(ours: Evaluation, named: list[str], supported: dict[str, bool]) -> list[str]:
-    """Scenes come by the dozen: those with support, or else the largest few."""
-    scenes = [name for name in named if name.startswith(SCENE)]
-    largest = sorted(scenes, key=lambda n: (not supported[n], -ours.by_slice[n]["rows"], n))
-    kept = set(largest[: max(FEW_SCENES, sum(supported[n] for n in scenes))])
-    return [name for name in named if name in kept or not name.startswith(SCENE)]
+    """Scenes and segments come by the dozen: those with support, or else the largest few."""
+    left_out: set[str] = set()
+    for kind in MANY:
+        alike = [name for name in named if name.startswith(kind)]
+        largest = sorted(alike, key=lambda n: (not supported[n], -ours.by_slice[n]["rows"], n))
+        left_out |= {*largest[max(FEW, sum(supported[n] for n in alike)) :]}
+    return [name for name in named if name not in left_out]
 
 
 def _difference(

@@ -46,6 +46,21 @@ def test_an_engine_that_scores_otherwise_is_refused(small_home, simulated, monke
     assert "served as trained: scores differ by at most" in decision.reason
 
 
+def test_what_is_served_is_asked_for_rows_of_all_the_evaluation_part(
+    small_home, simulated, monkeypatch
+):
+    asked = []
+    monkeypatch.setattr(life, "SAMPLE", 100)
+    monkeypatch.setattr(life, "largest_gap", lambda model, spec, rows: asked.append(rows) or 0.0)
+    version = Registry(small_home.lake.home, "simulated").get(1)
+    life.judge(small_home.lake, simulated, version, None, datetime.now(UTC))
+    (rows,) = asked
+    assert rows.num_rows == 100
+    bands = rows["hour_band"].to_pylist()
+    assert (bands[0], bands[-1]) == ("night", "evening")
+    assert len(set(bands)) == len(simulated.spec.scene.hour_bands)
+
+
 def test_a_version_is_not_promoted_past_a_check_that_failed(small_home, simulated, monkeypatch):
     told = ["events:great_expectations on 2026-01-06"]
     monkeypatch.setattr(life, "failed_checks", lambda lake, spec: told)
@@ -53,3 +68,14 @@ def test_a_version_is_not_promoted_past_a_check_that_failed(small_home, simulate
     report = build_report(load_settings(home=small_home.root), small_home.lake, simulated, 1)
     for one in (decision, report.decision):
         assert f"upstream checks: {told[0]} (limit" in one.reason
+
+
+def test_segments_are_slices_that_the_gates_look_at(small_home, simulated):
+    version = Registry(small_home.lake.home, "simulated").get(1)
+    for segment, values in ((None, 0), ("segment", 4), ("age_band", 4)):
+        profile = replace(simulated, spec=simulated.spec.model_copy(update={"segment": segment}))
+        _, scored = judge(small_home.lake, profile, version, None, datetime.now(UTC))
+        for one in scored.values():
+            named = [name for name in one.masks if name.startswith("segment ")]
+            assert len(named) == values
+            assert sum(one.by_slice[name]["rows"] for name in named) in (0, len(one.y))

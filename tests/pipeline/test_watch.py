@@ -141,7 +141,7 @@ def test_a_champion_that_went_wrong_is_rolled_back_with_the_reason(here, instanc
     # Asked again though another is champion: nothing is done.
     assert jobs.roll_back.execute_in_process(run_config=asked.run_config, instance=instance).success
     assert registry.number("champion") == 1
-    assert tick(instance).skip_message == "what asked for something is champion no more"
+    assert tick(instance).skip_message == "what asked for something is no longer champion"
 
     held = check(here, instance)["champion_performance"]
     assert (held["asks_for"], held["champion"]) == ("nothing", 1)
@@ -250,7 +250,7 @@ def test_a_candidate_is_judged_again_where_another_became_champion_meanwhile(
     instance.report_runless_asset_event(trained)
     judged = []
 
-    def evaluated(lake, profile, which, failed):
+    def evaluated(lake, profile, which):
         judged.append(registry.number("champion"))
         registry.force(1, "meanwhile")
         return which, Decision(True, "it was better", [], judged[-1]), {}

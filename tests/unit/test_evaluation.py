@@ -182,6 +182,22 @@ def test_decisions(case):
     assert decision.promote == all(gate.passed for gate in decision.gates)
 
 
+def test_the_segment_that_a_profile_names_is_a_slice_by_value():
+    rows = pa.table({"user_id": ["u"] * 4, "item_id": ["i"] * 4, "scene": ["s"] * 4,
+                     "age": ["old", None, "young", "old"]})  # fmt: skip
+    encoder = Encoder(
+        InputSpec(("user_id", "item_id"), (), {}), {"user_id": [], "item_id": []}, {}, "item_id"
+    )
+    found = dict(slices(rows, encoder, "age"))
+    assert {name: mask.tolist() for name, mask in found.items() if name.startswith("segment")} == {
+        "segment old": [True, False, False, True],
+        "segment young": [False, False, True, False],
+    }
+    assert all(mask.dtype == bool for mask in found.values())
+    for none in (None, "not there"):
+        assert not [name for name, _ in slices(rows, encoder, none) if name.startswith("segment")]
+
+
 def test_nothing_carries_where_no_source_that_was_shown_does():
     rows = pa.table({
         "ys_a":         [1, 1, 0, 0, 1],
