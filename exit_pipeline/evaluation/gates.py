@@ -7,8 +7,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from exit_pipeline.evaluation.bootstrap import Difference, holm, paired
-from exit_pipeline.evaluation.evaluate import Evaluation
-from exit_pipeline.evaluation.itself import (
+from exit_pipeline.evaluation.challenger import (
     GateResult,
     fair,
     governed,
@@ -17,6 +16,7 @@ from exit_pipeline.evaluation.itself import (
     of_itself,
     served_as_trained,
 )
+from exit_pipeline.evaluation.evaluate import Evaluation
 from exit_pipeline.profile.learning import GatesSpec
 
 

@@ -40,6 +40,7 @@ from exit_pipeline.registry.rows import evaluation_rows
 from exit_pipeline.registry.version import Version
 from exit_pipeline.settings import Settings
 from exit_pipeline.training import load_model, split_days
+from exit_pipeline.training.checkpoint import folder_for
 from exit_pipeline.training.loop import Progress
 from exit_pipeline.validation.verdicts import failed_checks
 
@@ -84,11 +85,10 @@ def _train(settings: Settings, lake: Lake, profile: Profile, progress: Progress)
     days = [day for day, state in stored_days(lake, table).items() if state.rows]
     split = split_days(days, spec.split, spec.labels.horizon_days)
     parts = {part: files_of(lake, split.to_dict()[part], table) for part in FITTED}
-    checkpoints = lake.home.spill / "training"
+    decides = [code_version(), recipe.to_dict(), parts]
+    checkpoints = folder_for(lake.home.spill / "training", decides)
     with lake.home.scratch() as scratch:
-        described = recipe.train(
-            parts, scratch, settings.memory_limit, progress, checkpoints / code_version()[-12:]
-        )
+        described = recipe.train(parts, scratch, settings.memory_limit, progress, checkpoints)
         hashes = {role: description["sha256"] for role, description in described.items()}
         lineage = describe(recipe, lake, profile, split, table, hashes)
         params = {**spec.model.model_dump(), **spec.training.model_dump()}

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
+import shutil
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,6 +22,7 @@ from exit_pipeline.training.step import Stepper
 
 # The key of the file's own metadata under which the rest stands; another form has another name.
 FORMAT = "checkpoint-1"
+KEPT_SECONDS = 7 * 24 * 3600.0
 
 
 @dataclass(frozen=True)
@@ -76,6 +80,22 @@ class Checkpoint:
             stepper.scaler.load_state_dict(told["scaler"])
         torch.set_rng_state(tensors["random"])
         return told["epochs"], _part(tensors, "best")
+
+
+def folder_for(root: Path, made_from: Any) -> Path:
+    """Returns the folder of a training's checkpoints; another training may go on beside it.
+
+    What nobody has gone on with for a week is removed.
+
+    Args:
+        root: Holds a folder for each training.
+        made_from: All that decides the training, JSON-able.
+    """
+    for folder in root.glob("*"):
+        if time.time() - folder.stat().st_mtime > KEPT_SECONDS:
+            shutil.rmtree(folder, ignore_errors=True)
+    told = json.dumps(made_from, sort_keys=True)
+    return root / hashlib.sha256(told.encode()).hexdigest()[:16]
 
 
 def _part(tensors: Mapping[str, Tensor], name: str) -> dict[str, Tensor]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 
 import pytest
@@ -30,10 +31,14 @@ def test_a_training_that_was_cut_off_registers_the_same_models(small_home, simul
 
     with pytest.raises(CutOff):
         train(settings, lake, simulated, cut_off)
-    assert [len(list(code.iterdir())) for code in checkpoints.iterdir()] == [2]
+    assert [len(list(one.iterdir())) for one in checkpoints.iterdir()] == [2]
+    others, given_up = checkpoints / "others", checkpoints / "given-up"
+    for folder in (others, given_up):
+        folder.mkdir()
+    os.utime(given_up, (0, 0))
     told.clear()
     made = train(settings, lake, simulated, lambda done, total, text: told.append(text))
     assert not any(text.startswith("epoch 1") for text in told)
-    assert not checkpoints.exists()
+    assert list(checkpoints.iterdir()) == [others]  # which may still go on
     recorded = Registry(small_home.lake.home, "simulated").get(1).lineage
     assert made.lineage["sha256"] == recorded["sha256"]

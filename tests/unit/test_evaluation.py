@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from exit_pipeline.evaluation import Evaluation, decide
 from exit_pipeline.evaluation.bootstrap import holm, paired
-from exit_pipeline.evaluation.itself import of_itself
+from exit_pipeline.evaluation.challenger import of_itself
 from exit_pipeline.evaluation.metrics import auc, ece, gauc, logloss_rows, summary
 from exit_pipeline.evaluation.slices import slices
 from exit_pipeline.model import Encoder, InputSpec
