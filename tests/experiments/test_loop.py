@@ -58,7 +58,7 @@ def test_what_was_shown_is_what_is_learned_from(tmp_path, monkeypatch):
 
 def test_what_follows_the_log_after_midnight_lands_on_the_first_day(tmp_path):
     config = SimulationConfig(
-        days=3, users=200, items=48, late_share=0.0, duplicate_share=0.0, broken_share=0.0
+        days=3, users=800, items=48, late_share=0.0, duplicate_share=0.0, broken_share=0.0
     )
     simulate(config, tmp_path)
     day = config.start + timedelta(days=2)
