@@ -179,7 +179,7 @@ def test_a_part_that_nobody_can_be_compared_in_is_refused_before_anything_is_fit
 def test_costs_of_a_policy_are_not_told_without_what_they_are_costs_against(world, arena):
     part = Part(labels=("search forbidden", "target_only"))
     found = run_study("policy", STUDIES["policy"], arena, quick=True, part=part)
-    assert found["sentence"] == "A: «exit, no policy» was not run, so nothing is said of costs."
+    assert found["sentence"] == "A: 'exit, no policy' was not run, so nothing is said of costs."
 
 
 def test_the_same_results_give_the_same_files(world, arena):
