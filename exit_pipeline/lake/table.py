@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from contextlib import AbstractContextManager
+from copy import copy
 from dataclasses import dataclass, field
 from datetime import date, timedelta
 from itertools import pairwise
@@ -210,6 +211,15 @@ class Lake:
         if self.home.lake.exists():
             aside = (self.home.lake.with_name(f"lake.before-{n}") for n in range(1, 10_000))
             self.home.lake.rename(next(folder for folder in aside if not folder.exists()))
+
+    def aside(self) -> list[Lake]:
+        """Returns the lakes that `set_aside` left beside this one."""
+        found = []
+        for folder in sorted(self.home.root.glob("lake.before-*")):
+            home = copy(self.home)
+            home.lake = folder
+            found.append(Lake(home, self.run_id))
+        return found
 
     def _write(
         self,

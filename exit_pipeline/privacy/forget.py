@@ -13,12 +13,13 @@ from pathlib import Path
 from exit_pipeline.files import to_disk
 from exit_pipeline.ingest.landing import landing_root
 from exit_pipeline.ingest.shown import NAME, PARTIAL
+from exit_pipeline.lake import Lake
 from exit_pipeline.privacy.files import remove_failures, remove_from_lines, remove_from_parquet
 from exit_pipeline.privacy.forgotten import Forgotten
 from exit_pipeline.privacy.logs import known_logs
 from exit_pipeline.privacy.models import remove_from_models
 from exit_pipeline.privacy.online import remove_online
-from exit_pipeline.privacy.tables import lakes, remove_rows
+from exit_pipeline.privacy.tables import remove_rows
 from exit_pipeline.process import is_running
 from exit_pipeline.profile import Profile
 from exit_pipeline.settings import Home, Settings
@@ -124,7 +125,8 @@ def _landed(profile: Profile, home: Home) -> Iterator[Path]:
 def _lakes(settings: Settings, home: Home, user_id: str) -> tuple[dict[str, int], list[str]]:
     """The rows of every lake; returns their numbers by place, and what cannot be read."""
     removed, left = dict[str, int](), []
-    for lake in lakes(home):
+    present = Lake(home, "forget")
+    for lake in (present, *present.aside()):
         place = lake.home.lake.name
         found, broken = remove_rows(settings, lake, user_id)
         removed |= {f"{place}/{table}": n for table, n in found.items()}

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from copy import copy
 from pathlib import Path
 
 import duckdb
@@ -16,7 +15,7 @@ from exit_pipeline.lake.limits import ran_out
 from exit_pipeline.lake.paths import commits
 from exit_pipeline.lake.states import day_states, whole_state
 from exit_pipeline.lake.table import Filter
-from exit_pipeline.settings import Home, Settings
+from exit_pipeline.settings import Settings
 from exit_pipeline.validation.verdicts import carry_verdicts
 
 THEIRS = "user_id in (from person)"
@@ -25,16 +24,6 @@ OTHERWISE = {
     "quarantine": "json_extract_string(raw, '$.user_id') in (from person)",
     "source_interest": "event_id in (from their_events)",
 }
-
-
-def lakes(home: Home) -> list[Lake]:
-    """Returns the lake of a home, and those that full refreshes left beside it."""
-    found = []
-    for folder in (home.lake, *sorted(home.root.glob("lake.before-*"))):
-        one = copy(home)
-        one.lake = folder
-        found.append(Lake(one, "forget"))
-    return found
 
 
 def remove_rows(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from copy import copy
 from datetime import date
 from typing import Any
 
@@ -32,11 +31,7 @@ def holder(lake: Lake, lineage: Mapping[str, Any]) -> Lake:
 
     Where none has them it is the present one.
     """
-    lakes = [lake]
-    for folder in sorted(lake.home.root.glob("lake.before-*")):
-        home = copy(lake.home)
-        home.lake = folder
-        lakes.append(Lake(home))
+    lakes = (lake, *lake.aside())
     return next((one for one in lakes if not other_days(one, lineage)), lake)
 
 

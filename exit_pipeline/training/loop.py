@@ -108,8 +108,8 @@ def _epoch(
         size = min(spec.batch_size, len(rows) - step * spec.batch_size)
         weight = team.weight(size)
         loss = stepper(batch, 1 - at / (spec.epochs * steps), weight)
-        usual = loss if usual is None else usual
-        lately = usual if lately is None else lately
+        if usual is None or lately is None:
+            usual = lately = loss
         if weight:  # a row that counts for nothing is no sign
             lately += weight * size / spec.batch_size * (loss - lately) / WINDOW
             _check(lately, usual * spec.max_loss_rise, number, step)
