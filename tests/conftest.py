@@ -25,6 +25,7 @@ from exit_pipeline.bench.processes import COMMAND
 from exit_pipeline.cli.main import app
 from exit_pipeline.lake import Lake
 from exit_pipeline.profile import load_profile
+from exit_pipeline.registry.store import STORE, make_store
 from exit_pipeline.settings import load_settings
 from exit_pipeline.simulator import SimulationConfig, simulate
 from tests.servers import RedisServer, redis_server
@@ -129,6 +130,14 @@ def small_home(tmp_path_factory: pytest.TempPathFactory) -> SmallHome:
     home.land()
     home.run("run")
     return home
+
+
+@pytest.fixture(scope="session")
+def empty_store(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """MLflow's store as it is when nothing is in it: its making takes seconds, a copy none."""
+    file = tmp_path_factory.mktemp("store") / STORE
+    make_store(file)
+    return file
 
 
 @pytest.fixture(scope="session")

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+import shutil
+from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -106,6 +107,12 @@ class SmallLog:
         self.lake = Lake(self.settings.home_of(self.profile.name))
         for name, rows, schema in (("items", self.items, ITEMS), ("users", self.users, USERS)):
             self.write(f"{name}/{name}.parquet", rows, schema)
+
+    def copy(self, root: Path) -> SmallLog:
+        """Copies all that was landed and built; a test may change the copy as it likes."""
+        other = replace(self, root=root)
+        shutil.copytree(self.settings.home, other.settings.home, dirs_exist_ok=True)
+        return other
 
     def write(self, file: str, rows: list[dict], schema: pa.Schema) -> Path:
         """Writes one landing file."""

@@ -32,6 +32,8 @@ from exit_pipeline.profile.learning import ModelSpec, TrainingSpec
 
 # Within twenty on an idle core; a core that others share makes CPU seconds up to three times dearer.
 CPU_SECONDS = 80
+# Quick forms of which the rest, which make worlds of their own, are longer.
+BRIEF = ("baselines", "ablation", "lambdas", "abtest", "seeds")
 FILES = {"table.md", "result.json", "plot.svg", "sentence.txt"}
 
 
@@ -39,7 +41,10 @@ def test_the_command_names_the_studies_that_there_are():
     assert set(EXPERIMENTS) == set(NAMES)
 
 
-@pytest.mark.parametrize("name", STUDIES)
+@pytest.mark.parametrize(
+    "name",
+    [name if name in BRIEF else pytest.param(name, marks=pytest.mark.slow) for name in STUDIES],
+)
 def test_a_quick_study_is_quick(world, arena, name):
     started = time.process_time()
     found = run_study(name, STUDIES[name], arena, quick=True)
@@ -222,13 +227,16 @@ def test_quick_tuning_leaves_the_record_alone(world, arena):
 
 @pytest.mark.parametrize("name", STUDIES)
 def test_every_setting_of_a_full_study_is_one_that_there_is(simulated, name):
-    for entry in STUDIES[name].entries(False):
-        assert {"model", "training", "trees"} >= {key.partition(".")[0] for key in entry.settings}
-        sections = {"model": ModelSpec(), "training": TrainingSpec(), "trees": TreeSpec()}
-        for key, value in entry.settings.items():
-            section, _, rest = key.partition(".")
-            overridden(sections[section], {rest: value})
-        overridden(simulated.spec, entry.world.profile)
+    entries, sections = STUDIES[name].entries(False), _sections()
+    for key, value in {pair for entry in entries for pair in entry.settings.items()}:
+        section, _, rest = key.partition(".")
+        overridden(sections[section], {rest: value})
+    for changes in {json.dumps(entry.world.profile) for entry in entries}:
+        overridden(simulated.spec, json.loads(changes))
+
+
+def _sections():
+    return {"model": ModelSpec(), "training": TrainingSpec(), "trees": TreeSpec()}
 
 
 @pytest.mark.parametrize("name", STUDIES)
@@ -242,7 +250,7 @@ def test_a_secondary_study_has_few_rows_and_says_so(name):
 
 @pytest.mark.parametrize("model", SPACES)
 def test_every_setting_that_tuning_changes_is_one_that_there_is(model):
-    sections = {"model": ModelSpec(), "training": TrainingSpec(), "trees": TreeSpec()}
+    sections = _sections()
     for key, part in SPACES[model].items():
         section, _, rest = key.partition(".")
         for value in part.values if isinstance(part, OneOf) else (part.low, part.high):

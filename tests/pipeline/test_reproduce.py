@@ -120,6 +120,7 @@ def test_a_version_of_real_rows_comes_out_the_same(tmp_path):
     assert made["metrics_recorded"]
 
 
+@pytest.mark.slow
 def test_on_another_instruction_set_it_comes_out_within_tolerance(small_home, monkeypatch):
     # Asked first: torch looks once, and would keep for this process what is meant for the other.
     here = torch.backends.cpu.get_cpu_capability()

@@ -46,11 +46,13 @@ def instance():
 
 
 @pytest.fixture
-def here(small_home, tmp_path, monkeypatch, simulated):
-    """A copy of the small home's tables, as the sensor sees them."""
+def here(small_home, empty_store, tmp_path, monkeypatch, simulated):
+    """A copy of the small home's tables and no model, as the sensor sees them."""
     pipeline = Pipeline(load_settings(home=tmp_path / "home"), simulated)
     for part in ("lake", "verdicts"):
         shutil.copytree(small_home.lake.home.root / part, pipeline.home.root / part)
+    pipeline.home.mlflow.mkdir()
+    shutil.copy(empty_store, pipeline.home.mlflow)
     for module in (watch, jobs):
         monkeypatch.setattr(module, "PIPELINE", pipeline)
     return pipeline

@@ -44,13 +44,19 @@ TODAY = [
 ]
 
 
-@pytest.fixture
-def log(tmp_path, kept_in):
-    small = SmallLog(tmp_path)
-    small.settings = small.settings.model_copy(update=kept_in)
+@pytest.fixture(scope="module")
+def built(tmp_path_factory):
+    small = SmallLog(tmp_path_factory.mktemp("log"))
     for day, rows in HISTORY.items():
         small.land(day, rows)
     builds(small, 0, 1)
+    return small
+
+
+@pytest.fixture
+def log(built, tmp_path, kept_in):
+    small = built.copy(tmp_path)
+    small.settings = small.settings.model_copy(update=kept_in)
     online(small)
     return small
 

@@ -36,6 +36,7 @@ def biases(answer) -> set[float]:
     return {round(item["bias"], 6) for item in answer.json()["items"]}
 
 
+@pytest.mark.slow
 def test_twenty_promotions_and_rollbacks_under_load(home):
     own = {1: {-0.5}, 2: {0.5}}
     with TestClient(make_app(home.service())) as client, ThreadPoolExecutor(4) as threads:

@@ -47,13 +47,18 @@ def land(log: SmallLog) -> None:
     log.write("users/users.parquet", users, schema)
 
 
-@pytest.fixture
-def log(tmp_path):
-    small = SmallLog(tmp_path, PROFILE + "landing: {broken_share: 1.0}\n")
+@pytest.fixture(scope="module")
+def built(tmp_path_factory):
+    small = SmallLog(tmp_path_factory.mktemp("log"), PROFILE + "landing: {broken_share: 1.0}\n")
     land(small)
     builds(small, 0, 2)
     online(small)
     return small
+
+
+@pytest.fixture
+def log(built, tmp_path):
+    return built.copy(tmp_path)
 
 
 def naming(log: SmallLog, who: str, but: set[str] = frozenset()) -> set[str]:

@@ -59,11 +59,11 @@ def check_equal(found: list[dict], expected: dict[str, dict]) -> None:
     ("definition", "expectation", "seed", "sources"),
     [
         ("lift", "bands", 1, ("search", "channel")),
-        ("rate", "bands", 5, ("search", "channel")),
         ("soft", "regression", 8, ("search",)),
         pytest.param("lift", "bands", 2, ("search",), marks=pytest.mark.slow),
         pytest.param("lift", "bands", 3, ("search", "channel", "mail"), marks=pytest.mark.slow),
         pytest.param("lift_raw", "bands", 4, ("search", "channel"), marks=pytest.mark.slow),
+        pytest.param("rate", "bands", 5, ("search", "channel"), marks=pytest.mark.slow),
         pytest.param("soft", "bands", 6, ("search", "channel"), marks=pytest.mark.slow),
         pytest.param("lift", "regression", 7, ("search", "channel"), marks=pytest.mark.slow),
     ],

@@ -52,16 +52,22 @@ def lose(log: SmallLog) -> None:
         file.unlink()
 
 
-@pytest.fixture
-def log(tmp_path, kept_in):
-    small = SmallLog(tmp_path)
-    small.settings = small.settings.model_copy(update=kept_in)
+@pytest.fixture(scope="module")
+def built(tmp_path_factory):
+    small = SmallLog(tmp_path_factory.mktemp("log"))
     small.land(0, [event("a", at(0)), event("b", at(0), user_id="u2"),
                    event("s", at(0, "09:00"), "click", **NOON)])  # fmt: skip
     small.land(1, [event("c", at(1)), event("d", at(1), user_id="u3"),
                    event("t", at(1, "20:00"), "click", item_id="i3", **NOON)])  # fmt: skip
     small.land(2, [event("e", at(2)), event("z", at(2, "20:00"), "click", item_id="i5", **NOON)])
     builds(small, 0, 2)
+    return small
+
+
+@pytest.fixture
+def log(built, tmp_path, kept_in):
+    small = built.copy(tmp_path)
+    small.settings = small.settings.model_copy(update=kept_in)
     return small
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import tempfile
 import threading
 from concurrent.futures import ThreadPoolExecutor
@@ -33,8 +34,11 @@ NO = Decision(False, "refused by calibrated", [GateResult("calibrated", False, "
 
 
 @pytest.fixture
-def registry(tmp_path):
-    return Registry(load_settings(home=tmp_path / "home").home_of("small"), "small")
+def registry(tmp_path, empty_store):
+    found = Registry(load_settings(home=tmp_path / "home").home_of("small"), "small")
+    found.home.mlflow.mkdir(parents=True)
+    shutil.copy(empty_store, found.home.mlflow)
+    return found
 
 
 @pytest.fixture

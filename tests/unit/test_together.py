@@ -126,6 +126,7 @@ def test_two_processes_learn_what_one_does(tmp_path, parts, together):
     assert together.weights() != alone.weights()
 
 
+@pytest.mark.slow
 def test_a_process_that_is_killed_costs_no_more_than_its_epoch(tmp_path, parts, together):
     told: list[str] = []
 
