@@ -145,7 +145,11 @@ def _left_behind(instance: DagsterInstance, lake: "Lake", day: date, touched: da
     newest, followed = last_mature(lake, spec), mature.get_last_partition_key()
     if newest is None or moved > newest or followed is None:
         return False
-    if moved > date.fromisoformat(followed) - timedelta(days=SETTLING_DAYS):
+    # Conditions see a landing day as the next day's outcomes, not as rows of days before; and they
+    # look at the newest days alone.
+    seen = day - timedelta(days=spec.labels.horizon_days)
+    settling = date.fromisoformat(followed) - timedelta(days=SETTLING_DAYS - 1)
+    if moved >= max(seen, settling):
         return False
     return recorded(instance, "training_set", moved) <= recorded(instance, "events", day)
 

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import json
+from collections import Counter
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
-from datetime import datetime
+from datetime import date, datetime
 from pathlib import Path
 from typing import Any, Literal
 
 import duckdb
 import pandas as pd
 import pyarrow as pa
-from deltalake import write_deltalake
+from deltalake import CommitProperties, DeltaTable, write_deltalake
 from feast.data_source import DataSource
 from feast.feature_view import FeatureView
 from feast.infra.offline_stores.offline_store import OfflineStore, RetrievalMetadata
@@ -26,6 +28,7 @@ from exit_pipeline.feast_stores.join import entity_columns, make_entity, make_vi
 from exit_pipeline.feast_stores.scan import scan_sql
 from exit_pipeline.feast_stores.source import DeltaSource
 from exit_pipeline.lake.duck import open_duckdb, render
+from exit_pipeline.lake.states import DayState, logged_states
 from exit_pipeline.lake.table import LOCK_SECONDS
 from exit_pipeline.lock import exclusive
 
@@ -174,7 +177,8 @@ class DuckDBAsofOfflineStore(OfflineStore):
                 mend="only views over a DeltaSource take rows",
             )
         with _only_writer(Path(source.path)):
-            write_deltalake(source.path, table, mode="append")
+            told = _changed_days(Path(source.path), table)
+            write_deltalake(source.path, table, mode="append", commit_properties=told)
         if progress:
             progress(table.num_rows)
 
@@ -190,6 +194,17 @@ def _only_writer(table: Path) -> AbstractContextManager[None]:
         mend="wait for that run to end, then write again",
     )
     return exclusive(locks / table.name, LOCK_SECONDS, refusal)
+
+
+def _changed_days(folder: Path, rows: pa.Table) -> CommitProperties:
+    """Tells the lake that days are not what it built: building them again replaces them."""
+    days = DeltaTable(str(folder)).metadata().partition_columns
+    added = Counter(rows[days[0]].to_pylist() if days else [date.min] * len(rows))
+    stored, told = logged_states(folder), {}
+    for day, count in added.items():
+        before = stored.get(day, DayState(0, "empty"))
+        told[day.isoformat()] = [before.rows + count, f"{before.hash} and rows from elsewhere"]
+    return CommitProperties(custom_metadata={"days": json.dumps(told)})
 
 
 def _opener(config: RepoConfig) -> Callable[[], duckdb.DuckDBPyConnection]:

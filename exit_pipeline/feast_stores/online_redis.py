@@ -150,7 +150,9 @@ def client_of(address: str) -> Redis:
 
 
 def identity(address: str, profile: str) -> str | None:
-    """Returns what tells this database from one that was emptied and filled again.
+    """Returns what tells this database from one that was emptied, or came back from a snapshot.
+
+    A Redis that starts again may lack what was written last, so every start is another identity.
 
     Returns:
         None for a database that has not been written to.
@@ -160,6 +162,7 @@ def identity(address: str, profile: str) -> str | None:
     """
     try:
         mark: Any = client_of(address).get(MARK)
+        server: Any = client_of(address).info("server")
     except RedisError as error:
         raise LakeError(
             f"Redis cannot be reached: {type(error).__name__}",
@@ -173,4 +176,4 @@ def identity(address: str, profile: str) -> str | None:
             f"this database of Redis is the profile {owner.split()[0]}'s, not {profile}'s",
             where="EXIT_REDIS", mend="name another one there, such as db=1",
         )  # fmt: skip
-    return owner
+    return f"{owner} {server['run_id']}"

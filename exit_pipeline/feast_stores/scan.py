@@ -20,7 +20,7 @@ def scan_sql(source: DataSource, config: RepoConfig) -> str:
     """Returns a query over all rows of a source.
 
     Raises:
-        UsageError: The source is of a kind that this store does not read.
+        UsageError: The source is of a kind that this store does not read, or elsewhere.
         LandingError: A Parquet source has no file.
         LakeError: A Delta source has no table, or one with deletion vectors.
     """
@@ -29,10 +29,16 @@ def scan_sql(source: DataSource, config: RepoConfig) -> str:
     if isinstance(source, DeltaSource):
         source = source.at(config.offline_store.versions.get(source.name, source.version))
         partitions = source.open().metadata().partition_columns
-        files = source.files()
+        schema, files = pa.schema(source.open().schema().to_arrow()), source.files()
+        if odd := [name for name in partitions if schema.field(name).type != pa.date32()]:
+            raise UsageError(
+                f"the table of {source.name!r} is partitioned by {odd[0]!r}, which is no date",
+                where=source.path,
+                mend="partition it by dates, or not at all",
+            )
         if files:
             return render("_files", files=files, partitions=partitions)
-        return empty_sql(pa.schema(source.open().schema().to_arrow()))
+        return empty_sql(schema)
     if isinstance(source, FileSource):
         return render("_files", files=_parquet(source, config), partitions=())
     raise UsageError(
@@ -43,6 +49,12 @@ def scan_sql(source: DataSource, config: RepoConfig) -> str:
 
 
 def _parquet(source: FileSource, config: RepoConfig) -> list[str]:
+    if "://" in source.path:
+        raise UsageError(
+            f"the source {source.name!r} is not on this machine",
+            where=source.path,
+            mend="use DeltaSource, or FileSource over Parquet in a folder here",
+        )
     path = Path(config.repo_path or ".") / source.path
     if path.is_file():
         return [str(path)]

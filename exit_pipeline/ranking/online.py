@@ -20,6 +20,8 @@ from exit_pipeline.lake import Lake, connect, render
 from exit_pipeline.profile import Profile
 from exit_pipeline.profile.labels import FeatureSpec
 from exit_pipeline.settings import Settings
+from exit_pipeline.validation.suites import BLOCKING
+from exit_pipeline.validation.verdicts import refuse_failed
 
 VIEWS = ("user_features", "item_features", "scene_features", "user_interest")
 
@@ -27,27 +29,33 @@ VIEWS = ("user_features", "item_features", "scene_features", "user_interest")
 def materialize_online(settings: Settings, lake: Lake, profile: Profile) -> dict[str, Any]:
     """Writes to the online store what became known, or became something else, since the last time.
 
-    Of each view the content hash of every day that is online is kept; the days from the earliest
-    one that changed on are written. A service reads features anew when these hashes change: they
-    are published at once when all views are online. A run that dies leaves those of the views it
-    finished beside them, and the next one goes on from there.
+    Of each view the content hash of every day that is online is kept, and in which store; the days
+    from the earliest one that changed on are written, all where the store is another one. A service
+    reads features anew when these hashes change: they are published at once when all views are
+    online. A run that dies leaves those of the views it finished beside them, and the next one goes
+    on from there.
 
     Returns:
         By view the newest event time that is online, and the rows that were looked at.
 
     Raises:
         LakeError: A feature table is missing.
+        ValidationError: A day that would be read online failed its checks.
     """
     missing = [view for view in VIEWS if not lake.exists(view)]
     if missing:
         raise LakeError(f"{', '.join(missing)} not built yet", mend="run the features group first")
+    spec, report = profile.spec.features, {}
+    _refuse_failed(lake, spec)
     told = lake.home.online_days
-    done = told.with_name("online_days_done.json")
-    online = _known(done, told) if online_identity(settings, lake.home) is not None else {}
+    done, held = (told.with_name(f"online_days_{part}.json") for part in ("done", "store"))
+    there = online_identity(settings, lake.home)
+    same = there is not None and held.exists() and held.read_text("utf-8") == there
+    online = _known(done, told) if same else {}
     told.parent.mkdir(parents=True, exist_ok=True)
     write_text(done, json.dumps(online))  # before a store that was lost is there again, and empty
     store = apply(settings, lake.home, profile)
-    spec, report = profile.spec.features, {}
+    write_text(held, str(online_identity(settings, lake.home)))
     for view in VIEWS:
         now = {day.isoformat(): state.hash for day, state in lake.days(view).items()}
         report[view] = _bring(settings, lake, store, view, online.get(view, {}), now, spec)
@@ -55,6 +63,13 @@ def materialize_online(settings: Settings, lake: Lake, profile: Profile) -> dict
         write_text(done, json.dumps(online))
     os.replace(done, told)
     return report
+
+
+def _refuse_failed(lake: Lake, spec: FeatureSpec) -> None:
+    """Refuses days, no older than the TTL, that a check refused and nobody mended."""
+    newest = max(day for view in VIEWS for day in lake.days(view))
+    checks = [(table, check) for table, check in BLOCKING if table in VIEWS]
+    refuse_failed(lake, checks, newest - timedelta(days=spec.ttl_days), newest)
 
 
 def _known(*files: Path) -> dict[str, dict[str, str]]:

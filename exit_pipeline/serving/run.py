@@ -6,6 +6,7 @@ import gc
 import logging
 import signal
 from dataclasses import replace
+from os import environ
 from typing import Any
 
 import uvicorn
@@ -18,6 +19,8 @@ from exit_pipeline.settings import Settings
 
 # What requests take and free stays here, or each would get its pages from the system anew.
 FREED = 64 << 20
+# MLflow's own would keep a service from listening for minutes while its registry is away.
+PATIENCE = {"MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1", "MLFLOW_HTTP_REQUEST_TIMEOUT": "10"}
 LOOPBACK = ("127.0.0.1", "::1", "localhost")
 log = logging.getLogger(__name__)
 
@@ -51,6 +54,8 @@ def serve(settings: Settings, profile: Profile, options: Options, host: str, por
 
     from exit_pipeline.training.device import keep_freed
 
+    for name, value in PATIENCE.items():
+        environ.setdefault(name, value)
     torch.set_num_threads(1)  # requests run beside each other; one of them is small
     keep_freed(FREED)
     private = host in LOOPBACK or bool(settings.api_key)

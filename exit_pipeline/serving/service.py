@@ -159,8 +159,9 @@ class Service:
 
     def reasons(self) -> list[str]:
         """Why questions cannot be answered well; nothing if they can."""
-        loaded = self.champion.loaded
-        found = [str(self.champion.problem)] if self.champion.problem else []
+        loaded, problem = self.champion.loaded, self.champion.problem
+        # While the registry is away, what is in memory answers as well as before.
+        found = [str(problem)] if problem and not (loaded and self.champion.unread) else []
         if loaded and self.stale(loaded):
             found.append(f"the newest features are of {loaded.items.as_of.isoformat()}")
         return found if self.users.reachable else [*found, UNREACHABLE]
@@ -183,6 +184,8 @@ class Service:
             return champion, "champion", []
         if other is None:
             return champion, "champion", ["the challenger is not loaded: the champion answers"]
+        if ask.served_by is None and self.challenger and (why := self.challenger.refusal):
+            return champion, "champion", [f"the challenger {why}: the champion answers"]
         return other, "challenger", []
 
     async def _question(

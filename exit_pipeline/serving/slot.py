@@ -37,6 +37,8 @@ class Slot:
         self.registry = Registry(lake.home, profile.name)
         self.loaded: Loaded | None = None
         self.problem: ExitPipelineError | None = None
+        self.unread = False  # whether the problem is that nobody says what the alias names
+        self.refusal = ""
         self._key: tuple[int, str] | None = None
 
     def get(self) -> Loaded:
@@ -64,9 +66,24 @@ class Slot:
                 loaded = Loaded.load(self.settings, self.lake, self.profile, number)
                 self._moved(loaded)  # counted first, so that who sees it finds it counted
                 self.loaded, self._key = loaded, key
+            self.refusal = self._refusal(number)
             self.problem = None
         except Exception as error:  # noqa: BLE001 — whatever it is, the old version goes on
             self._failed(number, error)
+
+    def _refusal(self, number: int) -> str:
+        """Why it answers nobody who did not ask for it; a version named by its number always may.
+
+        The alias `challenger` is set before a version was evaluated, and stays when it was refused.
+        """
+        if self.role == "champion" or self.which.isdecimal():
+            return ""
+        version = self.registry.get(number)
+        if version.withdrawn:
+            return "was withdrawn"
+        if version.decision == "refused":
+            return "was refused"
+        return "" if version.metrics else "is not evaluated yet"
 
     def _online(self) -> str:
         """What says which days of features are online; the daily materialization writes it last."""
@@ -87,6 +104,7 @@ class Slot:
             mend="`exit-pipeline doctor` says what is reachable",
         )  # fmt: skip
         self.metrics.load_failures.labels(self.role).inc()
+        self.unread = number is None
         if str(told) != str(self.problem):
             log.error(
                 "model not loaded",

@@ -73,6 +73,7 @@ class Standing:
             self.metrics.registry_up.set(0)
             return
         self.metrics.registry_up.set(1)
+        self.metrics.versions.clear()  # of a decision that holds for none any more nothing is told
         for decision, versions in decided.items():
             self.metrics.versions.labels(decision).set(versions)
 

@@ -15,7 +15,7 @@ from exit_pipeline.errors import SettingsError, TrainingError
 from exit_pipeline.model.base import Model
 from exit_pipeline.training.history import Epoch
 from exit_pipeline.training.loop import Progress
-from exit_pipeline.training.worker import ERROR, HISTORY, START, WEIGHTS, Job
+from exit_pipeline.training.worker import ERROR, HISTORY, START, TOLD, WEIGHTS, Job
 
 # How often processes may die before the training does; each time it goes on from its last epoch.
 RESTARTS = 3
@@ -93,7 +93,7 @@ def _run(folder: Path, workers: int, threads: int, progress: Progress) -> int:
     ]  # fmt: skip
     environment = {**os.environ, "OMP_NUM_THREADS": str(threads)}
     with (
-        (folder / LOG).open("wb") as log,
+        (folder / LOG).open("ab", buffering=0) as log,
         subprocess.Popen(
             command, stdout=subprocess.PIPE, stderr=log, text=True, env=environment
         ) as process,
@@ -101,7 +101,10 @@ def _run(folder: Path, workers: int, threads: int, progress: Progress) -> int:
         assert process.stdout is not None
         try:
             for line in process.stdout:
-                progress(*json.loads(line))
+                if line.startswith(TOLD):
+                    progress(*json.loads(line.removeprefix(TOLD)))
+                else:
+                    log.write(line.encode())
         finally:
             process.terminate()  # `torchrun` ends its processes; where it has ended, nothing
     return process.returncode

@@ -28,6 +28,8 @@ JOB, START, WEIGHTS, HISTORY, ERROR = (
     "job.json", "start.safetensors", "trained.safetensors", "history.json", "error.txt",
 )  # fmt: skip
 
+TOLD = "progress "  # begins what is ours: libraries print to the same pipe
+
 
 @dataclass(frozen=True)
 class Job:
@@ -127,7 +129,7 @@ def _train(folder: Path, job: Job, team: Team) -> None:
 
 
 def _tell(done: int, total: int, text: str) -> None:
-    print(json.dumps([done, total, text]), flush=True)
+    print(f"{TOLD}{json.dumps([done, total, text])}", flush=True)
 
 
 def _keep_quiet(done: int, total: int, text: str) -> None:

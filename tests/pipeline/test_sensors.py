@@ -186,15 +186,27 @@ def test_what_was_built_since_or_is_not_mature_is_not_asked_for(here, instance, 
 
 
 def test_the_newest_days_are_left_to_the_conditions(here, instance):
-    """The log ends on 02-01: labels of 01-29 … 01-31 follow by themselves."""
+    """What landed on 02-01 is the outcomes of 01-31, which follow; rows of days before are not."""
     for day in (28, 29, 30, 31):
         store(here, instance, f"2026-01-{day}", f"2026-01-{day}")
     cursor = tick(sensors.late_data_sensor, instance).cursor
-    store(here, instance, "2026-02-01", "2026-01-30", "2026-02-01")
-    told = tick(sensors.late_data_sensor, instance, cursor)
-    assert told.run_requests == []
-    store(here, instance, "2026-02-01", "2026-01-29", "2026-02-01")
-    assert tick(sensors.late_data_sensor, instance, cursor).run_requests
+    store(here, instance, "2026-02-01", "2026-02-01")
+    assert tick(sensors.late_data_sensor, instance, cursor).run_requests == []
+    assert followed("impressions", "2026-02-01") == {"2026-01-31"}
+    for late in ("2026-01-31", "2026-01-30", "2026-01-29"):
+        store(here, instance, "2026-02-01", late, "2026-02-01")
+        told = tick(sensors.late_data_sensor, instance, cursor)
+        assert asked(told) == {"first": "2026-02-01", "last": "2026-02-01", "touched": late}
+
+
+def followed(asset: str, day: str) -> set[str]:
+    """The days of an asset that a landing day is an input of, as Dagster has it."""
+    graph, keys = defs.resolve_asset_graph(), (AssetKey(asset), AssetKey("events"))
+    below, events = (graph.get(key).partitions_def for key in keys)
+    mapping = graph.get_partition_mapping(*keys)
+    landed = events.empty_subset().with_partition_keys([day])
+    found = mapping.get_downstream_partitions_for_partitions(landed, events, below)
+    return set(found.get_partition_keys())
 
 
 @pytest.mark.parametrize("by", ["its job", "hand"])

@@ -54,7 +54,8 @@ def _registers(source: Registry, target: Registry, folder: Path) -> None:
         calibration = replace(model.calibration, bias=constant)
         save_model(replace(model, calibration=calibration), there)
         lineage = {"model": "exit", "split": source.get("challenger").lineage["split"]}
-        target.register({"model": there}, {}, lineage)
+        version = target.register({"model": there}, {}, lineage)
+        target.record(version, {"logloss": 0.2}, "evaluation.json", {})
 
 
 @pytest.fixture(scope="session")

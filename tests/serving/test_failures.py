@@ -11,6 +11,7 @@ from datetime import UTC, datetime
 import pytest
 from starlette.testclient import TestClient
 
+from exit_pipeline.errors import RegistryError
 from exit_pipeline.feast_stores.repo import open_store
 from exit_pipeline.ranking.rows import UserReader
 from exit_pipeline.serving.app import make_app
@@ -45,6 +46,20 @@ def test_without_a_champion_it_says_what_to_do_and_then_takes_the_first(home):
         assert not client.get("/readyz").json()["ready"]
         home.registry.force(2, "at last")
         assert within(20, lambda: ask(client).status_code == 200)
+
+
+def test_a_registry_that_is_away_takes_no_service_with_it(home, monkeypatch):
+    service = home.service()
+    with TestClient(make_app(service)) as client:
+        assert ask(client).status_code == 200
+
+        def away(which):
+            raise RegistryError("the registry is away")
+
+        monkeypatch.setattr(service.champion.registry, "number", away)
+        assert within(20, lambda: service.champion.problem is not None)
+        assert client.get("/readyz").status_code == 200
+        assert ask(client).status_code == 200
 
 
 def test_nothing_there_at_all(tmp_path, home):

@@ -135,6 +135,34 @@ def test_the_canary_answers_its_share_and_says_so(home):
     assert {a.json()["served_by"] for a in answers.values()} == {"champion", "challenger"}
 
 
+@pytest.mark.parametrize(
+    ("tag", "value", "why"),
+    [
+        ("decision.1", '{"decision": "refused", "reason": "worse", "at": ""}', "was refused"),
+        ("withdrawn", "worse than it was", "was withdrawn"),
+    ],
+)
+def test_by_the_alias_no_canary_gets_what_was_refused_or_withdrawn(home, tag, value, why):
+    registry = home.registry
+    registry.client.set_model_version_tag(registry.name, "2", tag, value)
+    with TestClient(make_app(home.service(Options(canary=1.0)))) as client:
+        told = ask(client, k=1).json()
+        assert (told["served_by"], told["model_version"]) == ("champion", 1)
+        assert told["flags"] == [f"the challenger {why}: the champion answers"]
+        assert ask(client, k=1, served_by="challenger").json()["served_by"] == "challenger"
+    with TestClient(make_app(home.service(Options(canary=1.0, shadow="2")))) as client:
+        assert ask(client, k=1).json()["served_by"] == "challenger"
+
+
+def test_no_canary_gets_what_is_not_evaluated_yet(home):
+    folder = home.registry.folder(2)
+    home.registry.register({"model": folder}, {}, home.registry.get(2).lineage)
+    with TestClient(make_app(home.service(Options(canary=1.0)))) as client:
+        told = ask(client, k=1).json()
+    assert told["flags"] == ["the challenger is not evaluated yet: the champion answers"]
+    assert told["served_by"] == "champion"
+
+
 def test_a_share_is_stable_grows_and_has_its_size():
     users = [f"user {n}" for n in range(10_000)]
     few, more = ({u for u in users if chosen(u, share, "salt")} for share in (0.1, 0.3))

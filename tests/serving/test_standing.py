@@ -21,12 +21,12 @@ class ThreeVersions:
     """A registry of one version promoted and two refused, or out of reach."""
 
     def __init__(self) -> None:
-        self.up = True
+        self.up, self.said = True, ["promoted", "refused", "refused"]
 
     def decisions(self) -> list[str]:
         if not self.up:
             raise RegistryError("the store cannot be reached")
-        return ["promoted", "refused", "refused"]
+        return self.said
 
 
 def figure(registry: CollectorRegistry, name: str, **labels: str) -> float | None:
@@ -53,6 +53,9 @@ def test_days_rows_quarantine_and_decisions(tmp_path):
     assert {name: _day(metrics, name) for name in newest} == newest
     assert figure(metrics.registry, "versions", decision="refused") == 2
     assert figure(metrics.registry, "registry_up") == 1
+    versions.said = ["promoted"]
+    standing.look()
+    assert figure(metrics.registry, "versions", decision="refused") is None
     versions.up = False
     standing.look()
     assert figure(metrics.registry, "registry_up") == 0

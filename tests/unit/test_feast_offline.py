@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
+from unittest.mock import Mock
 
 import numpy as np
 import pandas as pd
@@ -17,8 +18,11 @@ from feast.value_type import ValueType
 
 from exit_pipeline.errors import LakeError, UsageError
 from exit_pipeline.feast_stores import offline
+from exit_pipeline.feast_stores.scan import scan_sql
 from exit_pipeline.feast_stores.source import DeltaSource
+from exit_pipeline.lake import Lake, connect
 from exit_pipeline.lock import exclusive
+from exit_pipeline.settings import load_settings
 
 OURS = {"type": "exit_pipeline.feast_stores.offline.DuckDBAsofOfflineStore"}
 T0 = datetime(2026, 1, 5, tzinfo=UTC)
@@ -147,6 +151,41 @@ def test_an_entity_column_named_as_a_feature(store):
         store.get_historical_features(frame, features=["scores:score"]).to_arrow()
     job = store.get_historical_features(frame, features=["scores:score"], full_feature_names=True)
     assert job.to_arrow()["scores__score"].to_pylist() == [3]
+
+
+def test_a_day_of_the_lake_that_got_rows_from_elsewhere_is_built_anew(tmp_path):
+    day, other = date(2026, 1, 5), date(2026, 1, 6)
+    lake = Lake(load_settings(home=tmp_path).home_of("small"))
+    with connect(load_settings(home=tmp_path), lake.home) as connection:
+        rows = "select * from (values ('a', date '2026-01-05'), ('b', '2026-01-06')) t(user_id, ds)"
+        connection.execute(f"create temp table built as {rows}")
+        states = lake.replace(connection, "users_by_day", "built", [day, other])
+        more = pa.table({"user_id": ["z", "z"], "ds": [day, day]})
+        folder = lake.folder("users_by_day")
+        told = offline._changed_days(folder, more)
+        write_deltalake(str(folder), more, mode="append", commit_properties=told)
+        found = lake.days("users_by_day")
+        assert (found[day].rows, found[other]) == (3, states[other])
+        assert found[day].hash != states[day].hash
+        assert lake.replace(connection, "users_by_day", "built", [day, other]) == states
+        assert lake.days("users_by_day") == states
+        assert sum(pq.read_metadata(f).num_rows for f in lake.files("users_by_day")) == 2
+
+
+@pytest.mark.parametrize("column", ["country", "number"])
+def test_a_table_that_is_partitioned_by_no_date_is_refused(tmp_path, column):
+    table = pa.table({"user_id": ["a"], "event_timestamp": [hours(0)], "score": [1],
+                      "country": ["DE"], "number": [7]})  # fmt: skip
+    write_deltalake(str(tmp_path / "odd"), table, partition_by=[column])
+    source = DeltaSource(name="odd", path=str(tmp_path / "odd"), timestamp_field="event_timestamp")
+    with pytest.raises(UsageError, match=f"partitioned by '{column}', which is no date"):
+        scan_sql(source, Mock(offline_store=Mock(versions={})))
+
+
+def test_a_file_source_elsewhere_is_refused():
+    source = FileSource(name="far", path="s3://bucket/x.parquet", timestamp_field="t")
+    with pytest.raises(UsageError, match="'far' is not on this machine"):
+        scan_sql(source, Mock(repo_path="."))
 
 
 def test_appending_waits_for_the_lakes_writer(store, tmp_path, monkeypatch):

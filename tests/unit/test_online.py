@@ -10,14 +10,16 @@ from feast.protos.feast.types.EntityKey_pb2 import EntityKey
 from feast.protos.feast.types.Value_pb2 import Value
 from pydantic import SecretStr
 
-from exit_pipeline.errors import LakeError
+from exit_pipeline.errors import LakeError, ValidationError
 from exit_pipeline.feast_stores.online import rebuilding
 from exit_pipeline.feast_stores.online_redis import client_of
-from exit_pipeline.feast_stores.repo import apply
+from exit_pipeline.feast_stores.repo import apply, online_identity
 from exit_pipeline.features import build_features
 from exit_pipeline.ranking import online as module
 from exit_pipeline.ranking.online import VIEWS, materialize_online
 from exit_pipeline.ranking.rows import UserReader, online_rows
+from exit_pipeline.validation.suites import EXPECTATIONS
+from exit_pipeline.validation.verdicts import record
 from tests.logs import PROFILE, SmallLog, at, event
 
 SCENE = {"hour_band": "day", "day_kind": "weekday", "place": "home"}
@@ -150,6 +152,29 @@ def test_a_group_of_no_columns_is_everyone_offline_and_online(tmp_path):
     online(small)
     rows, _ = ask(small, "u1", at(4))
     assert rows["group_shown"].to_pylist() == [2]  # of the first day, which alone is mature
+
+
+def test_a_store_that_is_another_than_it_was_is_filled_again(log):
+    """As a Redis is that came back from an older snapshot: its mark is the same, its start not."""
+    before = online(log)
+    assert online(log) == dict.fromkeys(VIEWS, 0)
+    held = log.lake.home.feast / "online_days_store.json"
+    assert held.read_text() == online_identity(log.settings, log.lake.home)
+    if log.settings.redis:
+        server = client_of(log.settings.redis.get_secret_value()).info("server")
+        assert server["run_id"] in held.read_text()
+    held.write_text("another start")
+    assert online(log) == before
+
+
+def test_a_day_that_was_refused_does_not_go_online_by_itself(log):
+    states = log.lake.days("user_interest")
+    day = max(states)
+    for passed in (True, False):
+        record(log.lake.home, "user_interest", EXPECTATIONS, {day: states[day]}, passed)
+    with pytest.raises(ValidationError, match=f"user_interest of {day} failed"):
+        online(log)
+    assert not log.lake.home.online_days.exists()
 
 
 def test_a_lost_online_store_is_filled_again(log):

@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 import shutil
 import signal
+import subprocess
+import sys
 from collections import deque
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -20,9 +22,11 @@ from torch import distributed
 from exit_pipeline.errors import SettingsError, TrainingError
 from exit_pipeline.profile import load_profile
 from exit_pipeline.registry.recipe import Recipe
+from exit_pipeline.training import together as together_module
 from exit_pipeline.training import train_model
 from exit_pipeline.training.rows import EncodedRows
 from exit_pipeline.training.team import Team
+from exit_pipeline.training.together import LOG
 from exit_pipeline.training.worker import HISTORY, START, WEIGHTS, work
 from tests.unit.rows import MODEL, SPEC, TRAINING, write_parts
 
@@ -180,6 +184,17 @@ def test_a_model_that_was_trained_together_is_where_its_rows_will_be_sent(
     with pytest.raises(TrainingError, match="seen enough"):
         train(tmp_path, parts, workers=2, device="meta")
     assert seen == [({torch.device("meta")}, torch.device("meta"))]
+
+
+def test_what_a_library_prints_is_kept_in_the_log_and_stops_nothing(tmp_path, monkeypatch):
+    prints = "print('NCCL INFO hello'); print('progress [1, 2, \"epoch 1\"]')"
+    told, starts = [], subprocess.Popen
+    monkeypatch.setattr(
+        subprocess, "Popen", lambda _, **more: starts([sys.executable, "-c", prints], **more)
+    )
+    assert together_module._run(tmp_path, 2, 1, lambda *line: told.append(line)) == 0
+    assert told == [(1, 2, "epoch 1")]
+    assert (tmp_path / LOG).read_text() == "NCCL INFO hello\n"
 
 
 def test_what_goes_wrong_in_a_process_is_said_once(tmp_path, parts, monkeypatch):
