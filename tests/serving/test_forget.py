@@ -11,7 +11,7 @@ from exit_pipeline.serving.app import make_app
 from exit_pipeline.serving.service import Options
 from tests.logs import at, event
 from tests.serving.conftest import ask
-from tests.serving.test_events import TODAY, log, push, pushes, rows_of, seen  # noqa: F401
+from tests.serving.test_events import TODAY, built, log, push, pushes, rows_of, seen  # noqa: F401
 
 USER = "u0000001"
 
