@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections import Counter
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from datetime import date, datetime
@@ -29,7 +28,7 @@ from exit_pipeline.feast_stores.scan import scan_sql
 from exit_pipeline.feast_stores.source import DeltaSource
 from exit_pipeline.lake.duck import open_duckdb, render
 from exit_pipeline.lake.states import DayState, logged_states
-from exit_pipeline.lake.table import LOCK_SECONDS
+from exit_pipeline.lake.table import LOCK_SECONDS, LOCKS
 from exit_pipeline.lock import exclusive
 
 
@@ -176,8 +175,9 @@ class DuckDBAsofOfflineStore(OfflineStore):
                 where=type(source).__name__,
                 mend="only views over a DeltaSource take rows",
             )
-        with _only_writer(Path(source.path)):
-            told = _changed_days(Path(source.path), table)
+        folder = Path(source.path)
+        with _only_writer(folder):
+            told = _changed_days(folder, table) if _of_a_lake(folder) else None
             write_deltalake(source.path, table, mode="append", commit_properties=told)
         if progress:
             progress(table.num_rows)
@@ -185,23 +185,28 @@ class DuckDBAsofOfflineStore(OfflineStore):
 
 def _only_writer(table: Path) -> AbstractContextManager[None]:
     """The lock that the lake's own writers hold, if the table is one of a lake's."""
-    locks = table.parent / ".locks"
-    if not locks.is_dir():
+    if not _of_a_lake(table):
         return nullcontext()
     refusal = LakeError(
         f"another run has been writing {table.name!r} for {LOCK_SECONDS:.0f} s",
         where=str(table),
         mend="wait for that run to end, then write again",
     )
-    return exclusive(locks / table.name, LOCK_SECONDS, refusal)
+    return exclusive(table.parent / LOCKS / table.name, LOCK_SECONDS, refusal)
+
+
+def _of_a_lake(table: Path) -> bool:
+    """Whether a table lies in a lake; any other may be elsewhere, and parted by anything."""
+    return (table.parent / LOCKS).is_dir()
 
 
 def _changed_days(folder: Path, rows: pa.Table) -> CommitProperties:
     """Tells the lake that days are not what it built: building them again replaces them."""
     days = DeltaTable(str(folder)).metadata().partition_columns
-    added = Counter(rows[days[0]].to_pylist() if days else [date.min] * len(rows))
+    added = rows[days[0]].value_counts().to_pylist() if days else []
+    counts = {one["values"]: one["counts"] for one in added} or {date.min: len(rows)}
     stored, told = logged_states(folder), {}
-    for day, count in added.items():
+    for day, count in counts.items():
         before = stored.get(day, DayState(0, "empty"))
         told[day.isoformat()] = [before.rows + count, f"{before.hash} and rows from elsewhere"]
     return CommitProperties(custom_metadata={"days": json.dumps(told)})

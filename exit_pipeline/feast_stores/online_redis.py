@@ -161,8 +161,10 @@ def identity(address: str, profile: str) -> str | None:
         LakeError: It cannot be reached, or is another profile's.
     """
     try:
-        mark: Any = client_of(address).get(MARK)
-        server: Any = client_of(address).info("server")
+        with client_of(address).pipeline(transaction=False) as pipe:
+            pipe.get(MARK)
+            pipe.info("server")
+            mark, server = pipe.execute()
     except RedisError as error:
         raise LakeError(
             f"Redis cannot be reached: {type(error).__name__}",

@@ -28,8 +28,11 @@ def scan_sql(source: DataSource, config: RepoConfig) -> str:
         source = source.batch_source
     if isinstance(source, DeltaSource):
         source = source.at(config.offline_store.versions.get(source.name, source.version))
-        partitions = source.open().metadata().partition_columns
-        schema, files = pa.schema(source.open().schema().to_arrow()), source.files()
+        table, files = source.open(), source.files()
+        partitions, schema = (
+            table.metadata().partition_columns,
+            pa.schema(table.schema().to_arrow()),
+        )
         if odd := [name for name in partitions if schema.field(name).type != pa.date32()]:
             raise UsageError(
                 f"the table of {source.name!r} is partitioned by {odd[0]!r}, which is no date",

@@ -37,6 +37,7 @@ from exit_pipeline.settings import Home
 
 BATCH_ROWS = 131_072
 LOCK_SECONDS = 120.0
+LOCKS = ".locks"  # the folder of a lake that says who writes a table
 # Events carry two days: the one that brought a row, by which they are replaced, and the one it
 # belongs to, by which they are read.
 PARTITIONS = {"events": ("known_on", "ds"), "quarantine": ("known_on",)}
@@ -259,7 +260,7 @@ class Lake:
 
     def writing(self, name: str) -> AbstractContextManager[None]:
         """One writer of a table at a time, or one holder of a step that writes several."""
-        lock = self.home.lake / ".locks" / name
+        lock = self.home.lake / LOCKS / name
         refusal = LakeError(
             f"another run has been writing {name!r} for {LOCK_SECONDS:.0f} s",
             where=str(lock),

@@ -49,8 +49,7 @@ def materialize_online(settings: Settings, lake: Lake, profile: Profile) -> dict
     _refuse_failed(lake, spec)
     told = lake.home.online_days
     done, held = (told.with_name(f"online_days_{part}.json") for part in ("done", "store"))
-    there = online_identity(settings, lake.home)
-    same = there is not None and held.exists() and held.read_text("utf-8") == there
+    same = held.exists() and held.read_text("utf-8") == online_identity(settings, lake.home)
     online = _known(done, told) if same else {}
     told.parent.mkdir(parents=True, exist_ok=True)
     write_text(done, json.dumps(online))  # before a store that was lost is there again, and empty

@@ -40,7 +40,8 @@ class Options:
             the profile's log goes on, and the newest features where it has an end.
         shadow: An alias or number to score beside the champion; None for none.
         log_rankings: Folder to which what is shown is written; None for nowhere.
-        canary: Share of users who are answered by the challenger: `shadow`, or else that alias.
+        canary: Share of users who are answered by the challenger: `shadow`, or else that alias,
+            which gives nobody what was refused, withdrawn or not evaluated.
         examples: Whether the page may name a few users to whoever reaches the service.
         hosts: The names under which it may be asked (`Host`, without the port); none for any.
     """

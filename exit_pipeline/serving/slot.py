@@ -8,6 +8,7 @@ from exit_pipeline.errors import ExitPipelineError, RegistryError
 from exit_pipeline.lake import Lake
 from exit_pipeline.profile import Profile
 from exit_pipeline.registry import Registry
+from exit_pipeline.registry.champions import REFUSED
 from exit_pipeline.serving.champion import Loaded
 from exit_pipeline.serving.metrics import Metrics
 from exit_pipeline.serving.schema import Role
@@ -81,7 +82,7 @@ class Slot:
         version = self.registry.get(number)
         if version.withdrawn:
             return "was withdrawn"
-        if version.decision == "refused":
+        if version.decision == REFUSED:
             return "was refused"
         return "" if version.metrics else "is not evaluated yet"
 

@@ -230,6 +230,7 @@ def test_every_setting_of_a_full_study_is_one_that_there_is(simulated, name):
     entries, sections = STUDIES[name].entries(False), _sections()
     for key, value in {pair for entry in entries for pair in entry.settings.items()}:
         section, _, rest = key.partition(".")
+        assert section in sections
         overridden(sections[section], {rest: value})
     for changes in {json.dumps(entry.world.profile) for entry in entries}:
         overridden(simulated.spec, json.loads(changes))

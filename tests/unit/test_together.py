@@ -26,7 +26,6 @@ from exit_pipeline.training import together as together_module
 from exit_pipeline.training import train_model
 from exit_pipeline.training.rows import EncodedRows
 from exit_pipeline.training.team import Team
-from exit_pipeline.training.together import LOG
 from exit_pipeline.training.worker import HISTORY, START, WEIGHTS, work
 from tests.unit.rows import MODEL, SPEC, TRAINING, write_parts
 
@@ -194,7 +193,7 @@ def test_what_a_library_prints_is_kept_in_the_log_and_stops_nothing(tmp_path, mo
     )
     assert together_module._run(tmp_path, 2, 1, lambda *line: told.append(line)) == 0
     assert told == [(1, 2, "epoch 1")]
-    assert (tmp_path / LOG).read_text() == "NCCL INFO hello\n"
+    assert (tmp_path / together_module.LOG).read_text() == "NCCL INFO hello\n"
 
 
 def test_what_goes_wrong_in_a_process_is_said_once(tmp_path, parts, monkeypatch):
