@@ -29,10 +29,8 @@ def scan_sql(source: DataSource, config: RepoConfig) -> str:
     if isinstance(source, DeltaSource):
         source = source.at(config.offline_store.versions.get(source.name, source.version))
         table, files = source.open(), source.files()
-        partitions, schema = (
-            table.metadata().partition_columns,
-            pa.schema(table.schema().to_arrow()),
-        )
+        partitions = table.metadata().partition_columns
+        schema = pa.schema(table.schema().to_arrow())
         if odd := [name for name in partitions if schema.field(name).type != pa.date32()]:
             raise UsageError(
                 f"the table of {source.name!r} is partitioned by {odd[0]!r}, which is no date",
