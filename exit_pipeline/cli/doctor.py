@@ -12,13 +12,16 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 from packaging.requirements import Requirement
+from rich.markup import escape
 from rich.table import Table
 
 from exit_pipeline.cli.output import Json, console, emit
 
 if TYPE_CHECKING:
+    from exit_pipeline.errors import SettingsError
     from exit_pipeline.settings import Settings
 
+Row = dict[str, Any]
 STACK = ("dagster", "duckdb", "deltalake", "feast", "great-expectations", "mlflow", "torch")
 OURS = "exit-pipeline"
 
@@ -30,14 +33,19 @@ def register(app: typer.Typer) -> None:
 
 def doctor(json: Json = False) -> None:
     """Says what is installed, reachable and writable, and how to mend what is not."""
-    from exit_pipeline.cli.reach import servers
+    from exit_pipeline.errors import SettingsError
     from exit_pipeline.settings import Settings, load_settings
 
-    settings = load_settings()
-    rows: list[dict[str, Any]] = [_python(), *(_package(name) for name in STACK)]
+    rows = [_python(), *(_package(name) for name in STACK)]
     rows += [_extra(name) for name in metadata(OURS).get_all("Provides-Extra", [])]
-    rows += [_writable(settings.home), _device(settings.device), _engine(settings)]
-    rows += servers(settings)
+    shown = "value"
+    try:
+        settings = load_settings()
+    except SettingsError as error:  # what would hang on the others is not looked at
+        settings, shown = Settings.model_construct(), "default"
+        rows.append(_unusable(error))
+    else:
+        rows += _of_settings(settings)
     values = {
         f"EXIT_{name.upper()}": {"value": str(getattr(settings, name)), "meaning": info.description}
         for name, info in Settings.model_fields.items()
@@ -46,24 +54,41 @@ def doctor(json: Json = False) -> None:
     if json:
         emit({"ok": ok, "checks": rows, "settings": values})
     else:
-        table = Table("", "what", "found", "mend")
-        for row in rows:
-            mark = "ok" if row["ok"] else "optional" if row.get("optional") else "WRONG"
-            table.add_row(mark, row["what"], row["found"], "" if row["ok"] else row["mend"])
-        console.print(table)
-        listed = Table("setting", "value", "meaning")
-        for name, told in values.items():
-            listed.add_row(name, told["value"], told["meaning"])
-        console.print(listed)
+        _print(rows, values, shown)
     raise typer.Exit(0 if ok else 1)
 
 
-def _python() -> dict[str, Any]:
+def _print(rows: list[Row], values: dict[str, Row], shown: str) -> None:
+    table = Table("", "what", "found", "mend")
+    for row in rows:
+        mark = "ok" if row["ok"] else "optional" if row.get("optional") else "WRONG"
+        words = (row["what"], row["found"], "" if row["ok"] else row["mend"])
+        table.add_row(mark, *map(escape, words))  # `.[data]` is no style
+    console.print(table)
+    listed = Table("setting", shown, "meaning")
+    for name, told in values.items():
+        listed.add_row(name, escape(told["value"]), escape(told["meaning"]))
+    console.print(listed)
+
+
+def _of_settings(settings: Settings) -> list[Row]:
+    from exit_pipeline.cli.reach import servers
+
+    here = [_writable(settings.home), _device(settings.device), _engine(settings)]
+    return [*here, *servers(settings)]
+
+
+def _unusable(error: SettingsError) -> Row:
+    return {"what": error.where, "ok": False, "found": error.what,
+            "mend": "unset it, or write what its meaning below asks for"}  # fmt: skip
+
+
+def _python() -> Row:
     return {"what": "python", "ok": sys.version_info[:2] == (3, 11),
             "found": platform.python_version(), "mend": "use Python 3.11"}  # fmt: skip
 
 
-def _package(name: str) -> dict[str, Any]:
+def _package(name: str) -> Row:
     try:
         found = version(name)
     except PackageNotFoundError:
@@ -71,7 +96,7 @@ def _package(name: str) -> dict[str, Any]:
     return {"what": name, "ok": found != "not installed", "found": found, "mend": "make setup"}
 
 
-def _extra(name: str) -> dict[str, Any]:
+def _extra(name: str) -> Row:
     lacking = sorted(_lacking(OURS, name))
     return {"what": f"extra {name}", "ok": not lacking, "optional": True,
             "found": f"without {', '.join(lacking)}" if lacking else "installed",
@@ -100,7 +125,7 @@ def _version(wanted: Requirement) -> str | None:
     return found if wanted.specifier.contains(found, prereleases=True) else None
 
 
-def _writable(home: Path) -> dict[str, Any]:
+def _writable(home: Path) -> Row:
     place = next(p for p in (home.absolute(), *home.absolute().parents) if p.exists())
     free = shutil.disk_usage(place).free // 10**9
     ok = os.access(place, os.W_OK) and free >= 1
@@ -108,7 +133,7 @@ def _writable(home: Path) -> dict[str, Any]:
             "mend": "set EXIT_HOME to a writable folder with 1 GB free"}  # fmt: skip
 
 
-def _device(wanted: str) -> dict[str, Any]:
+def _device(wanted: str) -> Row:
     from exit_pipeline.errors import SettingsError
     from exit_pipeline.training.device import choose_device
 
@@ -123,7 +148,7 @@ def _device(wanted: str) -> dict[str, Any]:
         return {"what": "training device", "ok": False, "found": error.what, "mend": error.mend}
 
 
-def _engine(settings: Settings) -> dict[str, Any]:
+def _engine(settings: Settings) -> Row:
     from exit_pipeline.engines import check_engine
     from exit_pipeline.errors import UsageError
     from exit_pipeline.profile import load_profile

