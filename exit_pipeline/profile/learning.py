@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 Width = Annotated[int, Field(ge=1, le=4096)]
 
@@ -163,3 +163,10 @@ class GatesSpec(Strict):
     bootstrap_draws: int = Field(
         1000, ge=100, le=100_000, description="Draws of users behind every interval."
     )
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        low, high = self.transfer_collapse
+        if not 0 <= low <= high:
+            raise ValueError(f"transfer_collapse: {low} … {high} is no range; write [low, high]")
+        return self

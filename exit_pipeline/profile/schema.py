@@ -8,6 +8,7 @@ from zoneinfo import available_timezones
 
 from pydantic import Field, StringConstraints, model_validator
 
+from exit_pipeline.profile.cron import Cron
 from exit_pipeline.profile.labels import FeatureSpec, LabelSpec
 from exit_pipeline.profile.learning import GatesSpec, ModelSpec, SplitSpec, Strict, TrainingSpec
 from exit_pipeline.profile.monitoring import MonitoringSpec
@@ -96,8 +97,8 @@ class SceneSpec(Strict):
 class ScheduleSpec(Strict):
     """When the graph runs by itself (UTC)."""
 
-    daily: str = Field("0 3 * * *", description="Cron of `daily_ingest`.")
-    retrain: str = Field("0 5 * * *", description="Cron of `retrain`.")
+    daily: Cron = Field("0 3 * * *", description="Cron of `daily_ingest`.")
+    retrain: Cron = Field("0 5 * * *", description="Cron of `retrain`.")
 
 
 class ProfileSpec(Strict):

@@ -88,6 +88,16 @@ def write(folder, text):
             "after 4; write 5 or more",
         ),
         (
+            "group:",
+            "schedule: {daily: 0 25 * * *}\ngroup:",
+            "line 12: schedule.daily: '25' is no hour: 0 … 23",
+        ),
+        (
+            "group:",
+            "gates: {transfer_collapse: [1.5, 0.5]}\ngroup:",
+            "line 12: gates.transfer_collapse: 1.5 … 0.5 is no range",
+        ),
+        (
             "[search, channel]",
             "[search, raw_search]",
             "line 5: sources: the domain 'search' and the domain 'raw_search' would both make the column 'lift_raw_search'",
