@@ -9,6 +9,14 @@ from pydantic import Field, model_validator
 from exit_pipeline.profile.learning import Strict
 from exit_pipeline.times import DAY_US, HOUR_US
 
+# The limits that each definition of consistency reads (`sql/group_consistency.sql`).
+LIMITS = {
+    "rate": ("min_rate_support",),
+    "lift_raw": ("threshold", "min_support"),
+    "lift": ("threshold", "min_support"),
+    "soft": (),
+}
+
 
 class ConsistencySpec(Strict):
     """Group consistency a_k (`docs/labels.md`); constants are ours but for `rate`."""
@@ -18,21 +26,31 @@ class ConsistencySpec(Strict):
     )
     expectation: Literal["bands", "regression"] = Field(
         "bands",
-        description="What `lift` and `soft` expect without carried interest: the rate of others in "
-        "the same band of own response, or a regression's out-of-time predictions.",
+        description="What the lift is over, without carried interest: the rate of others in the "
+        "same band of own response, or a regression's out-of-time predictions. `lift` and `soft` "
+        "read that lift; with every definition the model has it as a feature.",
     )
     threshold: float | None = Field(
         None, gt=0, description="Least lift; default 2 for `lift_raw`, 1.6 for `lift`."
     )
-    min_support: int = Field(15, ge=0, description="Least n₁ of a group (`lift…`).")
+    min_support: int = Field(15, ge=0, description="Least n₁ of a group (`lift_raw`, `lift`).")
     min_rate_support: int = Field(50, ge=0, description="Least n₀ + n₁ of a group (`rate`).")
     own_response_days: int = Field(
         14,
         ge=1,
         le=90,
-        description="How far back the user's own response is read (`lift`); more than the days "
-        "after which an exposure is mature.",
+        description="How far back the user's own response is read for the lift; more than the "
+        "days after which an exposure is mature.",
     )
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        read = LIMITS[self.definition]
+        for key in ("threshold", "min_support", "min_rate_support"):
+            if key not in read and getattr(self, key) != type(self).model_fields[key].default:
+                limits = ", ".join(read) or "no limit"
+                raise ValueError(f"{key}: `{self.definition}` reads {limits}; leave this out")
+        return self
 
     @property
     def least_lift(self) -> float:

@@ -14,7 +14,7 @@ from tests.unit.test_labels_oracle import random_log
 
 DAYS = 9
 RULES = """
-labels: {interest_hours: 36, consistency: {min_support: 1, min_rate_support: 3, threshold: 1.1}}
+labels: {interest_hours: 36, consistency: {min_support: 1, threshold: 1.1}}
 features: {window_days: 3, recent_units: 2}
 landing: {broken_share: 0.1}
 """

@@ -32,7 +32,7 @@ TABLES = ("impressions", "source_interest", "group_sums", "group_consistency", "
 RULE = """
 labels:
   interest_hours: 36
-  consistency: {definition: rate, min_support: 1, min_rate_support: 3, own_response_days: 5}
+  consistency: {definition: rate, min_rate_support: 3, own_response_days: 5}
 landing: {broken_share: 0.1}
 """
 

@@ -10,6 +10,8 @@ import pytest
 from tests.logs import DAY, PROFILE, SmallLog, at, event
 from tests.unit.oracle import Oracle
 
+LIFT = "min_support: 1, threshold: 1.1, "
+LIMITS = {"lift": LIFT, "lift_raw": LIFT, "rate": "min_rate_support: 3, ", "soft": ""}
 ODD_IDS = ["u1", "ü'\"; drop", "a|b/../c", "u" * 300, "日本", " u1"]
 
 
@@ -73,8 +75,8 @@ def test_labels_equal_the_oracle_in_a_backfill_and_day_by_day(
 ):
     days = 12
     rule = (
-        f"labels: {{interest_hours: 36, consistency: {{definition: {definition}, min_support: 1, "
-        f"min_rate_support: 3, threshold: 1.1, own_response_days: 5, expectation: {expectation}}}}}\n"
+        f"labels: {{interest_hours: 36, consistency: {{definition: {definition}, {LIMITS[definition]}"
+        f"own_response_days: 5, expectation: {expectation}}}}}\n"
         "landing: {broken_share: 0.1}\n"
     )
     profile = PROFILE.replace("[search, channel]", f"[{', '.join(sources)}]") + rule

@@ -130,7 +130,8 @@ def test_without_history_nothing_carries_over(tmp_path):
     assert (row["lift_search"], row["icl_search"], row["icl"]) == (None, 1, 1)
 
 
-RULE = "labels: {{consistency: {{definition: {}, min_support: 1, min_rate_support: 2, threshold: 1.01}}}}\n"
+RULE = "labels: {{consistency: {{definition: {}}}}}\n"
+LIFT = "min_support: 1, threshold: 1.01"
 
 
 def history(definition):
@@ -152,7 +153,7 @@ def history(definition):
 
 
 def test_raw_lift_by_hand(tmp_path):
-    rows, profile = history("lift_raw")
+    rows, profile = history(f"lift_raw, {LIFT}")
     row = labels(tmp_path, rows, days=4, profile=profile)["e"]
     r_unit = (0 + 1) / (4 + 20)
     r_group = (0 + 100 * r_unit) / (4 + 100)
@@ -165,7 +166,7 @@ def test_raw_lift_by_hand(tmp_path):
 def test_lift_by_a_regression_that_has_nothing_to_learn_from_yet_by_hand(tmp_path):
     from math import exp
 
-    rows, profile = history("lift, expectation: regression")
+    rows, profile = history(f"lift, expectation: regression, {LIFT}")
     row = labels(tmp_path, rows, days=4, profile=profile)["e"]
     # The four were seen on day 0, when a rate of 1 in 20 was all that was known: log odds −2.9.
     expected = 4 * round(1e6 / (1 + exp(2.9))) / 1e6
@@ -179,7 +180,7 @@ def test_a_regression_expects_more_of_who_responded_before(tmp_path):
     rows += [click(f"c{day}", at(day, "12:01"), user_id="u1") for day in range(7)]
     rows += [event("e", at(9)), click("of_u1", at(7, "12:01")),
              click("of_u2", at(7, "12:01"), user_id="u2")]  # fmt: skip
-    profile = PROFILE + RULE.format("lift, expectation: regression")
+    profile = PROFILE + RULE.format(f"lift, expectation: regression, {LIFT}")
     lifts = []
     for user in ("u1", "u2"):
         interest = click("s", at(7, "11:00"), domain="search", user_id=user)
@@ -190,15 +191,15 @@ def test_a_regression_expects_more_of_who_responded_before(tmp_path):
 
 
 def test_a_regression_needs_the_sums_of_all_days(tmp_path):
-    rows, profile = history("lift")
+    rows, profile = history(f"lift, {LIFT}")
     labels(tmp_path, rows, days=4, profile=profile)
-    rows, profile = history("lift, expectation: regression")
+    rows, profile = history(f"lift, expectation: regression, {LIFT}")
     with pytest.raises(LakeError, match="run again with --full-refresh"):
         SmallLog(tmp_path, profile).label(2, 2)
 
 
 def test_rate_by_hand(tmp_path):
-    rows, profile = history("rate")
+    rows, profile = history("rate, min_rate_support: 2")
     row = labels(tmp_path, rows, days=4, profile=profile)["e"]
     assert row["consistent_search"] == 1  # the group is the whole unit: its rate is the unit's
 
@@ -213,7 +214,7 @@ def test_soft_is_the_logarithm_of_the_lift_within_bounds(tmp_path):
 
 
 def test_nothing_of_the_day_itself_or_of_immature_days_is_in_a_group(tmp_path):
-    rows, profile = history("lift_raw")
+    rows, profile = history(f"lift_raw, {LIFT}")
     crowd = [event(f"x{n}", at(1, "12:00"), user_id=f"w{n}") for n in range(50)]
     crowd += [event(f"y{n}", at(2, "12:00"), user_id=f"w{n}") for n in range(50)]
     alone = labels(tmp_path / "alone", rows, days=4, profile=profile)["e"]

@@ -89,6 +89,21 @@ def write(folder, text):
         ),
         (
             "group:",
+            "labels: {consistency: {definition: rate, threshold: 9}}\ngroup:",
+            "line 12: labels.consistency.threshold: `rate` reads min_rate_support; leave this out",
+        ),
+        (
+            "group:",
+            "labels: {consistency: {definition: soft, min_support: 5}}\ngroup:",
+            "line 12: labels.consistency.min_support: `soft` reads no limit; leave this out",
+        ),
+        (
+            "group:",
+            "labels: {consistency: {min_rate_support: 9}}\ngroup:",
+            "labels.consistency.min_rate_support: `lift` reads threshold, min_support; leave this",
+        ),
+        (
+            "group:",
             "schedule: {daily: 0 25 * * *}\ngroup:",
             "line 12: schedule.daily: '25' is no hour: 0 … 23",
         ),
@@ -140,6 +155,14 @@ def test_the_hash_sees_settings_and_adapters(tmp_path):
     write(tmp_path / "p", PROFILE)
     (folder / "events.sql").write_text("select 1")
     assert load_profile(folder).hash != first
+
+
+@pytest.mark.parametrize("rule", [
+    "definition: rate, min_rate_support: 9, min_support: 15", "definition: soft, threshold: null",
+    "definition: lift_raw, threshold: 9, min_support: 9", "definition: rate, expectation: regression",
+])  # fmt: skip
+def test_a_definition_takes_what_it_reads_and_defaults(tmp_path, rule):
+    assert load_profile(write(tmp_path / "p", PROFILE + f"labels: {{consistency: {{{rule}}}}}\n"))
 
 
 def test_maturity_follows_from_the_windows(tmp_path):
