@@ -19,6 +19,8 @@ from exit_pipeline.profile.schema import ProfileSpec
 
 BUILT_IN = Path(__file__).parents[1] / "profiles"
 MAX_BYTES = 1_000_000
+# Of these neither a table nor a model is made, so a change of them makes none stale.
+MAKE_NOTHING = {"description", "gates", "policy", "monitoring", "schedule"}
 
 
 @dataclass(frozen=True)
@@ -40,12 +42,8 @@ class Profile:
 
     @cached_property
     def hash(self) -> str:
-        """SHA-256 over the settings and the adapters: what a model's lineage records.
-
-        Policy and monitoring are left out: they make neither a table nor a model stale.
-        """
-        left_out = {"policy", "monitoring"}
-        digest = hashlib.sha256(self.spec.model_dump_json(exclude=left_out).encode())
+        """SHA-256 over the adapters and all settings but `MAKE_NOTHING`; lineages record it."""
+        digest = hashlib.sha256(self.spec.model_dump_json(exclude=MAKE_NOTHING).encode())
         for table in sorted(self.spec.adapter):
             digest.update(self.adapter_sql(table).encode())
         return digest.hexdigest()

@@ -17,6 +17,7 @@ from exit_pipeline.evaluation.rows import read_rows
 from exit_pipeline.lake import Lake
 from exit_pipeline.privacy import Forgotten
 from exit_pipeline.profile import Profile
+from exit_pipeline.profile.load import MAKE_NOTHING
 from exit_pipeline.ranking.scorer import Scorer
 from exit_pipeline.registry.differences import (
     TOLERANCE,
@@ -175,10 +176,15 @@ def _profile(lineage: Mapping[str, Any], profile: Profile) -> Iterator[Differenc
     """Today's profile is not trained by; that it differs explains why a new version would."""
     if lineage["profile_hash"] == profile.hash:
         return
-    texts = (yaml.safe_load(text) for text in (lineage["profile_text"], profile.text))
-    keys = list(values("profile", "", *(json.loads(json.dumps(t, default=str)) for t in texts)))
+    keys = [*values("profile", "", *map(_makes, (lineage["profile_text"], profile.text)))]
     whole = Difference("profile", "adapters or defaults", lineage["profile_hash"], profile.hash)
     yield from keys or [whole]
+
+
+def _makes(text: str) -> dict[str, Any]:
+    """The settings in a profile's text that tables and models are made of, JSON-able."""
+    told = {key: value for key, value in yaml.safe_load(text).items() if key not in MAKE_NOTHING}
+    return json.loads(json.dumps(told, default=str))
 
 
 def _files(version: Version, role: str, registered: Path, made: Path) -> Iterator[Difference]:

@@ -195,7 +195,8 @@ def test_a_profile_that_changed_since_is_told(lake, registered, simulated, tmp_p
     version = Registry(lake.home, "simulated").register(folders, {}, lineage)
     folder = shutil.copytree(simulated.file.parent, tmp_path / "profile")
     with (folder / "profile.yaml").open("a") as file:
-        file.write("training: {epochs: 1}\n")
+        # That the schedule is another one explains no difference of a model.
+        file.write("training: {epochs: 1}\nschedule: {daily: 0 4 * * *}\n")
     settings = load_settings(home=lake.home.root.parent)
     made = reproduce(settings, lake, load_profile(folder), version)
     profile, *rows = made.causes

@@ -147,11 +147,14 @@ def test_the_built_in_profiles_load():
         assert load_profile(name).name == name
 
 
-def test_the_hash_sees_settings_and_adapters(tmp_path):
+def test_the_hash_sees_adapters_and_the_settings_that_make_something(tmp_path):
     folder = write(tmp_path / "p", PROFILE)
     first = load_profile(folder).hash
     assert load_profile(write(tmp_path / "p", "# a remark\n" + PROFILE)).hash == first
     assert load_profile(write(tmp_path / "p", PROFILE + "outcome: click\n")).hash != first
+    neither = "description: other\ngates: {max_ece: 0.5}\nmonitoring: {days: 9}\n"
+    neither += "schedule: {daily: 0 4 * * *}\npolicy: [{source: search, cap: 0.5, reason: asked}]\n"
+    assert load_profile(write(tmp_path / "p", PROFILE + neither)).hash == first
     write(tmp_path / "p", PROFILE)
     (folder / "events.sql").write_text("select 1")
     assert load_profile(folder).hash != first
