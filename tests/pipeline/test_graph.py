@@ -67,7 +67,7 @@ def test_policies_hold_for_every_asset():
         node = graph.get(key)
         assert node.owners == ["team:recommendations"], key
         assert node.code_version, key
-        assert node.description or name(key) in node.key.path, key
+        assert node.description, key
         assert (node.partitions_def is None) == (name(key) in UNPARTITIONED), key
         if node.partitions_def:
             assert node.backfill_policy.max_partitions_per_run is None, key
