@@ -103,7 +103,7 @@ def began(instance: DagsterInstance) -> float:
     if event is None or event.asset_materialization is None:
         return 0.0
     told = event.asset_materialization.metadata.get(BEGAN)
-    return float(told.value) if told else event.timestamp  # an earlier version told none
+    return float(told.value) if told else event.timestamp  # one reported in the UI has none
 
 
 @op(

@@ -19,7 +19,6 @@ from exit_pipeline.profile.monitoring import MonitoringSpec
 from exit_pipeline.ranking.scorer import Scorer
 from exit_pipeline.registry.lineage import made_from, seen_days
 from exit_pipeline.registry.models import CHAMPION, Registry
-from exit_pipeline.registry.version import Version
 
 HOLDS, RETRAIN, ROLL_BACK = "holds", "retrain", "roll back"
 
@@ -72,7 +71,7 @@ def stand(lake: Lake, profile: Profile) -> Standing | None:
     verdict, reason = judge(found.metrics, then, spec)
     back_to = None
     if verdict == ROLL_BACK:
-        back_to, why = _better(registry, champion, found, files, profile)
+        back_to, why = _better(registry, found, files, profile)
         verdict, reason = (ROLL_BACK if back_to else RETRAIN), f"{reason}; {why}"
     return Standing(champion.version, verdict, reason, found.metrics, then, back_to)
 
@@ -116,7 +115,7 @@ def normalized_entropy(figures: Mapping[str, Any]) -> float:
 
 
 def _better(
-    registry: Registry, champion: Version, found: Evaluation, files: list[str], profile: Profile
+    registry: Registry, found: Evaluation, files: list[str], profile: Profile
 ) -> tuple[int | None, str]:
     """The champion before, if it is surely better on rows that it was not fitted on; and why."""
     number = registry.earlier()

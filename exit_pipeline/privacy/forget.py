@@ -153,10 +153,7 @@ def _spill(home: Home) -> None:
         process = re.match(r"(\d+)-(\d+)-", left.name)
         if process and is_running(int(process[1]), int(process[2])):
             continue
-        if left.is_dir():
-            shutil.rmtree(left, ignore_errors=True)
-        else:  # earlier versions had validation spill here, in no folder of its own
-            left.unlink(missing_ok=True)
+        shutil.rmtree(left, ignore_errors=True)
 
 
 def _notes(

@@ -81,16 +81,16 @@ def _train(settings: Settings, lake: Lake, profile: Profile, progress: Progress)
 
     spec = profile.spec
     recipe = Recipe.of(spec, settings.threads, settings.device, settings.workers)
-    table = lake.open(TABLE).version()
-    days = [day for day, state in stored_days(lake, table).items() if state.rows]
+    table_version = lake.open(TABLE).version()
+    days = [day for day, state in stored_days(lake, table_version).items() if state.rows]
     split = split_days(days, spec.split, spec.labels.horizon_days)
-    parts = {part: files_of(lake, split.to_dict()[part], table) for part in FITTED}
+    parts = {part: files_of(lake, split.to_dict()[part], table_version) for part in FITTED}
     decides = [code_version(), recipe.to_dict(), parts]
     checkpoints = folder_for(lake.home.spill / "training", decides)
     with lake.home.scratch() as scratch:
         described = recipe.train(parts, scratch, settings.memory_limit, progress, checkpoints)
         hashes = {role: description["sha256"] for role, description in described.items()}
-        lineage = describe(recipe, lake, profile, split, table, hashes)
+        lineage = describe(recipe, lake, profile, split, table_version, hashes)
         params = {**spec.model.model_dump(), **spec.training.model_dump()}
         folders = {role: scratch / role for role in described}
         registry = Registry(lake.home, profile.name)

@@ -34,7 +34,7 @@ def describe(
     lake: Lake,
     profile: Profile,
     split: Split,
-    table: int,
+    table_version: int,
     hashes: Mapping[str, str],
 ) -> dict[str, Any]:
     """Everything that it takes to make a version again.
@@ -44,16 +44,16 @@ def describe(
         lake: Where the rows are.
         profile: With the text that it was read from.
         split: The days of each part.
-        table: The training set's version.
+        table_version: Of the training set.
         hashes: SHA-256 of the weights, by role.
     """
-    commit = _commits(lake, table)[0]
-    states = stored_days(lake, table)
+    commit = _commits(lake, table_version)[0]
+    states = stored_days(lake, table_version)
     used = {str(d): states[d].hash for part in split.days().values() for d in part}
     return {
         "model": "exit",
         "sha256": dict(hashes),
-        "tables": {TABLE: table, **json.loads(commit.get("inputs", "{}"))},
+        "tables": {TABLE: table_version, **json.loads(commit.get("inputs", "{}"))},
         "days": used,
         "training_set_hash": _digest(json.dumps(used, sort_keys=True)),
         "split": split.to_dict(),
@@ -68,25 +68,25 @@ def describe(
     }
 
 
-def stored_days(lake: Lake, table: int) -> dict[date, DayState]:
+def stored_days(lake: Lake, table_version: int) -> dict[date, DayState]:
     """Returns the state of the training set's days as they stood at a version of it."""
     states: dict[date, DayState] = {}
-    for commit in _commits(lake, table):
+    for commit in _commits(lake, table_version):
         for day, (rows, content) in json.loads(commit.get("days", "{}")).items():
             states.setdefault(date.fromisoformat(day), DayState(rows, content))
     return states
 
 
-def files_of(lake: Lake, days: Sequence[str], table: int) -> list[str]:
+def files_of(lake: Lake, days: Sequence[str], table_version: int) -> list[str]:
     """Returns the files of a part of the split.
 
     Args:
         lake: Where the training set is.
         days: First and last day, as in a lineage's split.
-        table: The training set's version.
+        table_version: Of the training set.
     """
     first, last = (date.fromisoformat(day) for day in days)
-    return lake.files(TABLE, [("ds", ">=", first), ("ds", "<=", last)], table)
+    return lake.files(TABLE, [("ds", ">=", first), ("ds", "<=", last)], table_version)
 
 
 def other_days(lake: Lake, lineage: Mapping[str, Any]) -> dict[str, tuple[str, str | None]]:
@@ -96,11 +96,11 @@ def other_days(lake: Lake, lineage: Mapping[str, Any]) -> dict[str, tuple[str, s
         The content's hash in the lineage and in the lake (None: no such day; `deleted`: rows of it
         were, as a person was forgotten), by day.
     """
-    table = lineage["tables"][TABLE]
-    if table > lake.version(TABLE):
+    table_version = lineage["tables"][TABLE]
+    if table_version > lake.version(TABLE):
         return {day: (content, None) for day, content in lineage["days"].items()}
-    states = {str(day): state.hash for day, state in stored_days(lake, table).items()}
-    gone = (file for file in lake.files(TABLE, version=table) if not Path(file).exists())
+    states = {str(day): state.hash for day, state in stored_days(lake, table_version).items()}
+    gone = (file for file in lake.files(TABLE, version=table_version) if not Path(file).exists())
     states |= {day: DELETED for file in gone if (day := hive_value(file, "ds"))}
     found = {day: (content, states.get(day)) for day, content in lineage["days"].items()}
     return {day: pair for day, pair in found.items() if pair[0] != pair[1]}
@@ -150,14 +150,14 @@ def made_from(version: Version) -> dict[str, Any]:
     """Returns a version's lineage.
 
     Raises:
-        RegistryError: It was registered before lineages named their days.
+        RegistryError: It has none, as one that was put into MLflow by other means.
     """
     if "days" not in version.lineage:
         raise RegistryError(
             f"version {version.version} does not say which rows it was made from",
             where="its lineage",
-            mend="it is of an earlier version of this package: train a new one, and promote that "
-            "with --force",
+            mend="it was registered by other means than this package: train a new one, and promote "
+            "that with --force",
         )
     return version.lineage
 
@@ -189,12 +189,12 @@ def code_version() -> str:
     return f"{exit_pipeline.__version__}+{digest.hexdigest()}"
 
 
-def _commits(lake: Lake, table: int) -> list[dict[str, Any]]:
+def _commits(lake: Lake, table_version: int) -> list[dict[str, Any]]:
     """The commits up to a version, newest first.
 
     Delta's history of a table opened at an older version names the newest commits by wrong numbers.
     """
-    return [c for c in lake.open(TABLE).history() if c["version"] <= table]
+    return [c for c in lake.open(TABLE).history() if c["version"] <= table_version]
 
 
 def _digest(text: str) -> str:

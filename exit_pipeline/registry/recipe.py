@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
 
-import yaml
 from pydantic import ValidationError
 
 from exit_pipeline.errors import RegistryError
@@ -84,7 +83,7 @@ class Recipe:
 
     @classmethod
     def read(cls, lineage: Mapping[str, Any], device: str) -> Self:
-        """Reads what `to_dict` returned; an earlier lineage has the profile's text alone.
+        """Reads what `to_dict` returned.
 
         Args:
             lineage: Of a version.
@@ -94,14 +93,11 @@ class Recipe:
             RegistryError: Its settings are not those that this code knows.
         """
         try:
-            if "recipe" not in lineage:
-                spec = ProfileSpec.model_validate(yaml.safe_load(lineage["profile_text"]))
-                return cls.of(spec, lineage["threads"], device)
             told = lineage["recipe"]
             return cls(
                 told["names"], InputSpec.from_dict(told["inputs"]), told["unit"], told["outcome"],
                 ModelSpec(**told["model"]), TrainingSpec(**told["training"]),
-                lineage["threads"], device, lineage.get("workers", 1),
+                lineage["threads"], device, lineage["workers"],
             )  # fmt: skip
         except ValidationError as error:
             problems = (f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors())

@@ -122,7 +122,7 @@ def reproduce(
     registry = Registry(lake.home, profile.name)
     found = registry.get(which)
     lineage, device = made_from(found), _device(found.lineage["device"])
-    recipe, table = Recipe.read(lineage, device), lineage["tables"][TABLE]
+    recipe, table_version = Recipe.read(lineage, device), lineage["tables"][TABLE]
     causes = [*_around(lineage, device), *_profile(lineage, profile)]
     causes += _processes(registry, found.version, recipe)
     exact = device == "cpu" and {cause.what for cause in causes}.isdisjoint(PLACE)
@@ -132,7 +132,8 @@ def reproduce(
         return Reproduction(found.version, False, exact, False, [*causes, *rows], [])
     recorded = registry.document(found.version, "evaluation.json") or {}
     with Forgotten(lake.home).learning(), lake.home.scratch() as scratch:
-        parts = {part: files_of(held, days, table) for part, days in lineage["split"].items()}
+        split = lineage["split"]
+        parts = {part: files_of(held, days, table_version) for part, days in split.items()}
         recipe.train(
             {part: parts[part] for part in FITTED}, scratch, settings.memory_limit, progress
         )
@@ -154,11 +155,11 @@ def _device(recorded: str) -> str:
 
 
 def _around(lineage: Mapping[str, Any], device: str) -> Iterator[Difference]:
-    """Code, packages, machine and device; a lineage that names no machine counts as another."""
+    """Code, packages, machine and device."""
     if lineage["code"] != code_version():
         yield Difference("code", "exit_pipeline", lineage["code"], code_version())
     yield from values("packages", "", lineage["packages"], package_versions())
-    yield from values("instruction set", "", lineage.get("machine", {}), machine(device))
+    yield from values("instruction set", "", lineage["machine"], machine(device))
     if lineage["device"] != device:
         yield Difference("device", "", lineage["device"], device)
 
@@ -167,7 +168,7 @@ def _processes(registry: Registry, version: int, recipe: Recipe) -> Iterator[Dif
     """What went on from a checkpoint with more or fewer processes is repeated with one number."""
     for role in recipe.names:
         told = json.loads((registry.folder(version, role) / DESCRIPTION).read_text("utf-8"))
-        found = sorted({epoch.get("workers", 1) for epoch in told["history"]})
+        found = sorted({epoch["workers"] for epoch in told["history"]})
         if found != [recipe.workers]:
             yield Difference("processes", role, found, recipe.workers)
 

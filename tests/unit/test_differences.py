@@ -64,8 +64,6 @@ def test_a_recipe_comes_back_from_its_lineage(name):
     recipe = Recipe.of(profile.spec, 3, "cpu")
     lineage = json.loads(json.dumps(recipe.to_dict()))
     assert Recipe.read(lineage, "cpu") == recipe
-    earlier = {"profile_text": profile.text, "threads": 3}
-    assert Recipe.read(earlier, "cpu") == recipe
 
 
 def test_a_recipe_is_what_was_recorded_and_not_a_default_of_today(simulated):

@@ -364,7 +364,6 @@ def test_what_dead_processes_left_is_removed_and_what_live_ones_use_is_not(log):
         earlier, dead = spill / f"{pid}-{int(start) - 1}-rows", spill / f"999999999-{start}-rows"
         for folder in (mine, earlier, dead, spill / "training", spill / f"{pid}-abc"):
             folder.mkdir()
-        (spill / f"duckdb_temp_{pid}_1.tmp").touch()  # of earlier versions, as the one before
         forgets(log)
         assert {one.name for one in spill.iterdir()} == {mine.name, scratch.name}
 

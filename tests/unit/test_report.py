@@ -236,7 +236,7 @@ def report(maps, simulated):
         "split": {part: ["2026-01-05", "2026-01-06"] for part in ("train", "validation",
                                                                   "calibration", "evaluation")},
         "tables": {"training_set": 3}, "training_set_hash": "5e7", "sha256": {"model": "a1", "baseline": "b2"},
-        "code": "0.1.0+c0de", "profile": "simulated", "profile_hash": "f00d", "seed": 7, "threads": 1,
+        "code": "0.1.0+c0de", "profile": "simulated", "profile_hash": "f00d", "seed": 7, "threads": 1, "workers": 1,
         "device": "cpu", "packages": {"torch": "2.13"},
     }  # fmt: skip
     refusal = {"decision": "refused", "reason": "refused by calibrated: <i>ECE 0.03",

@@ -241,4 +241,3 @@ def test_a_model_with_statistics_of_rows_is_refused(tmp_path, parts):
 def test_how_many_trained_a_version_is_recorded():
     told = Recipe.of(load_profile("simulated").spec, 2, "cpu", workers=2).to_dict()
     assert Recipe.read(told, "cpu").workers == 2
-    assert Recipe.read({k: v for k, v in told.items() if k != "workers"}, "cpu").workers == 1
