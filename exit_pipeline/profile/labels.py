@@ -93,7 +93,7 @@ class LabelSpec(Strict):
 
 
 class FeatureSpec(Strict):
-    """Point-in-time features (`docs/labels.md` says what may be known when)."""
+    """Point-in-time features (`docs/features.md`)."""
 
     availability_lag_minutes: int = Field(
         5,
