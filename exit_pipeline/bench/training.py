@@ -116,6 +116,8 @@ def _train(
     k = len(encoder.spec.sources)
     train = read(Path(folder), "train", k, rows)
     validation = read(Path(folder), "validation", k)
+    # The first optimizer imports packages for a CPU second; the peers' are made before their time.
+    torch.optim.AdamW([torch.zeros(1, requires_grad=True)])
     with reproducible(spec.seed, 1):
         model = MODELS[name](encoder, model_spec)
         with watched() as found:
