@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import random
 from datetime import timedelta
+from pathlib import Path
 
 import pytest
 
 from tests.logs import DAY, PROFILE, SmallLog, at, event
 from tests.unit.oracle import Oracle
 
-LIFT = "min_support: 1, threshold: 1.1, "
-LIMITS = {"lift": LIFT, "lift_raw": LIFT, "rate": "min_rate_support: 3, ", "soft": ""}
 ODD_IDS = ["u1", "ü'\"; drop", "a|b/../c", "u" * 300, "日本", " u1"]
 
 
@@ -57,46 +56,56 @@ def check_equal(found: list[dict], expected: dict[str, dict]) -> None:
                 assert row[name] == value, (name, row, wanted)
 
 
-@pytest.mark.parametrize(
-    ("definition", "expectation", "seed", "sources"),
-    [
-        ("lift", "bands", 1, ("search", "channel")),
-        ("soft", "regression", 8, ("search",)),
-        pytest.param("lift", "bands", 2, ("search",), marks=pytest.mark.slow),
-        pytest.param("lift", "bands", 3, ("search", "channel", "mail"), marks=pytest.mark.slow),
-        pytest.param("lift_raw", "bands", 4, ("search", "channel"), marks=pytest.mark.slow),
-        pytest.param("rate", "bands", 5, ("search", "channel"), marks=pytest.mark.slow),
-        pytest.param("soft", "bands", 6, ("search", "channel"), marks=pytest.mark.slow),
-        pytest.param("lift", "regression", 7, ("search", "channel"), marks=pytest.mark.slow),
-    ],
-)
-def test_labels_equal_the_oracle_in_a_backfill_and_day_by_day(
-    tmp_path, definition, expectation, seed, sources
-):
-    days = 12
-    rule = (
-        f"labels: {{interest_hours: 36, consistency: {{definition: {definition}, {LIMITS[definition]}"
-        f"own_response_days: 5, expectation: {expectation}}}}}\n"
-        "landing: {broken_share: 0.1}\n"
-    )
-    profile = PROFILE.replace("[search, channel]", f"[{', '.join(sources)}]") + rule
-    landed = random_log(seed, days, 700, sources)
-    backfill = SmallLog(tmp_path / "backfill", profile)
-    found = backfill.run(landed)
+LIFT = "min_support: 1, threshold: 1.1, "
+LIMITS = {"lift": LIFT, "lift_raw": LIFT, "rate": "min_rate_support: 3, ", "soft": ""}
 
-    daily = SmallLog(tmp_path / "daily", profile)
+DEFINITIONS = [
+    ("lift", "bands", 2, ("search",)),
+    ("lift", "bands", 3, ("search", "channel", "mail")),
+    ("lift_raw", "bands", 4, ("search", "channel")),
+    ("rate", "bands", 5, ("search", "channel")),
+    ("soft", "bands", 6, ("search", "channel")),
+    ("lift", "regression", 7, ("search", "channel")),
+]
+PATHS = [("lift", "bands", 1, ("search", "channel")), ("soft", "regression", 8, ("search",))]
+LAST = 11
+
+
+@pytest.mark.parametrize("case", DEFINITIONS, ids=str)
+def test_labels_equal_the_oracle(tmp_path, case):
+    check_backfill(tmp_path, *case)
+
+
+@pytest.mark.parametrize("case", PATHS, ids=str)
+def test_labels_equal_the_oracle_in_a_backfill_and_day_by_day(tmp_path, case):
+    landed, backfill, expected = check_backfill(tmp_path, *case)
+    daily = SmallLog(tmp_path / "daily", backfill.profile_text)
     for day, rows in landed.items():
         daily.land(day, rows)
         touched = daily.ingest(day, day)[0].touched_days
         first = min([*touched, DAY + timedelta(days=day)])
         if day:  # a late row re-opens the labels of the days it can change
             daily.label(max(0, (first - DAY).days - 1), day - 1)
-
-    spec, last = backfill.profile.spec, DAY + timedelta(days=days - 2)
-    oracle = Oracle(spec, oracle_events(landed), backfill.items, backfill.users)
-    expected = oracle.labels(DAY, last)
-    check_equal(found, expected)
     check_equal(daily.rows("icl_labels"), expected)
+
+
+def check_backfill(
+    folder: Path, definition: str, expectation: str, seed: int, sources: tuple[str, ...]
+) -> tuple[dict[int, list[dict]], SmallLog, dict[str, dict]]:
+    """Labels a random log at once; returns what landed, where, and what the oracle says of it."""
+    rule = (
+        f"labels: {{interest_hours: 36, consistency: {{definition: {definition}, {LIMITS[definition]}"
+        f"own_response_days: 5, expectation: {expectation}}}}}\n"
+        "landing: {broken_share: 0.1}\n"
+    )
+    profile = PROFILE.replace("[search, channel]", f"[{', '.join(sources)}]") + rule
+    landed = random_log(seed, LAST + 1, 700, sources)
+    backfill = SmallLog(folder / "backfill", profile)
+    found = backfill.run(landed)
+    oracle = Oracle(backfill.profile.spec, oracle_events(landed), backfill.items, backfill.users)
+    expected = oracle.labels(DAY, DAY + timedelta(days=LAST - 1))
+    check_equal(found, expected)
+    return landed, backfill, expected
 
 
 def oracle_events(landed: dict[int, list[dict]]) -> list[dict]:
