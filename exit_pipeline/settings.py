@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -79,6 +80,14 @@ class Settings(BaseSettings):
         if webhook and not webhook.get_secret_value().startswith(("http://", "https://")):
             raise ValueError("it must begin with http:// or https://")
         return webhook
+
+    @field_validator("redis")
+    @classmethod
+    def _is_place(cls, redis: SecretStr | None) -> SecretStr | None:
+        # Feast takes this form alone, and says of a URL that its port is no number.
+        if redis and not re.match(r"[^:/,=]+:\d+(,|$)", redis.get_secret_value()):
+            raise ValueError("write host:port, then ,password=… or ,db=… if need be; no URL")
+        return redis
 
     def home_of(self, profile_name: str) -> Home:
         """Returns the folders that hold the state of one profile."""

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from exit_pipeline.errors import LakeError
+from exit_pipeline.errors import LakeError, SettingsError
 from exit_pipeline.feast_stores import repo
 from exit_pipeline.feast_stores.place import feast_folder
 from exit_pipeline.settings import load_settings
@@ -125,3 +125,11 @@ def test_a_service_is_kept_for_each_version(log):
         return {field.name for projection in projections for field in projection.features}
 
     assert columns("ranking_v8") - columns("ranking_v7") == {"town"}
+
+
+@pytest.mark.parametrize("place", ["redis://:s3cret@127.0.0.1:6379/0", "127.0.0.1,password=s3cret"])
+def test_a_redis_in_another_form_is_refused_and_not_shown(monkeypatch, place):
+    monkeypatch.setenv("EXIT_REDIS", place)
+    with pytest.raises(SettingsError, match="EXIT_REDIS .* host:port") as refused:
+        load_settings()
+    assert "s3cret" not in str(refused.value)
