@@ -130,6 +130,6 @@ def test_a_service_is_kept_for_each_version(log):
 @pytest.mark.parametrize("place", ["redis://:s3cret@127.0.0.1:6379/0", "127.0.0.1,password=s3cret"])
 def test_a_redis_in_another_form_is_refused_and_not_shown(monkeypatch, place):
     monkeypatch.setenv("EXIT_REDIS", place)
-    with pytest.raises(SettingsError, match="EXIT_REDIS .* host:port") as refused:
+    with pytest.raises(SettingsError, match=r"EXIT_REDIS .* host:port") as refused:
         load_settings()
     assert "s3cret" not in str(refused.value)
