@@ -6,9 +6,8 @@ from datetime import date
 from typing import Annotated, Literal, Self
 from zoneinfo import available_timezones
 
-from pydantic import Field, StringConstraints, model_validator
+from pydantic import Field, StringConstraints, field_validator, model_validator
 
-from exit_pipeline.profile.cron import Cron
 from exit_pipeline.profile.labels import FeatureSpec, LabelSpec
 from exit_pipeline.profile.learning import GatesSpec, ModelSpec, SplitSpec, Strict, TrainingSpec
 from exit_pipeline.profile.monitoring import MonitoringSpec
@@ -97,8 +96,22 @@ class SceneSpec(Strict):
 class ScheduleSpec(Strict):
     """When the graph runs by itself (UTC)."""
 
-    daily: Cron = Field("0 3 * * *", description="Cron of `daily_ingest`.")
-    retrain: Cron = Field("0 5 * * *", description="Cron of `retrain`.")
+    daily: str = Field("0 3 * * *", description="Cron of `daily_ingest`.")
+    retrain: str = Field("0 5 * * *", description="Cron of `retrain`.")
+
+    @field_validator("daily", "retrain")
+    @classmethod
+    def _is_cron(cls, text: str) -> str:
+        # Half a second, for those alone who write one.
+        from dagster import DagsterInvalidDefinitionError, ScheduleDefinition
+
+        try:
+            ScheduleDefinition(job_name="any", cron_schedule=text)
+        except DagsterInvalidDefinitionError as error:
+            raise ValueError(
+                f"{text!r} is no cron; write minute, hour, day, month and weekday: 0 3 * * *"
+            ) from error
+        return text
 
 
 class ProfileSpec(Strict):

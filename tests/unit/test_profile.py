@@ -105,7 +105,7 @@ def write(folder, text):
         (
             "group:",
             "schedule: {daily: 0 25 * * *}\ngroup:",
-            "line 12: schedule.daily: '25' is no hour: 0 … 23",
+            "line 12: schedule.daily: '0 25 * * *' is no cron; write minute, hour",
         ),
         (
             "group:",
