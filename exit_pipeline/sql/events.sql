@@ -9,4 +9,4 @@ select $day as known_on,
 {% for name in context %}       , {{ name }}
 {% endfor %}
 from checked
-where rule is null and not repeat
+where rule is null and not __repeat

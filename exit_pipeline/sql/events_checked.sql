@@ -1,6 +1,7 @@
 -- Grain: one row per row that the adapter returned for landing day $day, `rule` being the first
---        rule of the contract that it breaks, or null, and `repeat` whether a good row repeats an
---        event: of repeats the lowest (known_on, file, row) is kept.
+--        rule of the contract that it breaks, or null, and `__repeat` whether a good row repeats an
+--        event: of repeats the lowest (known_on, file, row) is kept. No context column's name
+--        begins with an underscore.
 -- Inputs: adapted (the profile's adapter over the landing files); earlier (event_id of events that
 --         landed on earlier days of the lateness horizon, which bounds deduplication). A row that
 --         says no landing day is told with the profile's first day, $undated.
@@ -43,5 +44,5 @@ from (
 select *,
        rule is null
        and (row_number() over (partition by event_id, rule is null order by file, row) > 1
-            or exists (select 1 from earlier where earlier.event_id = checked.event_id)) as repeat
+            or exists (select 1 from earlier where earlier.event_id = checked.event_id)) as __repeat
 from checked

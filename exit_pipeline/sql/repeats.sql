@@ -15,4 +15,4 @@ select (select count(*) from adapted where coalesce(ds, $undated) = $day) as rea
          where (r.ts, r.user_id, r.item_id, r.domain, r.event_type)
            is distinct from (f.ts, f.user_id, f.item_id, f.domain, f.event_type)) as conflicting
 from checked r left join first_seen f using (event_id)
-where r.repeat
+where r.__repeat

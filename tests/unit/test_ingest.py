@@ -79,6 +79,17 @@ def test_repeats_are_dropped_and_counted_wherever_they_come(tmp_path):
     assert kept["a"] == at(0)  # the lowest (known_on, file, row) wins
 
 
+def test_a_context_column_may_be_called_repeat(tmp_path):
+    text = LENIENT.replace("{place: {", "{repeat: {values: ['true', 'false']}, place: {")
+    log = SmallLog(tmp_path, text)
+    schema = EVENTS.append(pa.field("repeat", pa.string()))
+    log.land(0, [event(name, at(0), repeat="true") for name in "aab"], schema)
+    (report,) = log.ingest(0, 0)
+    assert (report.events, report.duplicates) == (2, 1)
+    assert [(row["event_id"], row["repeat"]) for row in log.rows("events")] == [
+        ("a", "true"), ("b", "true")]  # fmt: skip
+
+
 def test_a_broken_row_does_not_take_a_good_rows_place(tmp_path):
     log = SmallLog(tmp_path, LENIENT)
     log.land(0, [event("a", at(0), user_id=None), event("a", at(0))])
