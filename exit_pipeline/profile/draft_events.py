@@ -12,7 +12,7 @@ import duckdb
 
 from exit_pipeline.lake.duck import literal, quoted, render
 from exit_pipeline.profile.look import RawTable, folder_days, identifier, look_at
-from exit_pipeline.profile.names import RESERVED, sql_words
+from exit_pipeline.profile.names import BESIDE_CONTEXT, RESERVED, sql_words
 
 RARE = 0.001  # values in a smaller share of the rows are broken rows rather than domains
 MOST_DOMAINS, MOST_VALUES = 33, 20
@@ -173,7 +173,7 @@ def _context(
             continue
         values = values_of(connection, column)
         if 2 <= len(values) <= MOST_VALUES and all(map(VALUE.match, values)):
-            found[free_name(column, "event", found)] = (column, values)
+            found[free_name(column, "event", {BESIDE_CONTEXT, *found})] = (column, values)
     return found
 
 

@@ -19,6 +19,8 @@ RESERVED = frozenset(
         *("y", "y_click", "y_order", "y_negative", "icl", "event_timestamp", "created"),
     )
 )
+# Stands beside the context columns in `impressions`; a user attribute may be called so.
+BESIDE_CONTEXT = "segment"
 
 
 @lru_cache(maxsize=1)
@@ -49,6 +51,8 @@ def name_problems(spec: ProfileSpec) -> Iterator[tuple[str, str]]:
             )
     taken = dict(made)
     for section in ("items", "users", "context"):
+        if section == "context":
+            taken.setdefault(BESIDE_CONTEXT, "the label table")
         for name in getattr(spec, section):
             mend = f"rename it in the adapter: `select {name} as {section[:4]}_{name}`"
             if name in sql_words():

@@ -74,6 +74,11 @@ def write(folder, text):
             "a column of the domain 'search' already",
         ),
         ("{segment: {}}", "{segment: {}, category: {}}", "'category' is a column of items already"),
+        (
+            "users: {segment: {}}\nsegment: segment\ncontext: {",
+            "context: {segment: {values: [a]}, ",
+            "line 8: context.segment: 'segment' is a column of the label table already; rename it",
+        ),
         ("[search, channel]", "[search, rate]", "make the column 'user_rate'"),
         ("[search, channel]", "[search, id]", "the contract and the domain 'id' would both make"),
         (

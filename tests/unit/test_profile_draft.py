@@ -78,6 +78,7 @@ def test_a_log_by_other_names(settings, tmp_path):
         customerId=[1, 2, 1, 2, 1, 2], SKU=["a", "b", "a", "b", "a", "b"], Time=ms,
         Action=["View", "View", "tap", "scroll", "View", "Purchase"],
         Surface=["Home Feed"] * 4 + ["Search"] * 2, order=["up", "down"] * 3,
+        segment=["new", "old"] * 3,
         total=[None, None, None, None, None, 12.5],
     )  # fmt: skip
     naive = pa.array([NOON.replace(tzinfo=None, hour=13)], pa.timestamp("ns"))
@@ -93,6 +94,7 @@ def test_a_log_by_other_names(settings, tmp_path):
     assert (spec.start, spec.end) == (date(2026, 3, 1), date(2026, 3, 1))
     assert set(spec.items) == {"item_left", "item_user_rate"}
     assert spec.context["event_order"].values == ("down", "up")
+    assert spec.context["event_segment"].values == ("new", "old")
     assert any("'scroll' are left out" in note for note in told["notes"])
     assert any("all are taken as click" in note for note in told["notes"])
     rows, broken = ingested(settings, profile)
