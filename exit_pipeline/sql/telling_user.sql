@@ -7,7 +7,7 @@ with newest as (
   qualify row_number() over (partition by user_id order by state_us desc) = 1
 ),
 carries as (
-  select unit{% for s in sources %}, avg(carries_{{ s }}) as {{ s }}{% endfor %}
+  select unit{% for s in sources %}, avg(carries_{{ s }}) as carries_{{ s }}{% endfor %}
 
   from scene_features
   where ds = (select max(ds) from scene_features)
@@ -15,7 +15,7 @@ carries as (
 ),
 shown as (
 {% for s in sources %}
-  select user_id, weight * pow(2.0, age_us / -$half_life_us::double) * c.{{ s }} as carried
+  select user_id, weight * pow(2.0, age_us / -$half_life_us::double) * c.carries_{{ s }} as carried
   from (select user_id, state_us - {{ s }}_state_us as age_us,
                unnest({{ s }}_units) as unit, unnest({{ s }}_weights) as weight from newest)
   join carries c using (unit)

@@ -9,7 +9,8 @@
 -- Domains: each has a moment of its own, its newest change: its window ends there and its counts are
 --          decayed to it. A later event elsewhere carries them on as they were, for $hold_us.
 -- Counts decay by half in $half_life_us; weights are whole millionths, so that sums are exact.
-{% macro held(d) %}{{ d }}.state_us >= m.state_us - $hold_us{% endmacro %}
+-- Aliases are numbered, not the domains' names, which may be those of other tables here.
+{% macro held(newest) %}{{ newest }}.state_us >= m.state_us - $hold_us{% endmacro %}
 with shown as (
   select *
   from (
@@ -55,15 +56,17 @@ states as (
 moments as (select distinct user_id, state_us, ds from states where ds >= $first)
 select m.ds, m.user_id, m.state_us
 {% for d in domains %}
-       , case when {{ held(d) }} then {{ d }}.state_us end as {{ d }}_state_us
+{% set newest = "d" ~ loop.index %}
+       , case when {{ held(newest) }} then {{ newest }}.state_us end as {{ d }}_state_us
 {% for part in ("units", "last_us", "counts", "weights") %}
-       , case when {{ held(d) }} then {{ d }}.{{ part }} else [] end as {{ d }}_{{ part }}
+       , case when {{ held(newest) }} then {{ newest }}.{{ part }} else [] end as {{ d }}_{{ part }}
 {% endfor %}
 {% endfor %}
        , make_timestamptz(m.state_us + $lag_us) as event_timestamp
        , make_timestamptz(m.state_us + $lag_us) as created
 from moments m
 {% for d in domains %}
-asof left join (from states where domain = '{{ d }}') as {{ d }}
-  on {{ d }}.user_id = m.user_id and {{ d }}.state_us <= m.state_us
+{% set newest = "d" ~ loop.index %}
+asof left join (from states where domain = '{{ d }}') as {{ newest }}
+  on {{ newest }}.user_id = m.user_id and {{ newest }}.state_us <= m.state_us
 {% endfor %}

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from datetime import timedelta
 
+from exit_pipeline.cli.operate import telling_user
 from exit_pipeline.features.build import build_features
-from tests.logs import DAY, SmallLog, at, event
+from tests.logs import DAY, PROFILE, SmallLog, at, event
 
 
 def test_late_rows_and_an_event_at_midnight_are_two_moments(tmp_path):
@@ -22,3 +23,19 @@ def test_late_rows_and_an_event_at_midnight_are_two_moments(tmp_path):
         (DAY + timedelta(days=1), at(2, us=-1) - timedelta(hours=12), ["c1"]),
         (DAY + timedelta(days=2), at(2, "00:00"), ["c2", "c1"]),
     ]
+
+
+def test_a_domain_may_be_called_as_a_table_or_a_column_of_the_query_is(tmp_path):
+    log = SmallLog(tmp_path, PROFILE.replace("[search, channel]", "[m, unit]"))
+    log.run({
+        0: [event("s", at(0), "click", domain="m"), event("e", at(0, "13:00"))],
+        1: [],
+        2: [],
+        3: [event("t", at(3), "click", domain="unit")],
+    })  # fmt: skip
+    for table, last in (("user_interest", 3), ("scene_features", 1)):
+        day = DAY + timedelta(days=last)
+        build_features(log.connect(), log.lake, log.profile, DAY, day, table=table)
+    newest = max(log.rows("user_interest"), key=lambda row: row["state_us"])
+    assert (newest["m_units"], newest["unit_units"]) == (["c1"], ["c1"])
+    assert telling_user(log.settings, log.lake, log.profile) == "u1"
