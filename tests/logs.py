@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime, timedelta
@@ -76,6 +77,15 @@ def event(event_id: str, ts: datetime, kind: str = "impression", **columns: Any)
     """One row of the log, by default an impression of i1 to u1 in the feed."""
     row = dict.fromkeys(EVENTS.names) | {"event_id": event_id, "ts": ts, "event_type": kind}
     return row | {"user_id": "u1", "item_id": "i1", "domain": "feed", "place": "home"} | columns
+
+
+def give_deletion_vectors(table: Path) -> None:
+    """Switches deletion vectors on for a Delta table, in a commit after its first one."""
+    feature = ["deletionVectors"]
+    protocol = {"minReaderVersion": 3, "minWriterVersion": 7,
+                "readerFeatures": feature, "writerFeatures": feature}  # fmt: skip
+    commit = table / "_delta_log" / f"{1:020d}.json"
+    commit.write_text(json.dumps({"protocol": protocol}) + "\n")
 
 
 @dataclass

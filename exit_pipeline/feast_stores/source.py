@@ -109,8 +109,7 @@ class DeltaSource(DataSource):
         """Opens the table at its version.
 
         Raises:
-            LakeError: There is no such table, or it has deletion vectors, which a plain reader of
-                its files would not see.
+            LakeError: There is no such table.
         """
         check_folder(self.path)
         if not is_table(self.path):
@@ -119,15 +118,12 @@ class DeltaSource(DataSource):
                 where=self.path,
                 mend=f"materialize {self.name!r} first",
             )
-        table = DeltaTable(self.path, version=self.version)
-        if "deletionVectors" in (table.protocol().reader_features or []):
-            raise LakeError(
-                f"the table of {self.name!r} has deletion vectors, which its files do not show",
-                where=self.path,
-                mend="purge them with the engine that wrote them, and turn the feature off",
-            )
-        return table
+        return DeltaTable(self.path, version=self.version)
 
     def files(self) -> list[str]:
-        """Returns the table's Parquet files, sorted."""
+        """Returns the table's Parquet files, sorted.
+
+        Raises:
+            LakeError: There is no such table, or it has deletion vectors.
+        """
         return table_files(self.open())

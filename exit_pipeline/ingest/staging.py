@@ -40,6 +40,7 @@ def stage_inputs(
         LandingError: An input is missing or unreadable.
         ContractError: Files of one table have different columns.
         UsageError: Some event files lie under `ds=` folders, and others do not.
+        LakeError: A Delta table has deletion vectors.
     """
     tables = {}
     for table, path in inputs.items():

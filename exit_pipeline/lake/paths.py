@@ -51,7 +51,17 @@ def commits(folder: Path) -> list[Path]:
 def table_files(
     table: DeltaTable, predicate: Sequence[tuple[str, str, str]] | None = None
 ) -> list[str]:
-    """Returns the Parquet files of a Delta table, sorted, as paths of the file system."""
+    """Returns the Parquet files of a Delta table, sorted, as paths of the file system.
+
+    Raises:
+        LakeError: The table has deletion vectors, which a plain reader of its files would not see.
+    """
+    if "deletionVectors" in (table.protocol().reader_features or []):
+        raise LakeError(
+            "the Delta table has deletion vectors: its files hold rows that are deleted",
+            where=unquote(table.table_uri.removeprefix("file://")).rstrip("/"),
+            mend="purge them with the engine that wrote them, and turn the feature off",
+        )
     files = table.file_uris(file_pruning_predicate=list(predicate) if predicate else None)
     return sorted(uri if "://" in uri else unquote(uri) for uri in files)
 

@@ -9,11 +9,12 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from deltalake import write_deltalake
 
 from exit_pipeline.alone import stage_files
-from exit_pipeline.errors import UsageError
+from exit_pipeline.errors import LakeError, UsageError
 from exit_pipeline.stages import STAGES, build_stage
-from tests.logs import DAY, EVENTS, PROFILE, SmallLog, at, event
+from tests.logs import DAY, EVENTS, PROFILE, SmallLog, at, event, give_deletion_vectors
 
 LENIENT = PROFILE + "landing: {broken_share: 1.0}\n"
 LANDED = {
@@ -84,6 +85,15 @@ def test_files_of_which_only_some_lie_by_day_are_refused(log):
     write(root / "more.parquet", LANDED[1])
     with pytest.raises(UsageError, match="and others do not"):
         alone(log, root)
+
+
+def test_a_delta_table_whose_files_hold_deleted_rows_is_refused(log):
+    table = log.root.parent / "table"
+    write_deltalake(str(table), pa.Table.from_pylist(LANDED[0], EVENTS))
+    give_deletion_vectors(table)
+    with pytest.raises(LakeError, match="deletion vectors") as found:
+        alone(log, table)
+    assert (found.value.where, "purge" in found.value.mend) == (str(table), True)
 
 
 def test_a_missing_folder_ends_the_labels(log):

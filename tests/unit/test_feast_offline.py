@@ -23,6 +23,7 @@ from exit_pipeline.feast_stores.source import DeltaSource
 from exit_pipeline.lake import Lake, connect
 from exit_pipeline.lock import exclusive
 from exit_pipeline.settings import load_settings
+from tests.logs import give_deletion_vectors
 
 OURS = {"type": "exit_pipeline.feast_stores.offline.DuckDBAsofOfflineStore"}
 T0 = datetime(2026, 1, 5, tzinfo=UTC)
@@ -292,6 +293,12 @@ def test_a_source_survives_the_registry(store, tmp_path):
     gone = DeltaSource(name="gone", path=str(tmp_path / "gone"), timestamp_field="t")
     with pytest.raises(LakeError, match="has no Delta table"):
         gone.files()
+
+
+def test_a_table_with_deletion_vectors_is_refused(store, tmp_path):
+    give_deletion_vectors(tmp_path / "scores")
+    with pytest.raises(LakeError, match="deletion vectors"):
+        store.get_feature_view("scores").batch_source.validate(store.config)
 
 
 def test_materialized_values_are_never_overwritten_by_older_ones(store):
