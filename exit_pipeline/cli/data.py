@@ -23,7 +23,7 @@ def register(app: typer.Typer) -> None:
 
 
 def simulate(
-    out: Annotated[Path, typer.Option("--out", help="Folder to write; must have no events yet.")],
+    out: Annotated[Path, typer.Option("--out", help="Folder to write; must hold no log yet.")],
     days: Annotated[int | None, typer.Option(min=3, max=3650)] = None,
     users: Annotated[int | None, typer.Option(min=10, max=50_000_000)] = None,
     items: Annotated[int | None, typer.Option(min=24, max=50_000_000)] = None,

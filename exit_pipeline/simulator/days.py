@@ -38,6 +38,8 @@ from exit_pipeline.simulator.world import (
     World,
 )
 
+FOLDERS = ("truth", "users", "items", "profile", "events")  # events last: they say it is whole
+
 
 def simulate(config: SimulationConfig, out: Path, *, overwrite: bool = False) -> dict[str, Any]:
     """Writes a log in the contract's form and, under `truth`, what is true of it (ours).
@@ -45,17 +47,20 @@ def simulate(config: SimulationConfig, out: Path, *, overwrite: bool = False) ->
     Args:
         config: Sizes, seed, world and planted faults.
         out: Gets `events/ds=…/part-0.parquet`, `items`, `users`, `truth` and the log's `profile`.
-        overwrite: Replace a log that is there.
+        overwrite: Replace a log that is there, and whatever else its folders hold.
 
     Returns:
         Counts of what was written and of the faults planted.
 
     Raises:
-        UsageError: There is a log under `out` already.
+        UsageError: One of the folders to write is there already, be it a log's or someone else's.
     """
-    if (out / "events").exists() and not overwrite:
+    there = [folder for folder in FOLDERS if (out / folder).exists()]
+    if there and not overwrite:
         raise UsageError(
-            "there is a log already", where=str(out), mend="name another folder, or remove it first"
+            "there is a log already, or a folder that it would replace",
+            where=str(out / there[0]),
+            mend="name another folder, or move this one away first",
         )
     partial = out.with_name(f".{out.name}.partial")
     shutil.rmtree(partial, ignore_errors=True)
@@ -64,13 +69,7 @@ def simulate(config: SimulationConfig, out: Path, *, overwrite: bool = False) ->
     counts = _write_days(world, partial)
     write_profile(config, partial / "profile", out.name)
     out.mkdir(parents=True, exist_ok=True)
-    for folder in (
-        "truth",
-        "users",
-        "items",
-        "profile",
-        "events",
-    ):  # events last: they say it is whole
+    for folder in FOLDERS:
         shutil.rmtree(out / folder, ignore_errors=True)
         os.replace(partial / folder, out / folder)
     partial.rmdir()

@@ -243,6 +243,16 @@ def test_a_log_is_not_written_over(log):
         SimulationConfig.sized("huge")
 
 
+@pytest.mark.parametrize("folder", ["truth", "users", "items", "profile", "events"])
+def test_a_folder_of_someone_elses_is_left_alone(tmp_path, folder):
+    (tmp_path / folder).mkdir()
+    (tmp_path / folder / "mine.txt").write_text("mine")
+    with pytest.raises(UsageError, match="a folder that it would replace") as found:
+        simulate(CONFIG, tmp_path)
+    assert found.value.where == str(tmp_path / folder)
+    assert [file.name for file in tmp_path.rglob("*.*")] == ["mine.txt"]
+
+
 @pytest.mark.parametrize("form", ["A", "B"])
 def test_the_oracle_ranks_the_truth_above_chance(form):
     world = World(replace(CONFIG, world=form))
