@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from datetime import UTC, date, datetime, timedelta
+from filecmp import cmp
 from pathlib import Path
 
 import pyarrow.parquet as pq
@@ -26,7 +27,8 @@ def land_shown(
 ) -> dict[date, int]:
     """Writes the days of a log that have ended to the landing place, a file a day.
 
-    A day that is landed again is the same file, with what its log holds now.
+    A day that is landed again is the same file, with what its log holds now; where that is what
+    it held before, the file is left as it is, so that nobody takes the day for one that changed.
 
     Args:
         settings: Threads and memory.
@@ -71,5 +73,8 @@ def _land(settings: Settings, home: Home, profile: Profile, files: list[Path], f
         salt, gone = forgotten.listed()
         rows = render("shown", columns=columns, files=read, salt=salt, forgotten=sorted(gone))
         connection.sql(rows).write_parquet(str(partial))
-        put_to_disk(partial, folder / NAME)
+        if (folder / NAME).exists() and cmp(partial, folder / NAME, shallow=False):
+            partial.unlink()
+        else:
+            put_to_disk(partial, folder / NAME)
     return pq.read_metadata(folder / NAME).num_rows

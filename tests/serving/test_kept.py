@@ -18,6 +18,7 @@ from exit_pipeline.cli.main import app
 from exit_pipeline.errors import UsageError
 from exit_pipeline.feast_stores.repo import open_store
 from exit_pipeline.ingest import ingest_days
+from exit_pipeline.ingest.arrivals import arrivals
 from exit_pipeline.ingest.shown import land_shown
 from exit_pipeline.lake import connect
 from exit_pipeline.privacy import Forgotten
@@ -30,7 +31,7 @@ from exit_pipeline.serving.parts import Parts
 from exit_pipeline.serving.service import Options
 from exit_pipeline.settings import Home
 from exit_pipeline.validation.skew import check_skew
-from tests.logs import EVENTS, at, event
+from tests.logs import EVENTS, SmallLog, at, event
 from tests.serving.conftest import ServingHome, ask
 
 DAY = date(
@@ -93,6 +94,24 @@ def test_the_command_lands_a_day_in_the_contracts_columns(tmp_path):
     assert json.loads(made.stdout) == {"days": {"2026-01-05": 1}}
     landed = tmp_path / "home/simulated/landing/events/ds=2026-01-05/shown.parquet"
     assert pq.read_schema(landed).names == EVENTS.names
+
+
+def test_a_day_that_is_landed_again_is_new_only_where_its_log_is(tmp_path):
+    small, log = SmallLog(tmp_path / "small"), tmp_path / "log"
+    part = log / "ds=2026-01-05" / "part.parquet"
+    part.parent.mkdir(parents=True)
+    home = small.lake.home
+
+    def landed(*names: str):
+        pq.write_table(pa.Table.from_pylist([event(n, at(0)) for n in names], EVENTS), part)
+        assert list(land_shown(small.settings, home, small.profile, log, at(3))) == [at(0).date()]
+        return arrivals(small.profile, home)
+
+    first = landed("b", "a")
+    assert landed("b", "a") == first
+    assert landed("c", "a") != first
+    (folder,) = (home.landing / "events").iterdir()
+    assert [file.name for file in folder.iterdir()] == ["shown.parquet"]
 
 
 def test_nothing_is_logged_unless_asked_for(home):
