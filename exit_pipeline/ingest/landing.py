@@ -35,14 +35,16 @@ def lands_by_day(profile: Profile) -> bool:
 
 
 def landed_days(profile: Profile, home: Home) -> list[date]:
-    """Returns the days that have a `ds=` folder in the landing place of the events.
+    """Returns the days that have a `ds=` folder in any raw table that the events are read from.
+
+    A day is read once all of these tables have a file of it (see `landing_files`).
 
     Raises:
         LandingError: A folder's name is no day, or the package of the profile is not installed.
     """
     root = landing_root(profile, home)
-    pattern = profile.spec.landing.tables.get("events", "")
-    folders = root.glob(str(Path(pattern).parent)) if "ds=" in pattern else []
+    patterns = [p for p in raw_tables(profile, "events").values() if "ds=" in p]
+    folders = (folder for pattern in patterns for folder in root.glob(str(Path(pattern).parent)))
     found = (_named_day(root, folder) for folder in folders)
     return sorted({day for day in found if day is not None})
 

@@ -11,7 +11,7 @@ import pyarrow.parquet as pq
 
 from exit_pipeline.errors import UsageError
 from exit_pipeline.files import put_to_disk
-from exit_pipeline.ingest.landing import day_of, landing_root
+from exit_pipeline.ingest.landing import day_of, landing_root, raw_tables
 from exit_pipeline.lake import connect, render
 from exit_pipeline.privacy import Forgotten
 from exit_pipeline.profile import Profile
@@ -33,7 +33,7 @@ def land_shown(
     Args:
         settings: Threads and memory.
         home: The default landing place.
-        profile: Its raw events lie by day, in the form of the log contract.
+        profile: Its raw table `shown`, or else `events`, lies by day, in the log contract's form.
         log: Folder that the service writes to.
         now: Days that ended a minute before are landed.
 
@@ -41,25 +41,31 @@ def land_shown(
         Impressions by day.
 
     Raises:
-        UsageError: The profile's landing files do not lie by day.
+        UsageError: The profile's events are read from no such table that lies by day.
         LandingError: The package that the profile names is not installed.
         LakeError: Someone has been being forgotten for long.
     """
-    pattern = profile.spec.landing.tables.get("events", "")
-    if "ds=" not in Path(pattern).parent.name:
-        raise UsageError(
-            "the landing files of this profile do not lie under `ds=` folders",
-            where=f"landing.tables of {profile.name!r}",
-            mend="land what was shown by hand, or give `events` a pattern with `ds=*`",
-        )
-    place = (landing_root(profile, home) / pattern).parent
-    today, landed = (now.astimezone(UTC) - SETTLED).date(), {}
+    place, today, landed = _place(profile, home), (now.astimezone(UTC) - SETTLED).date(), {}
     for folder in sorted(log.glob("ds=*")):
         day = day_of(Path(folder.name))
         files = sorted(folder.glob("*.parquet"))
         if day is not None and day < today and files:
             landed[day] = _land(settings, home, profile, files, place.with_name(folder.name))
     return landed
+
+
+def _place(profile: Profile, home: Home) -> Path:
+    """Returns the folders, as a glob, of the raw table that gets what was shown."""
+    read = raw_tables(profile, "events")
+    pattern = read.get("shown", read.get("events", ""))
+    if "ds=" not in Path(pattern).parent.name:
+        raise UsageError(
+            "the events are read from no raw table `shown` or `events` under `ds=` folders",
+            where=f"landing.tables and the adapter of the events of {profile.name!r}",
+            mend="add `shown: shown/ds=*/*.parquet` to landing.tables, and let the adapter unite "
+            "`raw_shown` with the rest",
+        )
+    return (landing_root(profile, home) / pattern).parent
 
 
 def _land(settings: Settings, home: Home, profile: Profile, files: list[Path], folder: Path) -> int:

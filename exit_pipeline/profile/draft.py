@@ -145,7 +145,7 @@ def _no_events(landing: Path, tables: list[RawTable]) -> UsageError:
 
 
 def _call_one_events(logs: list[EventsDraft], names: set[str]) -> None:
-    """The largest table of events is called `events`: its folders say which days have landed."""
+    """The largest table of events is called `events`, which is where one looks first."""
     if "events" not in names:
         max(logs, key=lambda log: log.counts.total()).name = "events"
 

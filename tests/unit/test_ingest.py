@@ -6,8 +6,12 @@ import json
 from datetime import UTC, datetime, timedelta
 
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
+from exit_pipeline.errors import LandingError
+from exit_pipeline.ingest import landed_days
+from exit_pipeline.ingest.shown import land_shown
 from tests.logs import DAY, EVENTS, PROFILE, SmallLog, at, event
 
 LENIENT = PROFILE + "landing: {broken_share: 1.0}\n"
@@ -132,3 +136,23 @@ def test_the_content_hash_does_not_see_row_order(tmp_path):
     one.land(0, rows)
     two.land(0, rows[::-1])
     assert one.ingest(0, 0)[0].state == two.ingest(0, 0)[0].state
+
+
+def test_a_log_of_what_was_shown_may_be_a_raw_table_of_its_own(tmp_path):
+    tables = ("{log: 'log/ds=*/*.parquet', shown: 'shown/ds=*/*.parquet', items: 'items/*.parquet', "
+              "users: 'users/*.parquet'}")  # fmt: skip
+    log = SmallLog(tmp_path, f"{PROFILE}landing: {{tables: {tables}}}\n")
+    both = "select * from raw_log union all by name select * from raw_shown"
+    (tmp_path / "profile" / "events.sql").write_text(both)
+    for day in (0, 1):
+        log.write(f"log/ds={at(day).date()}/p.parquet", [event(f"e{day}", at(day))], EVENTS)
+    served = tmp_path / "served" / f"ds={DAY}" / "part.parquet"
+    served.parent.mkdir(parents=True)
+    pq.write_table(pa.Table.from_pylist([event("s", at(0))], EVENTS), served)
+    told = land_shown(log.settings, log.lake.home, log.profile, tmp_path / "served", at(5))
+    assert told == {DAY: 1}
+    assert landed_days(log.profile, log.lake.home) == [DAY, DAY + timedelta(days=1)]
+    (report,) = log.ingest(0, 0)
+    assert (report.read, report.events) == (2, 2)
+    with pytest.raises(LandingError, match="no landing file of 'shown' for 2026-01-06"):
+        log.ingest(1, 1)
