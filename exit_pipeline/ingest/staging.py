@@ -12,7 +12,7 @@ from deltalake import DeltaTable
 
 from exit_pipeline.errors import LandingError, UsageError
 from exit_pipeline.ingest.contract import attribute_columns, event_columns
-from exit_pipeline.ingest.files import agreed_columns
+from exit_pipeline.ingest.files import DECLARED, agreed_columns, schema_of
 from exit_pipeline.ingest.landing import day_of
 from exit_pipeline.lake import render
 from exit_pipeline.lake.paths import check_folder, hive_value, is_table, table_files
@@ -94,7 +94,8 @@ def _adapter(
 
 def _links(table: str, path: Path, folder: Path) -> list[Path]:
     """Links the files of one input below a folder; only what is below the path given counts."""
-    if path.is_dir() and is_table(path):
+    delta = path.is_dir() and is_table(path)
+    if delta:
         check_folder(path)
         files = [Path(file) for file in table_files(DeltaTable(str(path)))]
     else:
@@ -116,18 +117,36 @@ def _links(table: str, path: Path, folder: Path) -> list[Path]:
             link.symlink_to(file.absolute())
     if ours:
         _add_quiet_days(path, folder)
+    if delta:
+        _declare_columns(path, folder)
     return _staged(folder)
 
 
 def _add_quiet_days(path: Path, folder: Path) -> None:
     """Adds a file without rows for each day that a lake ingested without events."""
-    schema = pa.schema(DeltaTable(str(path)).schema().to_arrow())
-    raw = pa.schema([column for column in schema if column.name not in PARTITIONS["events"]])
+    raw = _schema_of_files(DeltaTable(str(path)))
     for day in logged_states(path):
         quiet = folder / f"ds={day}"
         if not quiet.exists():
             quiet.mkdir(parents=True)
             pq.write_table(raw.empty_table(), quiet / "quiet.parquet")
+
+
+def _declare_columns(path: Path, folder: Path) -> None:
+    """Declares what a Delta table's older files lack: columns that were added to it since."""
+    links = [file for file in _staged(folder) if file.is_symlink()]
+    names = [set(schema_of(link).names) for link in links]
+    raw = _schema_of_files(DeltaTable(str(path)))
+    added = [column for column in raw if any(column.name not in found for found in names)]
+    for place in {link.parent for link in links} if added else ():
+        pq.write_table(pa.schema(added).empty_table(), place / DECLARED)
+
+
+def _schema_of_files(table: DeltaTable) -> pa.Schema:
+    """Returns a Delta table's columns but for those that its folders tell."""
+    told = table.metadata().partition_columns
+    schema = pa.schema(table.schema().to_arrow())
+    return pa.schema([column for column in schema if column.name not in told])
 
 
 def _staged(folder: Path) -> list[Path]:

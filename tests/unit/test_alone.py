@@ -12,7 +12,7 @@ import pytest
 from deltalake import write_deltalake
 
 from exit_pipeline.alone import stage_files
-from exit_pipeline.errors import LakeError, UsageError
+from exit_pipeline.errors import ContractError, LakeError, UsageError
 from exit_pipeline.stages import STAGES, build_stage
 from tests.logs import DAY, EVENTS, PROFILE, SmallLog, at, event, give_deletion_vectors
 
@@ -94,6 +94,32 @@ def test_a_delta_table_whose_files_hold_deleted_rows_is_refused(log):
     with pytest.raises(LakeError, match="deletion vectors") as found:
         alone(log, table)
     assert (found.value.where, "purge" in found.value.mend) == (str(table), True)
+
+
+@pytest.mark.parametrize("by", [None, ["ds"]], ids=["undated", "by day"])
+def test_a_column_that_was_added_to_a_delta_table_is_null_before(log, by):
+    expected = in_lake(log)
+    table = log.root.parent / "table"
+    for day, rows in LANDED.items():
+        schema = EVENTS if day else EVENTS.remove(EVENTS.get_field_index("request_id"))
+        found = pa.Table.from_pylist(rows, schema)
+        if by:
+            days = pa.array([DAY + timedelta(days=day)] * len(rows), pa.date32())
+            found = found.append_column("ds", days)
+        write_deltalake(str(table), found, mode="append", schema_mode="merge", partition_by=by)
+    _, labels = alone(log, table)
+    assert labels == expected[: len(labels)]
+    assert labels
+
+
+def test_a_file_that_does_not_fit_is_told_by_its_own_name(log):
+    root = log.root.parent / "files"
+    write(root / "a.parquet", LANDED[0])
+    fewer = pa.Table.from_pylist(LANDED[1], EVENTS).drop_columns("place")
+    pq.write_table(fewer, root / "b.parquet")
+    with pytest.raises(ContractError, match="'place' is missing") as found:
+        alone(log, root)
+    assert found.value.where == str(root / "b.parquet")
 
 
 def test_a_missing_folder_ends_the_labels(log):
