@@ -135,6 +135,13 @@ def test_a_wrong_type(log):
     refused(log, 1, ContractError, "'user_id' is BIGINT, not VARCHAR")
 
 
+def test_a_row_number_that_may_not_fit(log):
+    sql = "select * replace (hash(event_id) as row) from raw_events"
+    (log.root / "profile" / "events.sql").write_text(sql)
+    log.land(1, [event("b", at(1))])
+    refused(log, 1, ContractError, "'row' is UBIGINT, not BIGINT", "cast the column")
+
+
 def test_times_without_a_zone(log):
     schema = EVENTS.set(1, pa.field("ts", pa.timestamp("us")))
     log.land(1, [event("b", at(1).replace(tzinfo=None))], schema)
