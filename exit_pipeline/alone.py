@@ -81,10 +81,8 @@ def stage_files(
         with connect(settings, home) as connection:
             written = [_write(connection, lake, table, home.reports) for table in STAGES[stage]]
         missing = missing_day(lake)
-        if out.exists():
-            out.rmdir()
         home.reports.mkdir(exist_ok=True)
-        os.replace(home.reports, out)
+        _move(home.reports, out)
     quarantine: dict[str, int] = {}
     for report in reports:
         for rule, count in report.quarantine.items():
@@ -121,7 +119,7 @@ def _staged(
 @contextmanager
 def _scratch(out: Path) -> Iterator[Home]:
     """A home beside the output; what a killed call left there goes with the next one's."""
-    folder = out.absolute().parent / f".{out.name}.scratch"
+    folder = out.absolute().parent / f".{out.absolute().name}.scratch"
     refusal = UsageError(
         "another call is writing this output", where=str(out), mend="wait for it, or name another"
     )
@@ -133,6 +131,15 @@ def _scratch(out: Path) -> Iterator[Home]:
             yield home
         finally:
             shutil.rmtree(folder)
+
+
+def _move(made: Path, out: Path) -> None:
+    """Moves a folder; an empty one that is there stays: someone stands in it, or it is a mount."""
+    if not out.exists():
+        os.replace(made, out)
+        return
+    for file in sorted(made.iterdir()):
+        shutil.move(file, out / file.name)
 
 
 def _write(

@@ -55,6 +55,7 @@ def simulate(config: SimulationConfig, out: Path, *, overwrite: bool = False) ->
     Raises:
         UsageError: One of the folders to write is there already, be it a log's or someone else's.
     """
+    place = out.resolve()  # it has a name of its own, unlike `.`
     there = [folder for folder in FOLDERS if (out / folder).exists()]
     if there and not overwrite:
         raise UsageError(
@@ -62,16 +63,16 @@ def simulate(config: SimulationConfig, out: Path, *, overwrite: bool = False) ->
             where=str(out / there[0]),
             mend="name another folder, or move this one away first",
         )
-    partial = out.with_name(f".{out.name}.partial")
+    partial = place.with_name(f".{place.name}.partial")
     shutil.rmtree(partial, ignore_errors=True)
     world = World(config)
     _write_attributes(world, partial)
     counts = _write_days(world, partial)
-    write_profile(config, partial / "profile", out.name)
-    out.mkdir(parents=True, exist_ok=True)
+    write_profile(config, partial / "profile", place.name)
+    place.mkdir(parents=True, exist_ok=True)
     for folder in FOLDERS:
-        shutil.rmtree(out / folder, ignore_errors=True)
-        os.replace(partial / folder, out / folder)
+        shutil.rmtree(place / folder, ignore_errors=True)
+        os.replace(partial / folder, place / folder)
     partial.rmdir()
     return {
         "out": str(out),

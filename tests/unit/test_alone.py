@@ -159,6 +159,21 @@ def test_an_output_that_is_there_already(log):
             alone(log, file, out)
 
 
+@pytest.mark.parametrize("name", [".", "linked"])
+def test_an_empty_folder_that_is_there_is_filled(log, monkeypatch, name):
+    file, here = write(log.root.parent / "events.parquet", LANDED[0]), log.root.parent / "here"
+    here.mkdir()
+    monkeypatch.chdir(here)
+    if name == "linked":
+        (here.parent / "elsewhere").mkdir()
+        (here / name).symlink_to(here.parent / "elsewhere")
+    landing = log.lake.home.landing
+    inputs = {"events": file, "items": landing / "items", "users": landing / "users"}
+    stage_files("features", log.settings, log.profile, inputs, Path(name))
+    assert list(Path(name).glob("*.parquet"))
+    assert [*here.glob(".*"), *here.parent.glob(".*")] == []
+
+
 def test_what_a_killed_call_left_is_cleaned_up(log):
     left = log.root.parent / ".out.scratch" / "home" / "lake"
     shutil.copytree(log.root, left)

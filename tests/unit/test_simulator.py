@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import replace
+from pathlib import Path
 
 import duckdb
 import numpy as np
@@ -241,6 +242,14 @@ def test_a_log_is_not_written_over(log):
         simulate(config, out)
     with pytest.raises(UsageError, match="no size"):
         SimulationConfig.sized("huge")
+
+
+def test_a_log_may_be_written_where_one_stands(tmp_path, monkeypatch):
+    (tmp_path / "here").mkdir()
+    monkeypatch.chdir(tmp_path / "here")
+    told = simulate(replace(CONFIG, days=3), Path("."))
+    assert (told["out"], load_profile("profile").name) == (".", "simulated_here")
+    assert [path.name for path in tmp_path.iterdir()] == ["here"]
 
 
 @pytest.mark.parametrize("folder", ["truth", "users", "items", "profile", "events"])
