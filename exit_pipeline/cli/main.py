@@ -6,6 +6,8 @@ import atexit
 import errno
 import os
 import sys
+import traceback
+from typing import Any
 
 import typer
 
@@ -28,6 +30,9 @@ from exit_pipeline.cli import (
 )
 from exit_pipeline.cli.output import emit, errors
 from exit_pipeline.errors import ExitPipelineError
+
+INTERRUPTED = 130  # as Typer ends on Ctrl-C
+WRONG_USE: Any = typer.BadParameter.__base__  # it has no public name
 
 app = typer.Typer(
     help="Explicit interest transfer, from raw log to champion.",
@@ -63,23 +68,49 @@ def main() -> None:
 
 def _run() -> int:
     try:
-        app()
+        # Not standalone, where Typer would print and end by itself, and nothing came with `--json`.
+        code = app(standalone_mode=False)
     except ExitPipelineError as error:
         return _say(error)
     except OSError as error:
         return _say(_of_the_system(error))
-    except SystemExit as leave:  # how Typer ends, wrong use (2) included
+    except WRONG_USE as error:
+        error.show()
+        command = error.ctx.command_path if error.ctx else "exit-pipeline"
+        _tell(error.format_message(), command, f"`{command} --help` says what it takes")
+        return error.exit_code
+    except SystemExit as leave:
         return leave.code if isinstance(leave.code, int) else 1
     except KeyboardInterrupt:
+        code = INTERRUPTED
+    except Exception as error:  # noqa: BLE001 — whatever it is, `--json` gets its object
+        traceback.print_exc()
+        return _say(_of_ours(error))
+    if code == INTERRUPTED:
+        _tell("interrupted", "", "run it again: what was whole before is whole now")
         errors.print("interrupted; what was whole before is whole now", style="yellow")
-    return 1
+    return code if isinstance(code, int) else 0
 
 
 def _say(error: ExitPipelineError) -> int:
-    if "--json" in sys.argv:
-        emit({"error": error.what, "where": error.where, "mend": error.mend})
+    _tell(error.what, error.where, error.mend)
     errors.print(f"error: {error}", style="red", markup=False)
     return error.exit_code
+
+
+def _tell(what: str, where: str, mend: str) -> None:
+    """Prints an error as the one JSON object that `--json` promises."""
+    if "--json" in sys.argv:
+        emit({"error": what, "where": where, "mend": mend})
+
+
+def _of_ours(error: Exception) -> ExitPipelineError:
+    """What nobody foresaw: its traceback is on standard error."""
+    return ExitPipelineError(
+        f"{type(error).__name__}: {error}",
+        where="exit_pipeline, as the traceback says",
+        mend="report it with its traceback, and with what `exit-pipeline doctor` says",
+    )
 
 
 def _of_the_system(error: OSError) -> ExitPipelineError:
