@@ -116,8 +116,12 @@ def instant(column: str, kind: str, sample: list[str]) -> str:
         return name
     if kind in NUMBERS:
         digits = len(str(abs(int(float(sample[0]))))) if sample else 10
-        scale = ("* 1000000", "* 1000", "", "// 1000")[min(max(digits - 9, 0) // 3, 3)]
-        return f"make_timestamptz(({name}::bigint {scale})::bigint)"
+        scale = min(max(digits - 9, 0) // 3, 3)
+        if kind in ("FLOAT", "DOUBLE", "DECIMAL"):  # a part of a second counts, too
+            times = ("* 1000000", "* 1000", "", "/ 1000")[scale]
+            return f"make_timestamptz(({name}::double {times})::bigint)"
+        times = ("* 1000000", "* 1000", "", "// 1000")[scale]
+        return f"make_timestamptz(({name}::bigint {times})::bigint)"
     if kind in ("VARCHAR", "ENUM"):
         return f"try_cast({name} as timestamptz)"
     return f"({name}::timestamp at time zone 'UTC')"

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from datetime import UTC, date, datetime, timedelta
+from decimal import Decimal
 
+import duckdb
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -14,6 +16,7 @@ from exit_pipeline.lake import Lake, connect
 from exit_pipeline.lake.table import days_between
 from exit_pipeline.profile import load_profile
 from exit_pipeline.profile.draft import draft_profile
+from exit_pipeline.profile.draft_events import instant
 from exit_pipeline.settings import load_settings
 from exit_pipeline.simulator import SimulationConfig, simulate
 
@@ -109,6 +112,19 @@ def test_a_log_by_other_names(settings, tmp_path):
     # No table tells of users: each is known from the first of their events on.
     assert [(row["user_id"], row["valid_from"]) for row in rows["users"]] == [
         ("1", NOON), ("2", NOON + timedelta(seconds=1))]  # fmt: skip
+
+
+@pytest.mark.parametrize("kind", ["double", "decimal(38, 6)", "bigint"])
+@pytest.mark.parametrize("unit", [1, 1_000, 1_000_000, 1_000_000_000])
+def test_parts_of_seconds_are_kept(kind, unit):
+    us = int(NOON.timestamp()) * 1_000_000 + 250_125
+    if kind == "bigint" and unit < 1_000_000:
+        us -= us % (1_000_000 // unit)
+    number = Decimal(us) * unit / 1_000_000
+    sql = instant("when", kind.split("(")[0].upper(), [str(number)])
+    with duckdb.connect() as connection:
+        found = connection.sql(f'select epoch_us({sql}) from (select {number}::{kind} as "when")')
+        assert found.fetchall() == [(us,)]
 
 
 def test_nonsense_is_refused(settings, tmp_path):
