@@ -86,6 +86,8 @@ def _print_trial(tried: Trial) -> None:
     )
     for rule, count in report.quarantine.items():
         console.print(f"  quarantined: {count:,} {rule}")
+    if report.outside:
+        console.print(f"  not read: {report.outside:,} rows of days outside `start` … `end`")
     if tried.refusal:
         console.print(f"this day would be refused: {tried.refusal}", style="red")
         console.print("  mend the files, or raise `landing.broken_share` if they may be left out")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, timedelta
 from typing import Any
 
@@ -23,7 +23,9 @@ class IngestReport:
     """What became of the rows of one landing day; `events + duplicates + quarantine = read`.
 
     `stored` and `quarantined` are counted in the tables, after they were written. `again` says of a
-    day that it was not asked for, but follows one whose events it may repeat.
+    day that it was not asked for, but follows one whose events it may repeat. `outside` counts what
+    is not read: rows of files that do not lie by day, from before the log's first day, told with
+    that one, and from after its last, told with that.
     """
 
     day: date
@@ -38,6 +40,7 @@ class IngestReport:
     stored: int
     state: DayState
     again: bool = False
+    outside: int = 0
 
     @property
     def balanced(self) -> bool:
@@ -48,9 +51,10 @@ class IngestReport:
     def summary(self) -> str:
         """One line: what was read and what became of it."""
         broken = ", ".join(f"{rule} {count}" for rule, count in self.quarantine.items()) or "none"
+        outside = f"; {self.outside} rows of days outside the log not read" if self.outside else ""
         return (
             f"{self.read} rows read: {self.events} events ({self.late} late), "
-            f"{self.duplicates} duplicates, quarantine: {broken}"
+            f"{self.duplicates} duplicates, quarantine: {broken}{outside}"
         )
 
     def to_metadata(self) -> dict[str, Any]:
@@ -61,6 +65,7 @@ class IngestReport:
             "duplicates": self.duplicates,
             "conflicting_duplicates": self.conflicting,
             "quarantined": self.quarantined,
+            "outside": self.outside,
             "touched_days": [day.isoformat() for day in self.touched_days],
         }
 
@@ -83,10 +88,12 @@ def adapt_day(
         return adapted
     if day not in adapted:
         make_adapter_view(connection, profile, home, "events")
-        check_columns(connection, event_columns(profile.spec), "events")
-        values = {"days": sorted(waiting), "undated": profile.spec.start}
+        wanted = event_columns(profile.spec)
+        check_columns(connection, wanted, "events")
+        values = {"days": sorted(waiting), **_ends(profile)}
+        columns = [name for name in wanted if name != "ds"]
         with reading("the landing files of the events"):
-            create_table(connection, "adapted_days", "adapted_days", values)
+            create_table(connection, "adapted_days", "adapted_days", values, columns=columns)
         adapted = frozenset(waiting)
     connection.execute("create or replace temp view adapted as from adapted_days")
     return adapted
@@ -106,7 +113,12 @@ def judge_day(
     _check(connection, lake, profile, day)
     for table, sql in (("kept", "events"), ("broken", "quarantine")):
         create_table(connection, table, sql, {"day": day}, context=spec.context)
-    return _report(connection, spec.start, day)
+    report = _report(connection, spec.start, day)
+    if lands_by_day(profile):
+        return report
+    values = {"day": day, **_ends(profile)}
+    (outside,) = connection.execute(render("adapted_outside"), values).fetchone()  # type: ignore[misc]
+    return replace(report, outside=outside)
 
 
 def too_broken(profile: Profile, report: IngestReport) -> str | None:
@@ -146,6 +158,10 @@ def _view_earlier(
         lake.view(connection, "events", filters, alias="earlier")
     else:
         connection.execute(f"create or replace temp view earlier as {render('events_none')}")
+
+
+def _ends(profile: Profile) -> dict[str, date | None]:
+    return {"first": profile.spec.start, "last": profile.spec.end}
 
 
 def _report(connection: duckdb.DuckDBPyConnection, start: date, day: date) -> IngestReport:

@@ -54,7 +54,7 @@ def stage_inputs(
         update={
             "landing": landing,
             "adapter": {table: f"{table}.sql" for table in inputs},
-            "start": span[0] if span else profile.spec.start,
+            **(dict(zip(("start", "end"), span, strict=True)) if span else {}),
         }
     )
     return Profile(spec, home.root / "profile.yaml", profile.text)

@@ -44,6 +44,7 @@ class Trial:
             "good": told.events,
             "late": told.late,
             "duplicates": told.duplicates,
+            "outside": told.outside,
             "quarantine": told.quarantine,
             "refusal": self.refusal,
             **self.versions,

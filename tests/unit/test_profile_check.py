@@ -38,7 +38,7 @@ def test_the_newest_day_is_judged_and_nothing_is_written(tmp_path):
     assert told["ok"]
     assert told["data"] == {
         "days": ["2026-01-05", "2026-01-06"], "day": "2026-01-06", "read": 5, "good": 2, "late": 1,
-        "duplicates": 1, "quarantine": {"ts_missing": 1, "unknown_domain": 1}, "refusal": None,
+        "duplicates": 1, "outside": 0, "quarantine": {"ts_missing": 1, "unknown_domain": 1}, "refusal": None,
         "items": 8, "users": 6,
     }  # fmt: skip
     said = " ".join(checked(log).split())
@@ -102,6 +102,13 @@ def test_files_that_do_not_lie_by_day(tmp_path):
     log.write("log/all.parquet", rows, EVENTS)
     told = json.loads(checked(log, "--json"))["data"]
     assert (told["days"], told["read"], told["good"]) == (["2026-01-06"], 1, 1)
+    assert told["outside"] == 1
+    assert "not read: 1 rows of days outside" in checked(log)
+    rows.append(event("before the start", at(-1)))
+    log.write("log/all.parquet", rows, EVENTS)
+    first, last = log.ingest(0, 1)
+    assert (first.read, first.outside, last.read, last.outside) == (1, 1, 1, 1)
+    assert last.summary.endswith("1 rows of days outside the log not read")
 
 
 def test_nothing_has_landed(tmp_path):
