@@ -77,10 +77,11 @@ def champion(
     from exit_pipeline.errors import GateRefusal
     from exit_pipeline.evaluation.tables import gates
     from exit_pipeline.registry import CHAMPION, Registry
-    from exit_pipeline.registry.life import evaluate_version
+    from exit_pipeline.registry.life import decision_about
 
     lake = pipeline.lake(context.run.run_id)
-    version, decision, _ = evaluate_version(lake, pipeline.profile, _candidate(context))
+    with decided():
+        version, decision = decision_about(lake, pipeline.profile, _candidate(context))
     registry = Registry(pipeline.home, pipeline.profile.name)
     promoted = False
     # Where another became champion meanwhile the step fails, and its retry asks the gates again.
@@ -109,7 +110,8 @@ def transfer_report(
     from exit_pipeline.report import build_report, preview, write_report
 
     lake = pipeline.lake(context.run.run_id)
-    report = build_report(pipeline.settings, lake, pipeline.profile, _candidate(context))
+    with decided():
+        report = build_report(pipeline.settings, lake, pipeline.profile, _candidate(context))
     return MaterializeResult(
         metadata={
             "version": report.version.version,

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass
-from typing import Any
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from typing import Any, Self
 
 from exit_pipeline.evaluation.bootstrap import Difference, holm, paired
 from exit_pipeline.evaluation.challenger import (
@@ -24,13 +24,20 @@ from exit_pipeline.profile.learning import GatesSpec
 class Decision:
     """Promote or refuse, with the reason in a sentence and every gate's result.
 
-    It holds while `champion`, the version that was champion when it was made, still is.
+    It holds while `champion`, the version that was champion when it was made, still is, and what
+    else it hangs on is as `question` says.
     """
 
     promote: bool
     reason: str
     gates: list[GateResult]
     champion: int | None = None
+    question: dict[str, Any] = field(default_factory=dict)
+
+    @classmethod
+    def read(cls, kept: Mapping[str, Any]) -> Self:
+        """Takes back what `to_dict` gave."""
+        return cls(**{**kept, "gates": [GateResult(**gate) for gate in kept["gates"]]})
 
     def to_dict(self) -> dict[str, Any]:
         """JSON-able values."""

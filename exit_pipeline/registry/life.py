@@ -3,26 +3,17 @@
 from __future__ import annotations
 
 import shutil
-from dataclasses import dataclass, replace
-from datetime import UTC, datetime, timedelta
+from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Any
 
-from exit_pipeline.evaluation import (
-    Decision,
-    Evaluation,
-    PolicyCost,
-    decide,
-    evaluate,
-    policy_cost,
-)
-from exit_pipeline.evaluation.rows import spread
+from exit_pipeline.evaluation import Decision, Evaluation, PolicyCost, policy_cost
 from exit_pipeline.lake import Lake
 from exit_pipeline.monitoring.drift import REFERENCE, make_reference
 from exit_pipeline.privacy import Forgotten
 from exit_pipeline.profile import Profile
-from exit_pipeline.ranking.policy import conditions, refusal
-from exit_pipeline.ranking.scorer import Scorer
-from exit_pipeline.ranking.split import largest_gap
+from exit_pipeline.ranking.policy import conditions
+from exit_pipeline.registry.judging import EVALUATION, contest, judge, kept_decision
 from exit_pipeline.registry.lineage import (
     FITTED,
     TABLE,
@@ -30,21 +21,15 @@ from exit_pipeline.registry.lineage import (
     code_version,
     describe,
     files_of,
-    made_from,
-    seen_days,
     stored_days,
 )
 from exit_pipeline.registry.models import CHAMPION, Registry
-from exit_pipeline.registry.recipe import NAMES, Recipe
+from exit_pipeline.registry.recipe import Recipe
 from exit_pipeline.registry.rows import evaluation_rows
-from exit_pipeline.registry.version import Version
 from exit_pipeline.settings import Settings
 from exit_pipeline.training import load_model, split_days
 from exit_pipeline.training.checkpoint import folder_for
 from exit_pipeline.training.loop import Progress
-from exit_pipeline.validation.verdicts import failed_checks
-
-SAMPLE = 2000  # rows on which the net taken apart must say what the model says
 
 
 @dataclass(frozen=True)
@@ -121,56 +106,38 @@ def evaluate_version(
     """
     registry = Registry(lake.home, profile.name)
     found, champion = registry.get(which), registry.find(CHAMPION)
-    decision, scored = judge(lake, profile, found, champion, datetime.now(UTC))
-    figures = {role: evaluation.to_dict() for role, evaluation in scored.items()}
-    metrics = {n: v for n, v in scored["model"].metrics.items() if v is not None}
-    metrics |= {f"transfer_{s}": v for s, v in scored["model"].transfer.items() if v is not None}
+    held = contest(lake, profile, found, champion)
+    decision = judge(lake, profile, found, champion, datetime.now(UTC), held)
+    figures = {role: evaluation.to_dict() for role, evaluation in held.scored.items()}
+    model = held.scored["model"]
+    metrics = {n: v for n, v in model.metrics.items() if v is not None}
+    metrics |= {f"transfer_{s}": v for s, v in model.transfer.items() if v is not None}
     document = {**figures, "decision": decision.to_dict()}
-    registry.record(found.version, metrics, "evaluation.json", document)
-    return found.version, decision, scored
+    registry.record(found.version, metrics, EVALUATION, document)
+    return found.version, decision, held.scored
 
 
-def judge(
-    lake: Lake,
-    profile: Profile,
-    found: Version,
-    champion: Version | None,
-    at: datetime,
-) -> tuple[Decision, dict[str, Evaluation]]:
-    """Scores a version and its rivals, and asks the gates; nothing is written.
+def decision_about(lake: Lake, profile: Profile, which: int | str) -> tuple[int, Decision]:
+    """Returns what the gates say of a version now: what is kept, where it still holds.
+
+    It does not where another is champion, a check failed since, the version was rolled back from,
+    or settings, code or the champion's age changed: then the version is evaluated again.
 
     Args:
-        lake: Where the training set is, at the version that the model was made from.
+        lake: As for `evaluate_version`, as are the others.
         profile: Its gates.
-        found: The version.
-        champion: The champion; where it is the version itself there is none to compare with.
-        at: When the question is asked, which decides the champion's age.
+        which: A version or alias.
 
     Raises:
-        RegistryError: The lake holds other rows than the version was made from.
+        RegistryError: There is no such version, or the lake holds other rows than it was made from.
     """
     registry = Registry(lake.home, profile.name)
-    check_rows(lake, found)
-    folders = {role: registry.folder(found.version, role) for role in NAMES}
-    rival = champion if champion and champion.version != found.version else None
-    seen = seen_days(rival, made_from(found)["split"]["evaluation"]) if rival else ""
-    if rival and not seen:
-        folders["champion"] = registry.folder(rival.version)
-    scorers = {role: Scorer.load(folder) for role, folder in folders.items()}
-    models, segment = [scorer.model for scorer in scorers.values()], profile.spec.segment
-    rows = evaluation_rows(lake, found, models, [segment] if segment else [])
-    scored = {role: evaluate(scorer, rows, segment) for role, scorer in scorers.items()}
-    model, sample = scorers["model"].model, spread(rows, SAMPLE)
-    # A blocking check stops what is downstream only within its own run: look for what it said.
-    failed = failed_checks(lake, profile.spec)
-    age = (at - champion.created) / timedelta(days=1) if champion else None
-    decision = decide(
-        scored["model"], scored["baseline"], scored.get("champion"), profile.spec.gates,
-        champion_age_days=age, failed_checks=failed, withdrawn=found.withdrawn,
-        seen_by_champion=seen, serving_gap=largest_gap(model, profile.spec, sample),
-        ungoverned=refusal(profile.spec.policy, model), seed=profile.spec.training.seed,
-    )  # fmt: skip
-    return replace(decision, champion=champion.version if champion else None), scored
+    found, champion = registry.get(which), registry.find(CHAMPION)
+    kept = kept_decision(lake, profile, found, champion, datetime.now(UTC))
+    if kept is not None:
+        return found.version, kept
+    version, decision, _ = evaluate_version(lake, profile, found.version)
+    return version, decision
 
 
 def cost_of_policy(lake: Lake, profile: Profile, which: int | str) -> PolicyCost | None:

@@ -12,9 +12,9 @@ from exit_pipeline.lake.duck import open_duckdb
 from exit_pipeline.model.inputs import InputSpec
 from exit_pipeline.profile import Profile, ProfileSpec
 from exit_pipeline.ranking.policy import Policy, conditions
-from exit_pipeline.ranking.scorer import Scorer
 from exit_pipeline.registry import Registry
-from exit_pipeline.registry.life import judge
+from exit_pipeline.registry.judging import contest, judge, kept_decision
+from exit_pipeline.registry.recipe import NAMES
 from exit_pipeline.registry.rows import evaluation_rows
 from exit_pipeline.registry.version import Version
 from exit_pipeline.report.compare import Comparison, compare
@@ -62,7 +62,8 @@ def build_report(
     """Scores a version's evaluation part again, and gathers what there is to say.
 
     The same version, champion, policy and rows give the same report: a decision that was taken
-    is measured against the champion of that moment.
+    is measured against the champion of that moment. Charts need each row's score, which is not
+    kept; the gates are asked again only where what they said does not hold any more.
 
     Args:
         settings: Memory limit.
@@ -78,14 +79,15 @@ def build_report(
     registry = Registry(lake.home, profile.name)
     version = registry.get(which)
     champion, at = _measured_against(registry, version)
-    decision, scored = judge(lake, profile, version, champion, at)
-    rules = profile.spec.policy
-    scorers = {n: Scorer.load(registry.folder(version.version, n)) for n in ("model", "baseline")}
-    model = scorers["model"].model
+    held = contest(lake, profile, version, champion)
+    decision = kept_decision(lake, profile, version, champion, at)
+    if decision is None:
+        decision = judge(lake, profile, version, champion, at, held)
+    scored, rules, model = held.scored, profile.spec.policy, held.scorers["model"].model
     rows = evaluation_rows(lake, version, [model], ("unit", "cell", *conditions(rules)))
     # One thread: a mean is then the same sum each time.
     with open_duckdb(settings.memory_limit, 1, lake.home.spill) as connection:
-        maps = transfer_maps(connection, rows, scorers["model"], Policy(rules, model))
+        maps = transfer_maps(connection, rows, held.scorers["model"], Policy(rules, model))
     gates, seed = profile.spec.gates, profile.spec.training.seed
     rivals = [role for role in ("baseline", "champion") if role in scored]
     return Report(
@@ -99,7 +101,7 @@ def build_report(
         comparisons=[
             compare(scored["model"], scored[r], ROLES[r], gates, seed) for r in rivals
         ],
-        history={ROLES[role]: scorer.model.history for role, scorer in scorers.items()},
+        history={ROLES[role]: held.scorers[role].model.history for role in NAMES},
         inputs=model.encoder.spec,
     )  # fmt: skip
 

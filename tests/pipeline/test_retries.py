@@ -102,11 +102,18 @@ def test_a_model_is_trained_after_a_hiccup_and_knows_what_was_there_when_it_bega
     assert "newer" in nothing_to_train_on(instance)
 
 
-@pytest.mark.parametrize("asset", ["candidate_model", "evaluation"])
-def test_what_rows_or_settings_decide_is_not_tried_again(here, instance, monkeypatch, asset):
-    name = {"candidate_model": "train", "evaluation": "evaluate_version"}[asset]
+@pytest.mark.parametrize(
+    ("asset", "name"),
+    [
+        ("candidate_model", "registry.life.train"),
+        ("evaluation", "registry.life.evaluate_version"),
+        ("champion", "registry.life.decision_about"),
+        ("transfer_report", "report.build_report"),
+    ],
+)
+def test_what_rows_or_settings_decide_is_not_tried_again(here, instance, monkeypatch, asset, name):
     refuses, calls = failing(TrainingError("one class only", mend="land more days"))
-    monkeypatch.setattr(f"exit_pipeline.registry.life.{name}", refuses)
+    monkeypatch.setattr(f"exit_pipeline.{name}", refuses)
     result = made(here, instance, asset)
     assert len(calls) == 1
     (failed,) = result.get_step_failure_events()
