@@ -21,7 +21,6 @@ from assets.busy import LANDING, backfilling, reading
 from assets.jobs import daily_ingest, late_data, recorded
 from assets.partitions import SETTLING_DAYS, daily, mature, range_tags
 from assets.resources import EVERY, PIPELINE
-from exit_pipeline.validation import BLOCKING
 
 if TYPE_CHECKING:
     from exit_pipeline.ingest.arrivals import Arrival
@@ -78,13 +77,15 @@ def late_data_sensor(context: SensorEvaluationContext) -> SensorResult | SkipRea
     """
     if reading(context.instance):
         return SkipReason("days are being read just now")
+    from exit_pipeline.validation.verdicts import refused_days
+
     lake = PIPELINE.lake("late-data sensor")
     known: dict[str, str] = json.loads(context.cursor or "{}")
     stored = {day: state.hash for day, state in lake.days("events").items()}
     changed = [d for d, content in sorted(stored.items()) if known.get(str(d)) != content]
     changed = changed[:DAYS_A_TICK]
     touched = {day: _touched(lake, day, again=str(day) in known) for day in changed}
-    refused = _refused(lake, changed)
+    refused = refused_days(lake, "events", changed)
     late = [
         day
         for day in changed
@@ -119,37 +120,31 @@ def _unread(instance: DagsterInstance, day: date, files: "Arrival") -> bool:
 
 
 def _touched(lake: "Lake", day: date, *, again: bool) -> date:
-    """The first day whose events a landing day changed; read again, it may have lost rows, too."""
     from exit_pipeline.labels import oldest_event
+    from exit_pipeline.labels.late import first_touched
 
-    reach = timedelta(days=PIPELINE.profile.spec.landing.lateness_days if again else 0)
-    return min(day - reach, oldest_event(lake, day, day))
-
-
-def _refused(lake: "Lake", days: list[date]) -> set[date]:
-    """The landing days, of some that rise, whose content a blocking check refused."""
-    from exit_pipeline.validation.verdicts import failed_days
-
-    checks = [check for table, check in BLOCKING if table == "events"] if days else []
-    return {day for one in checks for day in failed_days(lake, "events", one, days[0], days[-1])}
+    lateness_days = PIPELINE.profile.spec.landing.lateness_days
+    return first_touched(day, oldest_event(lake, day, day), lateness_days, again=again)
 
 
 def _left_behind(instance: DagsterInstance, lake: "Lake", day: date, touched: date) -> bool:
     """Whether labels that a landing day moves are older than it, and no condition follows them."""
     from exit_pipeline.labels import last_mature, oldest_event
+    from exit_pipeline.labels.late import first_left_behind
 
     spec, landed = PIPELINE.profile.spec, lake.days("events")
-    # No label is of a day before the first event.
-    oldest = oldest_event(lake, min(landed), max(landed))
-    moved = max(touched - timedelta(days=spec.labels.horizon_days), spec.start, oldest)
-    newest, followed = last_mature(lake, spec), mature.get_last_partition_key()
-    if newest is None or moved > newest or followed is None:
+    followed = mature.get_last_partition_key()
+    if followed is None:
         return False
-    # Conditions see a landing day as the next day's outcomes, not as rows of days before; and they
-    # look at the newest days alone.
-    seen = day - timedelta(days=spec.labels.horizon_days)
-    settling = date.fromisoformat(followed) - timedelta(days=SETTLING_DAYS - 1)
-    if moved >= max(seen, settling):
+    moved = first_left_behind(
+        day, touched,
+        horizon_days=spec.labels.horizon_days,
+        # No label is of a day before the first event.
+        start=max(spec.start, oldest_event(lake, min(landed), max(landed))),
+        newest=last_mature(lake, spec),
+        settling=date.fromisoformat(followed) - timedelta(days=SETTLING_DAYS - 1),
+    )  # fmt: skip
+    if moved is None:
         return False
     return recorded(instance, "training_set", moved) <= recorded(instance, "events", day)
 

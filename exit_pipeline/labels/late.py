@@ -1,4 +1,4 @@
-"""Late rows and group sums: what was known when, for the few users that it matters to."""
+"""Late rows: which days they re-open, and what group sums knew when, for the few they matter to."""
 
 from __future__ import annotations
 
@@ -7,6 +7,44 @@ from datetime import date, timedelta
 from exit_pipeline.labels.names import names, values
 from exit_pipeline.lake import Connection, Lake, create_table
 from exit_pipeline.profile import ProfileSpec
+
+
+def first_touched(day: date, oldest: date, lateness_days: int, *, again: bool) -> date:
+    """Returns the first day whose events a landing day changed.
+
+    Args:
+        day: The landing day.
+        oldest: The first day that its rows belong to.
+        lateness_days: How far back a landing day may reach.
+        again: It was read before, so it may have lost rows, too.
+    """
+    return min(oldest, day - timedelta(days=lateness_days if again else 0))
+
+
+def first_left_behind(
+    day: date, touched: date, *, horizon_days: int, start: date, newest: date | None, settling: date
+) -> date | None:
+    """Returns the first label day that a landing day moved, unless conditions follow it anyway.
+
+    A label of a day hangs on events up to `horizon_days` later. Conditions look at the newest days
+    alone, and take a landing day for outcomes of the day that it matures, not for rows of days
+    before: what is moved before either of these is left behind.
+
+    Args:
+        day: The landing day.
+        touched: The first day whose events it changed.
+        horizon_days: Days until an exposure's outcome is known.
+        start: The first day that can have a label.
+        newest: The newest mature day; None where none is.
+        settling: The first of the days in which conditions follow new content.
+
+    Returns:
+        The day, or None where nothing mature is left behind.
+    """
+    horizon = timedelta(days=horizon_days)
+    moved = max(touched - horizon, start)
+    followed = moved >= max(day - horizon, settling)
+    return None if newest is None or moved > newest or followed else moved
 
 
 def make_late_versions(

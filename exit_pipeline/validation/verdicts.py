@@ -8,7 +8,7 @@ promotion asks for days whose content is what passed.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import date, timedelta
 from pathlib import Path
 
@@ -55,6 +55,12 @@ def failed_days(lake: Lake, table: str, check: str, first: date, last: date) -> 
         if (day == date.min or first <= day <= last)
         and verdicts.get(day.isoformat()) == (state.hash, False)
     ]
+
+
+def refused_days(lake: Lake, table: str, days: Sequence[date]) -> set[date]:
+    """Days of a table, of some that rise, whose content a blocking check refused."""
+    checks = [check for name, check in BLOCKING if name == table] if days else []
+    return {day for one in checks for day in failed_days(lake, table, one, days[0], days[-1])}
 
 
 def refuse_failed(lake: Lake, checks: Iterable[tuple[str, str]], first: date, last: date) -> None:
