@@ -28,6 +28,7 @@ from assets.watch import champion_sensor
 from exit_pipeline import __version__
 
 OWNER = "team:recommendations"
+STEPS_AT_ONCE = 2  # of a run: each takes EXIT_THREADS threads and EXIT_MEMORY_LIMIT for itself
 
 # A day whose content hash is what it was before sets nothing off.
 _NEW_CONTENT = AutomationCondition.any_deps_match(AutomationCondition.data_version_changed())
@@ -96,6 +97,6 @@ defs = Definitions(
     executor=(
         in_process_executor
         if PIPELINE.settings.executor == "in_process"
-        else multiprocess_executor.configured({"max_concurrent": PIPELINE.settings.threads})
+        else multiprocess_executor.configured({"max_concurrent": STEPS_AT_ONCE})
     ),
 )

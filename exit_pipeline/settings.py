@@ -23,9 +23,9 @@ class Settings(BaseSettings):
 
     home: Path = Field(Path(".exit"), description="Where all state lives; remove it to reset.")
     profile: str = Field("simulated", description="Built-in profile name or path of a YAML file.")
-    threads: int = Field(2, ge=1, le=256, description="Threads of DuckDB and torch.")
+    threads: int = Field(2, ge=1, le=256, description="Threads of DuckDB and torch, a step.")
     memory_limit: str = Field(
-        "4GB", pattern=r"^\d+(\.\d+)?\s?[KMGT]i?B$", description="DuckDB's memory limit."
+        "4GB", pattern=r"^\d+(\.\d+)?\s?[KMGT]i?B$", description="DuckDB's memory limit, a step."
     )
     engine: Literal["duckdb", "spark"] = Field(
         "duckdb", description="What fills label and feature tables: duckdb, or spark (an extra)."
@@ -35,7 +35,8 @@ class Settings(BaseSettings):
         1, ge=1, le=256, description="Processes that fit one model together, started by torchrun."
     )
     executor: Literal["in_process", "multiprocess"] = Field(
-        "multiprocess", description="How Dagster runs the steps of a run started from the UI."
+        "multiprocess",
+        description="How the steps of a run from the UI are run: one by one, or two at a time.",
     )
     sensor_seconds: int = Field(30, ge=1, description="Seconds between ticks of the sensors.")
     webhook: SecretStr | None = Field(

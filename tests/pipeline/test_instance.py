@@ -9,6 +9,7 @@ import pytest
 from dagster import DagsterRunStatus
 from dagster._core.test_utils import create_run_for_test
 
+from assets.definitions import STEPS_AT_ONCE, defs
 from assets.instance import BY_COMMAND, close_dead_runs, has_ui, hold_ui, open_instance
 from exit_pipeline.errors import LakeError
 from exit_pipeline.settings import Home
@@ -18,6 +19,12 @@ from exit_pipeline.settings import Home
 def instance(tmp_path):
     with open_instance(Home(tmp_path)) as found:
         yield found
+
+
+def test_threads_do_not_multiply_steps():
+    """Each step takes all threads and all of the memory limit."""
+    told = defs.executor.config_schema.resolve_config({}).value["config"]
+    assert told["max_concurrent"] == STEPS_AT_ONCE == 2
 
 
 @pytest.mark.parametrize(
