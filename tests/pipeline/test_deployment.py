@@ -24,7 +24,7 @@ from tests.conftest import SmallHome
 from tests.servers import free_port, postgres_server
 from tests.serving.conftest import SCENE
 from tests.serving.test_failures import within
-from tests.unit.test_deploy import DEPLOY, SECRETS, composed, expressions
+from tests.unit.test_deploy import DEPLOY, RULES, SECRETS, composed, expressions
 
 PROGRAMS = ("redis-server", "prometheus", "docker-compose")
 
@@ -149,6 +149,7 @@ def test_from_a_log_to_a_ranking_that_prometheus_sees(tmp_path):
         (tmp_path / "prometheus.yml").write_text(
             settings.replace("/tmp/api_key", f"{tmp_path}/api_key").replace("15s", "1s")
         )
+        shutil.copy(DEPLOY / "prometheus-rules.yml", tmp_path)
         one.services["prometheus"]["command"] = [
             "prometheus", f"--config.file={tmp_path}/prometheus.yml",
             f"--storage.tsdb.path={tmp_path}/prometheus",
@@ -165,5 +166,11 @@ def test_from_a_log_to_a_ranking_that_prometheus_sees(tmp_path):
         assert within(60, lambda: bool(asked_of("exit_model_version")))
         for expression in expressions():
             asked_of(expression)  # one that cannot be read is refused
+
+        def rules() -> dict[str, str]:
+            groups = json.loads(one.get("prometheus", "/api/v1/rules"))["data"]["groups"]
+            return {rule["name"]: rule["health"] for rule in groups[0]["rules"]}
+
+        assert within(120, lambda: rules() == {rule["alert"]: "ok" for rule in RULES})
         now = [panel for panel in expressions()[:7] if not asked_of(panel)]
         assert now == []
