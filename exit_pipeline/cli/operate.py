@@ -19,7 +19,7 @@ from exit_pipeline.errors import GateRefusal, UsageError
 if TYPE_CHECKING:
     from exit_pipeline.lake import Lake
     from exit_pipeline.profile import Profile
-    from exit_pipeline.settings import Settings
+    from exit_pipeline.settings import Home
 
 
 def register(app: typer.Typer) -> None:
@@ -54,16 +54,10 @@ def demo(
         from exit_pipeline.ranking.rank import Ranker
 
         ranker = Ranker(settings, lake, profile)
-        ranking = ranker.rank(
-            telling_user(settings, lake, profile), {"hour_band": "evening", "place": "home"}, k=5
-        )
+        scene = {"hour_band": "evening", "place": "home"}
+        ranking = ranker.rank(ranker.telling_user(), scene, k=5)
     seconds = round(time.perf_counter() - started, 1)
-    places = {
-        "home": str(lake.home.root),
-        "ui": "exit-pipeline ui",
-        "registry": "exit-pipeline models",
-        "data_docs": str(lake.home.reports / "data_docs" / "index.html"),
-    }
+    places = _places(lake.home, ranking.model_version)
     if json:
         emit({"seconds": seconds, "ranking": ranking.to_dict(), **places})
         return
@@ -72,8 +66,21 @@ def demo(
     print_ranking(ranking)
     console.print(f"\ndone in {seconds} s; state lies under {places['home']}")
     console.print(f"  the graph     {places['ui']}")
+    console.print(f"  the report    {places['report']}")
     console.print(f"  the registry  {places['registry']}")
     console.print(f"  data docs     {places['data_docs']}")
+
+
+def _places(home: Home, champion: int) -> dict[str, str]:
+    from exit_pipeline.report.page import page_file
+
+    return {
+        "home": str(home.root),
+        "ui": "exit-pipeline ui",
+        "report": str(page_file(home, champion)),
+        "registry": "exit-pipeline models",
+        "data_docs": str(home.reports / "data_docs" / "index.html"),
+    }
 
 
 def _refuse_without_champion(lake: Lake, profile: Profile) -> None:
@@ -87,19 +94,6 @@ def _refuse_without_champion(lake: Lake, profile: Profile) -> None:
             where="the gates of promotion",
             mend="`exit-pipeline evaluate` shows what each gate measured",
         )
-
-
-def telling_user(settings: Settings, lake: Lake, profile: Profile) -> str:
-    """Returns a user whose fresh source interest carries over, so that there is much to explain."""
-    from exit_pipeline.lake import connect, render
-
-    with connect(settings, lake.home) as connection:
-        lake.view(connection, "user_interest")
-        lake.view(connection, "scene_features")
-        query = render("telling_user", sources=tuple(profile.spec.sources))
-        half_life_us = profile.spec.features.half_life_us
-        found = connection.execute(query, {"half_life_us": half_life_us}).fetchone()
-        return found[0]  # type: ignore[index]
 
 
 def ui(

@@ -11,7 +11,7 @@ from zoneinfo import ZoneInfo
 import numpy as np
 import pyarrow as pa
 
-from exit_pipeline.errors import UsageError
+from exit_pipeline.errors import LakeError, UsageError
 from exit_pipeline.feast_stores.repo import open_store
 from exit_pipeline.lake import Lake, connect, render
 from exit_pipeline.profile import Profile, ProfileSpec
@@ -97,6 +97,26 @@ class Ranker:
             self.lake.view(connection, "item_features")
             found = connection.execute(render("newest_features")).fetchone()
         return found[0] or datetime.now(UTC)  # type: ignore[index]
+
+    def telling_user(self) -> str:
+        """A user whose fresh source interest carries over, so that there is much to explain.
+
+        Raises:
+            LakeError: Nobody has any.
+        """
+        with connect(self.settings, self.lake.home) as connection:
+            self.lake.view(connection, "user_interest")
+            self.lake.view(connection, "scene_features")
+            query = render("telling_user", sources=tuple(self.spec.sources))
+            bound = {"half_life_us": self.spec.features.half_life_us}
+            found = connection.execute(query, bound).fetchone()
+        if found is None:
+            raise LakeError(
+                "nobody has shown interest in a source that could be carried over",
+                where="user_interest, its newest day",
+                mend="land more days, or name a user: `exit-pipeline rank --user U`",
+            )
+        return found[0]
 
     def rank(
         self,

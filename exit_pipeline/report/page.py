@@ -13,6 +13,7 @@ from exit_pipeline.registry import Registry
 from exit_pipeline.report import charts, compare, heat_map, words
 from exit_pipeline.report.build import ROLES, Report
 from exit_pipeline.report.transfer import MIN_ROWS
+from exit_pipeline.settings import Home
 from exit_pipeline.training.split import PARTS
 
 FOLDER = "transfer"
@@ -27,15 +28,19 @@ METRICS = {
 COSTS = {"expected": "outcomes expected per exposure", **METRICS}
 
 
+def page_file(home: Home, version: int) -> Path:
+    """Where a version's page lies."""
+    return home.reports / FOLDER / f"v{version}.html"
+
+
 def write_report(lake: Lake, report: Report) -> Path:
     """Writes the page under the home's reports, whole or not at all, and keeps it with the version.
 
     Returns:
         `reports/transfer/vN.html`.
     """
-    folder = lake.home.reports / FOLDER
-    folder.mkdir(parents=True, exist_ok=True)
-    page = folder / f"v{report.version.version}.html"
+    page = page_file(lake.home, report.version.version)
+    page.parent.mkdir(parents=True, exist_ok=True)
     write_text(page, render_page(report))
     Registry(lake.home, report.spec.name).attach(report.version.version, page, FOLDER)
     return page

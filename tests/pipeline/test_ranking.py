@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import json
 from copy import copy
 from datetime import timedelta
+from pathlib import Path
 
 import pyarrow as pa
 import pytest
 
+from exit_pipeline.cli.operate import demo
 from exit_pipeline.errors import RegistryError, UsageError
 from exit_pipeline.features import input_spec
 from exit_pipeline.features.training_set import state_features
@@ -107,3 +110,22 @@ def offline_rows(ranker, profile, user, online, at):
     for name, values in state_features(batch, profile.spec).items():
         batch = batch.append_column(name, values)
     return batch
+
+
+def test_the_demo_explains_a_ranking_and_says_where_all_lies(
+    ranker, small_home, monkeypatch, capsys
+):
+    monkeypatch.setenv("EXIT_HOME", str(small_home.root))
+    monkeypatch.setenv("EXIT_PROFILE", "simulated")
+    monkeypatch.setattr("exit_pipeline.cli.data.materialize", lambda *_, **__: None)
+    demo(json=True)
+    told = json.loads(capsys.readouterr().out)
+    assert told["ranking"]["user_id"] == ranker.telling_user()
+    assert told["ranking"]["items"][0]["carry"]["search"] > 0
+    assert Path(told["report"]).name == f"v{told['ranking']['model_version']}.html"
+    for place in ("home", "report", "data_docs"):
+        assert Path(told[place]).exists()
+    demo(json=False)
+    printed = "".join(capsys.readouterr().out.split())  # lines may be broken anywhere
+    for place in ("home", "ui", "report", "registry", "data_docs"):
+        assert told[place].replace(" ", "") in printed
