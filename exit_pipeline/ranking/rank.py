@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import replace
 from datetime import UTC, datetime
-from typing import Any
 from zoneinfo import ZoneInfo
 
-import numpy as np
 import pyarrow as pa
 
 from exit_pipeline.errors import LakeError, UsageError
@@ -16,51 +14,12 @@ from exit_pipeline.feast_stores.repo import open_store
 from exit_pipeline.lake import Lake, connect, render
 from exit_pipeline.profile import Profile, ProfileSpec
 from exit_pipeline.profile.policy import scene_values
-from exit_pipeline.ranking.policy import Ruling
+from exit_pipeline.ranking.ranked import Ranking, best_items
 from exit_pipeline.ranking.rows import UserReader, online_rows
-from exit_pipeline.ranking.scorer import Scorer, Scores
+from exit_pipeline.ranking.scorer import Scorer
 from exit_pipeline.registry import CHAMPION, Registry
 from exit_pipeline.settings import Settings
 from exit_pipeline.times import instant
-
-
-@dataclass(frozen=True)
-class RankedItem:
-    """One item of a ranking; `own + bias + Σ carry` is the logit of `score`.
-
-    `score` is the chance of the profile's outcome, `p_order` that of an order. `policy` names the
-    rules that acted on it.
-    """
-
-    rank: int
-    item_id: str
-    score: float
-    p_order: float
-    p_target: float
-    own: float
-    bias: float
-    carry: dict[str, float]
-    p_source: dict[str, float]
-    p_transfer: dict[str, float]
-    unit: str | None
-    policy: list[Ruling] = field(default_factory=list)
-
-
-@dataclass(frozen=True)
-class Ranking:
-    """A ranking with what it was made from."""
-
-    user_id: str
-    scene: dict[str, str]
-    model_version: int
-    at: str
-    features_as_of: str | None
-    items: list[RankedItem]
-    flags: list[str] = field(default_factory=list)
-
-    def to_dict(self) -> dict[str, Any]:
-        """JSON-able values."""
-        return asdict(self)
 
 
 class Ranker:
@@ -165,37 +124,6 @@ class Ranker:
         """Returns the scorer's inputs for some items, and flags for what was not known."""
         user = self.read_user(user_id, at)
         return online_rows(self.store, self.spec, user, items, scene, at)
-
-
-def best_items(
-    scorer: Scorer, items: Sequence[str], units: Sequence[str | None], scores: Scores, k: int
-) -> list[RankedItem]:
-    """Returns the k best of n items that were scored; of equal ones the smaller id comes first."""
-    best, sources = _best(items, scores, k), scorer.sources
-    told = scores.take(best)
-
-    def by_source(values: np.ndarray) -> list[dict[str, float]]:
-        # A model without source heads carries nothing.
-        return [dict(zip(sources, row, strict=True)) if row else {} for row in values.tolist()]
-
-    columns = (
-        range(1, len(best) + 1), [items[i] for i in best.tolist()], told.score.tolist(),
-        told.p_order.tolist(), told.p_target.tolist(), told.own.tolist(), told.bias.tolist(),
-        by_source(told.carry), by_source(told.p_source), by_source(told.p_transfer),
-        [units[i] for i in best.tolist()],
-        map(scorer.policy.rulings, told.rule.tolist()),
-    )  # fmt: skip
-    return [RankedItem(*row) for row in zip(*columns, strict=True)]
-
-
-def _best(items: Sequence[str], scores: Scores, k: int) -> np.ndarray:
-    """Sorts only those that score no less than the k-th; NaN, if there were any, comes last."""
-    low, among = -scores.score, np.arange(len(items))
-    if k < len(items):
-        among = np.flatnonzero(~(low > np.partition(low, k - 1)[k - 1]))
-    names = np.array([items[i] for i in among.tolist()])
-    order = np.lexsort((names, -scores.logit[among], low[among]))
-    return among[order[:k]]
 
 
 def scene_flags(spec: ProfileSpec, scene: Mapping[str, str]) -> list[str]:

@@ -15,7 +15,8 @@ from exit_pipeline.lake import Lake
 from exit_pipeline.profile import Profile, ProfileSpec
 from exit_pipeline.ranking.engine import Engine
 from exit_pipeline.ranking.nets import FORMS
-from exit_pipeline.ranking.rank import RankedItem, best_items, scene_flags
+from exit_pipeline.ranking.rank import scene_flags
+from exit_pipeline.ranking.ranked import RankedItem, best_items
 from exit_pipeline.ranking.rows import UserRow, item_flags
 from exit_pipeline.ranking.scorer import Scorer
 from exit_pipeline.ranking.snapshot import Candidates, Snapshot

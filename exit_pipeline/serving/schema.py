@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
-from exit_pipeline.ranking.rank import RankedItem
+from exit_pipeline.ranking.ranked import RankedItem
 
 Id = Annotated[str, StringConstraints(min_length=1, max_length=256)]
 RequestId = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9._:-]{1,64}$")]

@@ -6,6 +6,7 @@ import asyncio
 import json
 import logging
 from functools import partial
+from html import unescape
 from types import SimpleNamespace
 
 import pytest
@@ -40,6 +41,15 @@ def test_the_service_ranks_as_the_command_does_and_says_what_from(standing, clie
     assert (told["clock"], told["flags"]) == ("newest", [])
     assert told["features_age_seconds"] > 0
     assert answer.headers["x-request-id"] == "r-1"
+
+
+def test_the_documentation_says_what_each_number_of_an_item_is(client):
+    told = client.get("/openapi.json").json()["components"]["schemas"]["RankedItem"]["properties"]
+    (item, *_) = ask(client).json()["items"]
+    assert told.keys() == item.keys()
+    assert [name for name, one in told.items() if not one.get("description")] == []
+    assert "before calibration" in told["p_target"]["description"]
+    assert told["p_target"]["description"] in unescape(client.get("/docs").text)
 
 
 @pytest.mark.parametrize("user", ["u0000001", "nobody"])
