@@ -18,7 +18,7 @@ from exit_pipeline.model import MODELS, Encoder, InputSpec
 from exit_pipeline.profile import ProfileSpec, load_profile
 from exit_pipeline.profile.learning import ModelSpec
 from exit_pipeline.profile.policy import scene_values
-from exit_pipeline.ranking.engine import Engine, Request
+from exit_pipeline.ranking.fast_scorer import FastScorer, Request
 from exit_pipeline.ranking.rows import UserRow
 from exit_pipeline.ranking.scorer import Scorer
 from exit_pipeline.ranking.snapshot import Snapshot
@@ -36,23 +36,23 @@ SCENE = {"hour_band": "day", "day_kind": "weekday", "place": "home"}
 
 
 def scoring(name: str, items: int, rounds: int) -> dict[str, float]:
-    """CPU µs of a request, by the engine and of its bare products, taken in turn in one thread."""
+    """CPU µs of a request, by the fast scorer and of its bare products, in turn in one thread."""
     torch.set_num_threads(1)
     keep_freed(FREED)  # as the service does
     spec = load_profile("simulated").spec
     snapshot, user = _snapshot(spec, items), _user(spec)
     model = untrained(name, spec, items)
-    engine, ids = Engine(Scorer(model), snapshot), snapshot.catalogue[: CANDIDATES * 5 : 5]
+    fast, ids = FastScorer(Scorer(model), snapshot), snapshot.catalogue[: CANDIDATES * 5 : 5]
 
     def request() -> Request:
-        return engine.request(user, snapshot.candidates(ids, NOW), SCENE, NOW)
+        return fast.request(user, snapshot.candidates(ids, NOW), SCENE, NOW)
 
     ready = request()
     rows, _ = snapshot.rows(user, ids, SCENE, NOW)
-    gap = np.abs(engine.scores(ready).score - Scorer(model).score(rows).score).max()
+    gap = np.abs(fast.scores(ready).score - Scorer(model).score(rows).score).max()
     works: dict[str, Callable[[], Any]] = {
-        "score": lambda: engine.scores(ready),
-        "floor": Products(engine),
+        "score": lambda: fast.scores(ready),
+        "floor": Products(fast),
         "features": request,
     }
     taken = least(works, rounds)
@@ -60,19 +60,19 @@ def scoring(name: str, items: int, rounds: int) -> dict[str, float]:
 
 
 class Products:
-    """The matrix products of a request, of the engine's shapes, and nothing else.
+    """The matrix products of a request, of the fast scorer's shapes, and nothing else.
 
     The first layer's of user and scene, and of the units that the user is interested in; of each
     net's other layers for all candidates.
     """
 
-    def __init__(self, engine: Engine) -> None:
-        wide = len(engine.nets.bias)
+    def __init__(self, fast: FastScorer) -> None:
+        wide = len(fast.nets.bias)
         shapes = [
-            (1, n, engine.shares[share].inputs.numel(), wide)
+            (1, n, fast.shares[share].inputs.numel(), wide)
             for share, n in (("request", 1), ("state", INTERESTS + 1))
         ]
-        for net in engine.nets.nets:
+        for net in fast.nets.nets:
             shapes += [(m, CANDIDATES, i, o) for m, i, o in (w.shape for w, _ in net.layers)]
             m, out, width = net.head.shape
             shapes.append((m, out, width, CANDIDATES))

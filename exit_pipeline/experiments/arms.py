@@ -26,7 +26,7 @@ from exit_pipeline.features.inputs import view_columns
 from exit_pipeline.ingest import ingest_days
 from exit_pipeline.lake import Lake, connect
 from exit_pipeline.profile import load_profile
-from exit_pipeline.ranking.engine import Engine
+from exit_pipeline.ranking.fast_scorer import FastScorer
 from exit_pipeline.ranking.nets import FORMS
 from exit_pipeline.ranking.rank import scene_of
 from exit_pipeline.ranking.rows import UserRow
@@ -150,7 +150,7 @@ class Arm:
         now = datetime.now(UTC)
         return Loaded(
             Version(self.promoted, [], {}, [], "", now, {}), self.champion,
-            Engine(self.champion, items) if known else None, items, self.spec, now,
+            FastScorer(self.champion, items) if known else None, items, self.spec, now,
         )  # fmt: skip
 
     def _users(self, asked: list[tuple[str, datetime]]) -> list[UserRow]:

@@ -65,7 +65,7 @@ class Split:
         if nets is None:
             raise UsageError(
                 f"{model.name!r} is not taken apart for serving",
-                where="the engine",
+                where="FastScorer",
                 mend="score its rows with a Scorer",
             )
         self.nets, rows = nets, model.module.rows

@@ -13,7 +13,7 @@ import pyarrow as pa
 
 from exit_pipeline.lake import Lake
 from exit_pipeline.profile import Profile, ProfileSpec
-from exit_pipeline.ranking.engine import Engine
+from exit_pipeline.ranking.fast_scorer import FastScorer
 from exit_pipeline.ranking.nets import FORMS
 from exit_pipeline.ranking.rank import scene_flags
 from exit_pipeline.ranking.ranked import RankedItem, best_items
@@ -58,12 +58,12 @@ class Ranked:
 class Loaded:
     """One version with the item side it scores on; nothing of it changes once it is made.
 
-    The engine ranks; a version of a form that it does not know is ranked by the scorer.
+    The fast scorer ranks; a version of a form that it does not know is ranked by the scorer.
     """
 
     version: Version
     scorer: Scorer
-    engine: Engine | None
+    fast: FastScorer | None
     items: Snapshot
     spec: ProfileSpec
     since: datetime
@@ -83,8 +83,8 @@ class Loaded:
         scorer = Scorer.load(registry.folder(number), profile.spec.policy)
         items = Snapshot.load(settings, lake, profile.spec)
         known = isinstance(scorer.model.module, FORMS)
-        engine = Engine(scorer, items) if known else None
-        return cls(registry.get(number), scorer, engine, items, profile.spec, datetime.now(UTC))
+        fast = FastScorer(scorer, items) if known else None
+        return cls(registry.get(number), scorer, fast, items, profile.spec, datetime.now(UTC))
 
     def rank(self, question: Question) -> Ranked:
         """Ranks the candidates; none, and a flag, where there is nothing to rank."""
@@ -93,8 +93,8 @@ class Loaded:
             return Ranked([], ["there is no item to rank"], [], np.zeros(0), 0.0)
         started = time.perf_counter()
         found = self.items.candidates(given, question.at)
-        if self.engine:
-            scores = self.engine.score(question.user, found, question.scene, question.at)
+        if self.fast:
+            scores = self.fast.score(question.user, found, question.scene, question.at)
         else:
             scores = self.scorer.score(self.rows(question, given))
         flags = self._flags(question, found)

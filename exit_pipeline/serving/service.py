@@ -118,7 +118,7 @@ class Service:
         loaded, role, flags = self._serving(ask)
         candidates = ask.candidates and list(dict.fromkeys(ask.candidates))
         question = await self._question(loaded, ask, candidates, ask.k)
-        few = candidates is not None and len(candidates) <= FEW and loaded.engine is not None
+        few = candidates is not None and len(candidates) <= FEW and loaded.fast is not None
         ranked = loaded.rank(question) if few else await self._score(loaded.rank, question)
         if self.kept:
             self.kept.keep(loaded, question, ranked, request_id)

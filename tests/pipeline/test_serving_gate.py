@@ -42,7 +42,7 @@ def test_a_version_that_the_policy_cannot_govern_is_refused(small_home, simulate
     assert "policy.0.unit: 'a unit of another year' is no interest unit" in decision.reason
 
 
-def test_an_engine_that_scores_otherwise_is_refused(small_home, simulated, monkeypatch):
+def test_a_fast_scorer_that_scores_otherwise_is_refused(small_home, simulated, monkeypatch):
     gates = {gate.name: gate for gate in judged(small_home, simulated)[0].gates}
     assert gates["served as trained"].passed
 

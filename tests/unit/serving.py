@@ -1,4 +1,4 @@
-"""A model, a snapshot and requests drawn from a seed, for tests of the engine."""
+"""A model, a snapshot and requests drawn from a seed, for tests of the fast scorer."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The engine's scores are the scorer's, whatever is known of user, items, groups and scene."""
+"""The fast scorer's scores are the scorer's, whatever is known of user, items, groups and scene."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from exit_pipeline.errors import ModelFileError, UsageError
 from exit_pipeline.profile import load_profile
 from exit_pipeline.profile.policy import RuleSpec
 from exit_pipeline.ranking import split
-from exit_pipeline.ranking.engine import Engine
+from exit_pipeline.ranking.fast_scorer import FastScorer
 from exit_pipeline.ranking.nets import nets_of
 from exit_pipeline.ranking.rows import UserRow
 from exit_pipeline.ranking.scorer import Scorer, Scores
@@ -49,8 +49,8 @@ def compare(spec, trained, rules, seed, who=None, scene=SCENE) -> Scores:
     rng = np.random.default_rng(seed)
     items = [f"i{n}" for n in rng.permutation(ITEMS + 10)[: 1 + seed * 17]]
     expected = Scorer(trained, rules).score(held.rows(who, items, scene, NOW)[0])
-    engine = Engine(Scorer(trained, rules), held)
-    found = engine.score(who, held.candidates(items, NOW), scene, NOW)
+    fast = FastScorer(Scorer(trained, rules), held)
+    found = fast.score(who, held.candidates(items, NOW), scene, NOW)
     for field in fields(Scores):
         one, other = (getattr(scores, field.name) for scores in (found, expected))
         np.testing.assert_allclose(one, other, rtol=1e-5, atol=1e-5, err_msg=field.name)
@@ -81,20 +81,20 @@ def test_and_of_nobody_in_a_scene_that_says_nothing():
 
 
 def test_many_candidates_are_scored_a_part_at_a_time(monkeypatch):
-    monkeypatch.setattr("exit_pipeline.ranking.engine.ROWS", 7)
+    monkeypatch.setattr("exit_pipeline.ranking.fast_scorer.ROWS", 7)
     compare(SPEC, model(SPEC), RULES, 3)
 
 
 def test_nothing_of_a_forbidden_source_reaches_a_score():
     """What the user did there may be anything: the scores are the same to the bit."""
     rules = [RuleSpec(source="search", forbid=True, reason="-")]
-    engine = Engine(Scorer(model(SPEC), rules), snapshot(SPEC, 2))
-    candidates = engine.snapshot.candidates([f"i{n}" for n in range(ITEMS)], NOW)
+    fast = FastScorer(Scorer(model(SPEC), rules), snapshot(SPEC, 2))
+    candidates = fast.snapshot.candidates([f"i{n}" for n in range(ITEMS)], NOW)
     one, other = user(SPEC, 2).values, user(SPEC, 5).values
     changed = one | {
         n: v for n, v in other.items() if n.startswith("search_") or n == "user_search"
     }
-    before, after = (engine.score(UserRow("u1", u), candidates, SCENE, NOW) for u in (one, changed))
+    before, after = (fast.score(UserRow("u1", u), candidates, SCENE, NOW) for u in (one, changed))
     assert one != changed
     for field in fields(Scores):
         assert getattr(before, field.name).tobytes() == getattr(after, field.name).tobytes()
@@ -130,7 +130,7 @@ def wrong(nets):
 
 def test_other_forms_and_other_profiles_are_refused():
     with pytest.raises(UsageError, match="'mmoe' is not taken apart"):
-        Engine(Scorer(model(SPEC, "mmoe")), snapshot(SPEC))
+        FastScorer(Scorer(model(SPEC, "mmoe")), snapshot(SPEC))
     fewer = SPEC.model_copy(update={"users": {}})
     with pytest.raises(ModelFileError, match="segment, age_band"):
-        Engine(Scorer(model(SPEC)), snapshot(fewer))
+        FastScorer(Scorer(model(SPEC)), snapshot(fewer))

@@ -53,18 +53,18 @@ class Request:
     governed: Governed
 
 
-class Engine:
+class FastScorer:
     """A trained model over a snapshot of the item side; the scores are the `Scorer`'s to 1e-5.
 
     The first layer is linear in a row's encoded inputs, so it is a sum over columns: what items
-    and groups add is computed when the engine is made (4 · F bytes of each; F is the width of all
+    and groups add is computed when it is made (4 · F bytes of each; F is the width of all
     first layers, 1,216 by default), what the user and the scene add once a request, and what the
     user's interest in a unit adds once a unit. A candidate pays for the layers after it.
 
-        engine = Engine(Scorer.load(folder, spec.policy), Snapshot.load(settings, lake, spec))
+        fast = FastScorer(Scorer.load(folder, spec.policy), Snapshot.load(settings, lake, spec))
         user = UserReader(store, spec)(user_id, at)         # out of Feast
-        candidates = engine.snapshot.candidates(items, at)  # ids → rows, units, what is unknown
-        scores = engine.score(user, candidates, scene, at)
+        candidates = fast.snapshot.candidates(items, at)  # ids → rows, units, what is unknown
+        scores = fast.score(user, candidates, scene, at)
 
     Nothing changes once it is made: threads may share it. Set `torch.set_num_threads(1)`.
 
