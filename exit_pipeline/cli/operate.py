@@ -47,7 +47,8 @@ def demo(
         errors.print(f"the log under {lake.home.landing} is used as it is")
     else:
         with progress("simulating a log", quiet=json):
-            simulate(SimulationConfig.sized("demo", seed=seed), lake.home.landing)
+            # What a demo that was killed left there is no log yet.
+            simulate(SimulationConfig.sized("demo", seed=seed), lake.home.landing, overwrite=True)
     materialize(None, None, quiet=json)
     _refuse_without_champion(lake, profile)
     with progress("ranking", quiet=json):

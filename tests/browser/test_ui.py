@@ -179,7 +179,7 @@ def test_materializing_all(ui, page):
     page.get_by_role("button", name="All", exact=True).click()
     page.get_by_role("button", name="Launch backfill").click()
     wait(lambda: ui.backfills(), 180)
-    ui.wait_for_rest(600)
+    ui.wait_for_rest(900)
     # No sensor took a stage that the backfill had not reached yet for one that was left behind.
     assert set(ui.runs("jobName")) == {"__ASSET_JOB"}
     assert len(ui.home.lake.days("training_set")) == SMALL.days - 1
