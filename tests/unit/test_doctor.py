@@ -87,11 +87,11 @@ def test_refused_ports(tmp_path):
 
 
 def test_no_address_at_all(tmp_path):
-    rows = told(
-        tmp_path, 1,
-        MLFLOW_TRACKING_URI="http://me:hush@", EXIT_REDIS="hush", EXIT_DAGSTER_POSTGRES="hush",
-    )  # fmt: skip
-    assert {rows[name]["found"] for name in SERVERS} == {"not an address"}
+    names = {"MLFLOW_TRACKING_URI": "http://me:hush@", "EXIT_DAGSTER_POSTGRES": "hush"}
+    rows = told(tmp_path, 1, **names)
+    assert {rows[name]["found"] for name in names} == {"not an address"}
+    wrong = told(tmp_path, 1, EXIT_REDIS="redis://:hush@127.0.0.1:6379")["EXIT_REDIS"]["found"]
+    assert "write host:port" in wrong
 
 
 def test_a_driver_that_is_not_named(tmp_path):

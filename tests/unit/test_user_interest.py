@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from datetime import timedelta
 
-from exit_pipeline.cli.operate import telling_user
 from exit_pipeline.features.build import build_features
 from tests.logs import DAY, PROFILE, SmallLog, at, event
 
@@ -38,4 +37,3 @@ def test_a_domain_may_be_called_as_a_table_or_a_column_of_the_query_is(tmp_path)
         build_features(log.connect(), log.lake, log.profile, DAY, day, table=table)
     newest = max(log.rows("user_interest"), key=lambda row: row["state_us"])
     assert (newest["m_units"], newest["unit_units"]) == (["c1"], ["c1"])
-    assert telling_user(log.settings, log.lake, log.profile) == "u1"
