@@ -1,10 +1,12 @@
-"""Feast comes without what its import does to a whole process."""
+"""What comes with the package: Feast without what its import does, and threads that let go."""
 
 from __future__ import annotations
 
 import os
 import subprocess
 import sys
+
+import pytest
 
 SEEN = """
 import exit_pipeline, os, typeguard
@@ -23,3 +25,14 @@ def test_feast_is_imported_without_checks_and_counters_stay_in_memory():
     words = [sys.executable, "-c", SEEN]
     found = subprocess.run(words, capture_output=True, text=True, check=True, env=environment)
     assert found.stdout.split() == ["False", "True", "MutexValue", "False"]
+
+
+@pytest.mark.parametrize(("given", "seen"), [({}, "1000"), ({"GOMP_SPINCOUNT": "7"}, "7")])
+def test_threads_that_wait_do_not_hold_a_core_unless_they_are_told_to(given, seen):
+    """GNU OpenMP reads it once, when torch is imported: after the package, by whatever way in."""
+    told = "import sys, os, {}; print('torch' in sys.modules, os.environ['GOMP_SPINCOUNT'])"
+    environment = {k: v for k, v in os.environ.items() if k != "GOMP_SPINCOUNT"} | given
+    for way in ("exit_pipeline", "assets.definitions", "exit_pipeline.cli.main"):
+        words = [sys.executable, "-c", told.format(way)]
+        found = subprocess.run(words, capture_output=True, text=True, check=True, env=environment)
+        assert found.stdout.split() == ["False", seen]
