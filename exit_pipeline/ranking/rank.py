@@ -17,6 +17,7 @@ from exit_pipeline.profile.policy import scene_values
 from exit_pipeline.ranking.ranked import Ranking, best_items
 from exit_pipeline.ranking.rows import UserReader, online_rows
 from exit_pipeline.ranking.scorer import Scorer
+from exit_pipeline.ranking.telling import telling_users
 from exit_pipeline.registry import CHAMPION, Registry
 from exit_pipeline.settings import Settings
 from exit_pipeline.times import instant
@@ -61,17 +62,12 @@ class Ranker:
         """A user whose fresh source interest carries over, so that there is much to explain.
 
         Raises:
-            LakeError: Nobody has any.
+            LakeError: Nobody has shown any interest lately.
         """
-        with connect(self.settings, self.lake.home) as connection:
-            self.lake.view(connection, "user_interest")
-            self.lake.view(connection, "scene_features")
-            query = render("telling_user", sources=tuple(self.spec.sources))
-            bound = {"half_life_us": self.spec.features.half_life_us}
-            found = connection.execute(query, bound).fetchone()
-        if found is None:
+        found = telling_users(self.settings, self.lake, self.spec, 1)
+        if not found:
             raise LakeError(
-                "nobody has shown interest in a source that could be carried over",
+                "nobody has shown any interest that a ranking could go by",
                 where="user_interest, its newest day",
                 mend="land more days, or name a user: `exit-pipeline rank --user U`",
             )

@@ -9,7 +9,7 @@ from pathlib import Path
 from fastapi import FastAPI
 from starlette.responses import Response
 
-from exit_pipeline.lake import connect, render
+from exit_pipeline.ranking.telling import telling_users
 from exit_pipeline.serving import schema
 from exit_pipeline.serving.champion import Loaded
 from exit_pipeline.serving.replies import reply
@@ -66,15 +66,8 @@ class Examples:
         return self.users
 
     def _read(self) -> list[str]:
-        lake = self.service.champion.lake
-        newest = max(lake.days("user_interest"), default=None)
-        if newest is None:
-            return []
-        sql = render("example_users", sources=self.service.spec.sources)
-        with connect(self.service.settings, lake.home) as connection:
-            lake.view(connection, "user_interest", [("ds", "=", newest)])
-            rows = connection.execute(sql, {"most": EXAMPLES}).fetchall()
-        return [row[0] for row in rows]
+        service = self.service
+        return telling_users(service.settings, service.champion.lake, service.spec, EXAMPLES)
 
 
 async def _file(content: bytes, kind: str) -> Response:

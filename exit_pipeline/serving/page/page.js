@@ -35,7 +35,8 @@ function choose(changes, replace = false) {
   else location.hash = next;
 }
 
-/** Fills in what the address leaves open: a first example, and two scenes that differ in one column. */
+/** Fills in what the address leaves open: a first example, and two scenes that differ in one column.
+ *  The day begins with the night, of which a log says least: the page begins with the evening. */
 function complete(users) {
   const now = chosen();
   const open = { user: users[0] ?? "", k: "10" };
@@ -43,7 +44,8 @@ function complete(users) {
   for (const side of Object.keys(SIDES)) {
     if (model.challenger) open[side] = "champion";
     for (const [column, values] of Object.entries(model.scene)) {
-      open[`${side}.${column}`] = (side === "b" && column === last && values[1]) || values[0];
+      const first = column === "hour_band" ? values.at(-1) : values[0];
+      open[`${side}.${column}`] = (side === "b" && column === last && values[1]) || first;
     }
   }
   choose(Object.fromEntries(Object.entries(open).filter(([name]) => !now.has(name))), true);

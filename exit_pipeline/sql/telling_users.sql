@@ -1,16 +1,15 @@
--- Grain: one row: the user whose newest source interest lies most in units that carry over, so that
---        a ranking of theirs has something to explain.
--- Inputs: user_interest, scene_features (their newest days).
+-- Grain: one row per user, at most $most: whose newest source interest lies most in units that carry
+--        over, so that a ranking of theirs has something to explain; of equals, who changed last.
+-- Inputs: user_interest, scene_features (of their newest days).
 with newest as (
-  select * from user_interest
-  where ds = (select max(ds) from user_interest)
+  select *
+  from user_interest
   qualify row_number() over (partition by user_id order by state_us desc) = 1
 ),
 carries as (
   select unit{% for s in sources %}, avg(carries_{{ s }}) as carries_{{ s }}{% endfor %}
 
   from scene_features
-  where ds = (select max(ds) from scene_features)
   group by unit
 ),
 shown as (
@@ -23,9 +22,9 @@ shown as (
   union all
 {% endif %}
 {% endfor %}
-)
+),
+told as (select user_id, sum(carried order by carried) as carried from shown group by user_id)
 select user_id
-from shown
-group by user_id
-order by sum(carried order by carried) desc, user_id
-limit 1
+from newest left join told using (user_id)
+order by coalesce(carried, 0) desc, state_us desc, user_id
+limit $most
