@@ -125,7 +125,9 @@ def _candidate(context: AssetExecutionContext) -> int | str:
     """The version that the graph trained last, whatever was trained by hand since."""
     event = context.instance.get_latest_materialization_event(AssetKey("candidate_model"))
     told = event.asset_materialization if event else None
-    return int(told.metadata["version"].value) if told else "challenger"
+    # One that was reported by hand names none.
+    version = told.metadata.get("version") if told else None
+    return "challenger" if version is None else int(version.value)
 
 
 ASSETS = [candidate_model, evaluation, champion, transfer_report]

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from types import SimpleNamespace
 
-from dagster import DagsterInstance, SkipReason, build_schedule_context
+import pytest
+from dagster import AssetMaterialization, DagsterInstance, SkipReason, build_schedule_context
 
 from assets.definitions import defs
 from assets.partitions import daily, mature, mornings
 from assets.schedules import retrain_schedule
+from assets.training import _candidate
 from exit_pipeline.validation import BLOCKING
 
 DEPENDENCIES = {
@@ -112,6 +115,18 @@ def test_nothing_is_retrained_on_the_same_rows(tmp_path):
     with DagsterInstance.local_temp(str(tmp_path)) as instance:
         context = build_schedule_context(instance=instance)
         assert isinstance(retrain_schedule(context), SkipReason)
+
+
+@pytest.mark.parametrize(
+    ("reported", "meant"), [(None, "challenger"), ({}, "challenger"), ({"version": 3}, 3)]
+)
+def test_the_version_to_evaluate_is_the_graphs_own_and_else_the_newest(reported, meant):
+    """A materialization that was reported by hand names no version."""
+    with DagsterInstance.ephemeral() as instance:
+        if reported is not None:
+            event = AssetMaterialization("candidate_model", metadata=reported)
+            instance.report_runless_asset_event(event)
+        assert _candidate(SimpleNamespace(instance=instance)) == meant
 
 
 def test_jobs_and_schedules():
