@@ -21,12 +21,12 @@ def telling_users(settings: Settings, lake: Lake, spec: ProfileSpec, most: int) 
     Returns:
         Ids, the most telling first; none where nobody has shown interest on the newest day.
     """
-    newest = {table: max(lake.days(table)) for table in TABLES if lake.days(table)}
-    if len(newest) < len(TABLES):
+    days = {table: lake.days(table) for table in TABLES}
+    if not all(days.values()):
         return []
     query = render("telling_users", sources=tuple(spec.sources))
     bound = {"half_life_us": spec.features.half_life_us, "most": most}
     with connect(settings, lake.home) as connection:
-        for table, day in newest.items():
-            lake.view(connection, table, [("ds", "=", day)])
+        for table, found in days.items():
+            lake.view(connection, table, [("ds", "=", max(found))])
         return [user for (user,) in connection.execute(query, bound).fetchall()]

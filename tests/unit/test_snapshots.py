@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
 
 import pytest
 
@@ -10,7 +11,6 @@ from exit_pipeline.features.build import build_features
 from exit_pipeline.times import DAY_US, HOUR_US
 from feature_repo.views import feature_views
 from tests.logs import DAY, PROFILE, SmallLog, at
-from tests.unit.test_docs import ROOT
 from tests.unit.test_labels_oracle import oracle_events, random_log
 
 DAYS, WINDOW, LAG, HALF_LIFE = 10, 4, 7, 6
@@ -219,7 +219,7 @@ def test_a_day_built_alone_is_the_day_built_with_all(log, tmp_path, table):
 
 def test_every_column_is_documented(log):
     """By its name, in which NAME stands for a source and DOMAIN for a domain."""
-    page = (ROOT / "docs" / "features.md").read_text("utf-8")
+    page = (Path(__file__).parents[2] / "docs" / "features.md").read_text("utf-8")
     for view in feature_views(log.profile.spec, log.lake.home.lake):
         assert f"`{view.name}`" in page
         for field in view.features:

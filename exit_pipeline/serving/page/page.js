@@ -45,7 +45,8 @@ function complete(users) {
     if (model.challenger) open[side] = "champion";
     for (const [column, values] of Object.entries(model.scene)) {
       const first = column === "hour_band" ? values.at(-1) : values[0];
-      open[`${side}.${column}`] = (side === "b" && column === last && values[1]) || first;
+      const other = side === "b" && column === last && values.find((value) => value !== first);
+      open[`${side}.${column}`] = other || first;
     }
   }
   choose(Object.fromEntries(Object.entries(open).filter(([name]) => !now.has(name))), true);
