@@ -9,7 +9,7 @@ import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
-from functools import cached_property, wraps
+from functools import wraps
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -57,6 +57,7 @@ class RegistryReader:
 
     def __init__(self, home: Home, profile: str) -> None:
         self.home, self.name = home, f"exit-{profile}"
+        self._client: MlflowClient | None = None
 
     @property
     def uri(self) -> str:
@@ -72,13 +73,20 @@ class RegistryReader:
         """Whether a server has the store, and the models' files with it."""
         return self.uri.startswith(("http://", "https://"))
 
-    @cached_property
+    @property
     def client(self) -> MlflowClient:
         """MLflow's client; the store, the experiment and the model are made if need be.
 
         Raises:
             RegistryError: The store cannot be reached.
         """
+        # Not a cached property: in Python 3.11 these share one lock, and a store that hangs would
+        # hold up every other registry of the process.
+        if self._client is None:
+            self._client = self._connected()
+        return self._client
+
+    def _connected(self) -> MlflowClient:
         with self._reaching():
             if self.uri == self._local:
                 make_store(self.home.mlflow / STORE)

@@ -26,7 +26,7 @@ from exit_pipeline.errors import (
     ValidationRunError,
 )
 from exit_pipeline.evaluation.gates import Decision, GateResult
-from exit_pipeline.registry import Registry
+from exit_pipeline.registry import Registry, reading
 from exit_pipeline.registry.store import make_store, make_sure
 from exit_pipeline.settings import load_settings
 
@@ -245,7 +245,7 @@ def test_of_two_who_go_back_at_once_only_one_does(registry, register, monkeypatc
     def seen_by_both(self, which):
         found = number(self, which)
         if not hasattr(mine, "met"):
-            mine.met = both.wait(30)
+            mine.met = both.wait(120)
         return found
 
     def go_back(reason):
@@ -253,6 +253,9 @@ def test_of_two_who_go_back_at_once_only_one_does(registry, register, monkeypatc
             return Registry(registry.home, "small").rollback(reason)
         except ChampionChanged as changed:
             return changed.what
+        except RegistryError as error:
+            both.abort()
+            return str(error)
 
     with monkeypatch.context() as patched, ThreadPoolExecutor(2) as threads:
         patched.setattr(Registry, "number", seen_by_both)
@@ -264,6 +267,26 @@ def test_of_two_who_go_back_at_once_only_one_does(registry, register, monkeypatc
     assert [e["version"] for e in registry.history() if e["alias"] == "champion"] == [1, 2, 3, 2]
     with pytest.raises(ChampionChanged):
         registry.rollback("3 was worse", to=1, leave=3)
+
+
+def test_a_store_that_hangs_holds_up_no_other(registry, tmp_path, monkeypatch):
+    hung, let_go = threading.Event(), threading.Event()
+
+    def hang(file):
+        if file.is_relative_to(tmp_path / "away"):
+            hung.set()
+            let_go.wait(60)
+
+    monkeypatch.setattr(reading, "make_store", hang)
+    away = Registry(load_settings(home=tmp_path / "away").home_of("small"), "small")
+    with ThreadPoolExecutor(2) as threads:
+        threads.submit(lambda: away.client)
+        assert hung.wait(30)
+        other = threads.submit(lambda: registry.find("champion"))
+        try:
+            assert other.result(30) is None
+        finally:
+            let_go.set()
 
 
 def test_what_is_not_there(registry, register):
@@ -295,7 +318,7 @@ def test_of_two_processes_that_first_touch_a_registry_both_find_it(registry, mon
         if len(looked) == 1:
             with monkeypatch.context() as other:
                 other.setattr(MlflowClient, look, really)
-                assert Registry.client.func(Registry(registry.home, "small"))
+                assert Registry(registry.home, "small").client
             return []
         return really(self, *arguments)
 
@@ -414,7 +437,7 @@ def test_what_a_server_hands_out_is_fetched_once_and_leaves_nothing_behind(
     monkeypatch.setattr(tempfile, "tempdir", str(temporary))
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://127.0.0.1:1")
     version = SimpleNamespace(source="mlflow-artifacts:/1/run/artifacts/model", run_id="run")
-    registry.__dict__["client"] = SimpleNamespace(get_model_version=lambda *_: version)
+    registry._client = SimpleNamespace(get_model_version=lambda *_: version)
     monkeypatch.setattr(registry, "get", lambda which: SimpleNamespace(version=which))
 
     def download_artifacts(artifact_uri: str, tracking_uri: str, dst_path: str) -> str:
