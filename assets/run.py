@@ -26,6 +26,7 @@ from assets.plan import Stage, built_on, stages
 from assets.resources import PIPELINE
 from exit_pipeline.errors import ExitPipelineError, UsageError
 from exit_pipeline.ingest import landed_days
+from exit_pipeline.lake.aside import set_aside
 
 # What the engine fills: it takes seconds to start, and a run of a model alone needs none.
 _OF_ENGINE = {key.path[-1] for asset in (*LABELS, *FEATURES) for key in asset.keys}
@@ -102,7 +103,7 @@ def _run(
     ):
         close_dead_runs(instance, by_command=True, by_ui=not has_ui(PIPELINE.home))
         if full_refresh:
-            PIPELINE.lake("refresh").set_aside()
+            set_aside(PIPELINE.lake("refresh"))
         for planned in plan:
             assets = tuple(name for name in planned.assets if name in chosen)
             if not assets or (planned.first and planned.last and planned.first > planned.last):

@@ -49,6 +49,11 @@ class Settings(BaseSettings):
         None,
         description="Redis for the features online, as host:port,db=0,password=…; else sqlite.",
     )
+    lake: str | None = Field(
+        None,
+        pattern=r"^(s3://[a-z0-9.-]+(/[A-Za-z0-9_.=-]+)*)?$",
+        description="Object store for the tables, as s3://bucket/path; else under the home.",
+    )
     dagster_postgres: SecretStr | None = Field(
         None, description="URL of the Postgres of Dagster's instance; else sqlite in the home."
     )
@@ -92,15 +97,21 @@ class Settings(BaseSettings):
 
     def home_of(self, profile_name: str) -> Home:
         """Returns the folders that hold the state of one profile."""
-        return Home((self.home / profile_name).absolute())
+        lake = f"{self.lake}/{profile_name}/lake" if self.lake else None
+        return Home((self.home / profile_name).absolute(), lake)
 
 
 class Home:
-    """The folders of one profile under `EXIT_HOME`; made when first written to."""
+    """The folders of one profile under `EXIT_HOME`; made when first written to.
 
-    def __init__(self, root: Path) -> None:
+    Args:
+        root: The profile's folder.
+        lake_url: The object store that has the tables; `lake` is a copy then.
+    """
+
+    def __init__(self, root: Path, lake_url: str | None = None) -> None:
         self.root = root
-        self.lake = root / "lake"
+        self.lake, self.lake_url = root / "lake", lake_url
         self.landing = root / "landing"
         self.feast = root / "feast"
         self.online_days = self.feast / "online_days.json"

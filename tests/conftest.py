@@ -22,6 +22,7 @@ from pydantic import SecretStr
 from typer.testing import CliRunner
 
 from exit_pipeline.bench.processes import COMMAND
+from exit_pipeline.bench.servers import s3_server
 from exit_pipeline.cli.main import app
 from exit_pipeline.lake import Lake
 from exit_pipeline.profile import load_profile
@@ -119,8 +120,7 @@ class SmallHome:
 
     def hashes(self) -> dict[str, dict]:
         """Content hashes of every table, by day."""
-        return {folder.name: self.lake.days(folder.name)
-                for folder in sorted(self.lake.home.lake.glob("[!.]*"))}  # fmt: skip
+        return {name: self.lake.days(name) for name in self.lake.tables()}
 
 
 @pytest.fixture(scope="session")
@@ -152,6 +152,13 @@ def redis(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisServer]:
     server = redis_server(tmp_path_factory.mktemp("redis"))
     yield server
     server.stop()
+
+
+@pytest.fixture(scope="session")
+def s3() -> Iterator[dict[str, str]]:
+    """The environment of an object store with a bucket, `lakes`."""
+    with s3_server() as environment:
+        yield environment
 
 
 @pytest.fixture(params=["sqlite", "redis"])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from http.client import HTTPException, InvalidURL
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.error import HTTPError, URLError
 from urllib.parse import SplitResult, urlsplit
@@ -28,6 +29,9 @@ def servers(settings: Settings) -> list[Row]:
             rows.append(_row("MLFLOW_TRACKING_URI", _web(uri), mend))
         elif "://" in uri and not uri.startswith(("sqlite:", "file:")):
             rows.append(_row("MLFLOW_TRACKING_URI", _database(uri), mend))
+    if settings.lake:
+        mend = "see that AWS_ENDPOINT_URL, AWS_REGION and the AWS keys are right"
+        rows.append(_row("EXIT_LAKE", _lake(settings.lake), mend))
     if settings.redis:
         mend = "start it, or unset EXIT_REDIS to use sqlite"
         rows.append(_row("EXIT_REDIS", _redis(settings), mend))
@@ -101,6 +105,18 @@ def _without(text: str, *secrets: str) -> str:
     for secret in filter(None, secrets):
         text = text.replace(secret, "…")
     return text
+
+
+def _lake(url: str) -> str | None:
+    """Asks the object store for the bucket."""
+    from exit_pipeline.errors import LakeError
+    from exit_pipeline.lake.remote import Remote
+
+    try:
+        Remote(Path(), url).check()
+    except LakeError as error:
+        return error.what
+    return None
 
 
 def _redis(settings: Settings) -> str | None:

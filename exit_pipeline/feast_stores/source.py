@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterable
 from copy import copy
+from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
@@ -17,6 +18,7 @@ from feast.value_type import ValueType
 
 from exit_pipeline.errors import LakeError
 from exit_pipeline.lake.paths import check_folder, is_table, table_files
+from exit_pipeline.lake.remote import followed, remote_of
 
 
 class DeltaSource(DataSource):
@@ -112,7 +114,7 @@ class DeltaSource(DataSource):
             LakeError: There is no such table.
         """
         check_folder(self.path)
-        if not is_table(self.path):
+        if not is_table(followed(Path(self.path))):
             raise LakeError(
                 f"the source {self.name!r} has no Delta table",
                 where=self.path,
@@ -126,4 +128,7 @@ class DeltaSource(DataSource):
         Raises:
             LakeError: There is no such table, or it has deletion vectors.
         """
-        return table_files(self.open())
+        files = table_files(self.open())
+        if remote := remote_of(Path(self.path).parent):
+            remote.fetch(files)
+        return files

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from contextlib import AbstractContextManager
-from copy import copy
 from dataclasses import dataclass, field
 from datetime import date, timedelta
 from itertools import pairwise
@@ -21,7 +20,7 @@ from deltalake import (
     PostCommitHookProperties,
     write_deltalake,
 )
-from deltalake.exceptions import DeltaError, TableNotFoundError
+from deltalake.exceptions import CommitFailedError, DeltaError, TableNotFoundError
 from deltalake.schema import ArrayType, PrimitiveType
 
 from exit_pipeline import __version__
@@ -31,6 +30,7 @@ from exit_pipeline.lake.engine import Connection, Engine, in_duckdb
 from exit_pipeline.lake.form import CONFIGURATION, WRITER
 from exit_pipeline.lake.limits import ran_out
 from exit_pipeline.lake.paths import check_folder, is_table, table_files
+from exit_pipeline.lake.remote import Remote, bind, options
 from exit_pipeline.lake.states import DayState, day_states, logged_states, whole_state
 from exit_pipeline.lock import exclusive
 from exit_pipeline.settings import Home
@@ -75,10 +75,24 @@ class Lake:
 
     def __post_init__(self) -> None:
         check_folder(self.home.lake)
+        bind(self.home.lake, self.home.lake_url)
+
+    @property
+    def remote(self) -> Remote | None:
+        """The object store that has the tables, if one has."""
+        return Remote(self.home.lake, self.home.lake_url) if self.home.lake_url else None
 
     def folder(self, name: str) -> Path:
-        """Returns the folder of a table."""
+        """Returns the folder of a table; its log is the one of now, wherever the table lies."""
+        if self.remote:
+            self.remote.follow(name)
         return self.home.lake / name
+
+    def tables(self) -> list[str]:
+        """Returns the names of all tables, sorted."""
+        folders = self.home.lake.glob("[!.]*")
+        names = self.remote.tables() if self.remote else [folder.name for folder in folders]
+        return sorted(name for name in names if self.exists(name))
 
     def partitions(self, name: str) -> tuple[str, ...]:
         """Returns the partition columns of a table; its days are replaced by the first."""
@@ -96,7 +110,7 @@ class Lake:
             at = f" at version {version}" if version is not None else ""
             raise LakeError(
                 f"the table {name!r} is not there{at}",
-                where=str(self.folder(name)),
+                where=self._written_at(name),
                 mend=f"materialize {name!r} first",
             ) from error
 
@@ -119,7 +133,23 @@ class Lake:
     ) -> list[str]:
         """Returns the Parquet files that hold the rows matching filters on partition columns."""
         predicate = [(column, sign, day.isoformat()) for column, sign, day in filters]
-        return table_files(self.open(name, version), predicate)
+        found = table_files(self.open(name, version), predicate)
+        if self.remote:
+            self.remote.fetch(found)
+        return found
+
+    def every_file(self, name: str) -> list[Path]:
+        """Returns all Parquet files of a table, in whatever version, and what dead writers left."""
+        if self.remote:
+            self.remote.fetch_all(name)
+        files = self.folder(name).glob("**/*.parquet")
+        return sorted(file for file in files if "_delta_log" not in file.parts)
+
+    def drop(self, file: Path) -> None:
+        """Deletes a Parquet file for good."""
+        if self.remote:
+            self.remote.drop(file)
+        file.unlink(missing_ok=True)
 
     def view(
         self,
@@ -203,25 +233,6 @@ class Lake:
                 self._write(connection, name, rows, {day: state}, None)
         return state
 
-    def set_aside(self) -> None:
-        """Moves every table aside, so that all days are built again; nothing is deleted.
-
-        Registered models name table versions, so the tables they were made from are kept under
-        `lake.before-N`.
-        """
-        if self.home.lake.exists():
-            aside = (self.home.lake.with_name(f"lake.before-{n}") for n in range(1, 10_000))
-            self.home.lake.rename(next(folder for folder in aside if not folder.exists()))
-
-    def aside(self) -> list[Lake]:
-        """Returns the lakes that `set_aside` left beside this one."""
-        found = []
-        for folder in sorted(self.home.root.glob("lake.before-*")):
-            home = copy(self.home)
-            home.lake = folder
-            found.append(Lake(home, self.run_id))
-        return found
-
     def _write(
         self,
         connection: duckdb.DuckDBPyConnection,
@@ -240,7 +251,7 @@ class Lake:
         exists = self.exists(name)
         try:
             write_deltalake(
-                str(self.folder(name)),
+                self._written_at(name),
                 connection.sql(f"select * from {quoted(rows)}").to_arrow_reader(BATCH_ROWS),
                 partition_by=list(self.partitions(name)) or None,
                 mode="overwrite",
@@ -250,13 +261,23 @@ class Lake:
                 commit_properties=CommitProperties(custom_metadata=metadata),
                 # For tables that were made without this configuration.
                 post_commithook_properties=PostCommitHookProperties(cleanup_expired_logs=False),
+                storage_options=options() if self.remote else None,
             )
+        except CommitFailedError as error:  # locks hold on one machine, the store's tables on all
+            raise LakeError(
+                f"another machine wrote {name!r} meanwhile: nothing was written",
+                where=self._written_at(name),
+                mend="run again, once the other run has ended",
+            ) from error
         except (DeltaError, OSError) as error:
-            raise ran_out(error, str(self.folder(name))) or LakeError(
+            raise ran_out(error, self._written_at(name)) or LakeError(
                 f"the table {name!r} could not be written: {error}",
-                where=str(self.folder(name)),
+                where=self._written_at(name),
                 mend="if the profile's columns changed, run again with --full-refresh",
             ) from error
+
+    def _written_at(self, name: str) -> str:
+        return f"{self.home.lake_url or self.home.lake}/{name}"
 
     def writing(self, name: str) -> AbstractContextManager[None]:
         """One writer of a table at a time, or one holder of a step that writes several."""

@@ -14,6 +14,7 @@ from exit_pipeline.files import to_disk
 from exit_pipeline.ingest.landing import landing_root
 from exit_pipeline.ingest.shown import NAME, PARTIAL
 from exit_pipeline.lake import Lake
+from exit_pipeline.lake.aside import lakes_aside
 from exit_pipeline.privacy.files import remove_failures, remove_from_lines, remove_from_parquet
 from exit_pipeline.privacy.forgotten import Forgotten
 from exit_pipeline.privacy.logs import known_logs
@@ -126,7 +127,7 @@ def _lakes(settings: Settings, home: Home, user_id: str) -> tuple[dict[str, int]
     """The rows of every lake; returns their numbers by place, and what cannot be read."""
     removed, left = dict[str, int](), []
     present = Lake(home, "forget")
-    for lake in (present, *present.aside()):
+    for lake in (present, *lakes_aside(present)):
         place = lake.home.lake.name
         found, broken = remove_rows(settings, lake, user_id)
         removed |= {f"{place}/{table}": n for table, n in found.items()}

@@ -12,7 +12,6 @@ from pyarrow import ArrowInvalid
 
 from exit_pipeline.lake import Lake, connect, create_table, render
 from exit_pipeline.lake.limits import ran_out
-from exit_pipeline.lake.paths import commits
 from exit_pipeline.lake.states import day_states, whole_state
 from exit_pipeline.lake.table import Filter
 from exit_pipeline.settings import Settings
@@ -48,10 +47,7 @@ def remove_rows(
         LakeError: Another run has been writing a table for long, or memory or disk ran out.
     """
     # What hangs on the impressions goes first: after a kill they still say which events it was.
-    names = sorted(
-        (folder.name for folder in lake.home.lake.glob("[!.]*") if commits(folder)),
-        key=lambda name: (name != "source_interest", name),
-    )
+    names = sorted(lake.tables(), key=lambda name: (name != "source_interest", name))
     removed, broken = dict[str, int](), dict[str, str]()
     with connect(settings, lake.home) as connection:
         connection.execute("create temp table person as select $user as user_id", {"user": user_id})
@@ -120,7 +116,7 @@ def _older(connection: duckdb.DuckDBPyConnection, lake: Lake, name: str, theirs:
     sql = render("person_files", files=old, theirs=theirs)
     found = connection.execute(sql).fetchall()
     for (file,) in found:
-        Path(file).unlink(missing_ok=True)
+        lake.drop(Path(file))
     return len(found)
 
 
@@ -146,13 +142,13 @@ def _files(lake: Lake, name: str) -> list[str]:
     One that belongs to the newest version stays, damaged or not: it is not ours to drop.
     """
     whole = set(lake.files(name)) if lake.exists(name) else set[str]()
-    for file in lake.folder(name).glob("**/*.parquet"):
-        if str(file) in whole or "_delta_log" in file.parts:
+    for file in lake.every_file(name):
+        if str(file) in whole:
             continue
         if _is_whole(file):
             whole.add(str(file))
         else:
-            file.unlink()
+            lake.drop(file)
     return sorted(whole)
 
 

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-import psycopg2
 import pytest
 from dagster import DagsterRunStatus, asset, materialize
 
 from assets.instance import open_instance
+from exit_pipeline.bench.servers import database
 from exit_pipeline.registry import Registry
 from exit_pipeline.settings import Home
 from tests.servers import postgres_server
@@ -18,14 +18,6 @@ from tests.servers import postgres_server
 def postgres() -> Iterator[str]:
     with postgres_server() as url:
         yield url
-
-
-def database(postgres: str, name: str) -> str:
-    connection = psycopg2.connect(postgres)
-    connection.autocommit = True
-    connection.cursor().execute(f"create database {name}")
-    connection.close()
-    return postgres.replace("/postgres", f"/{name}").replace("postgresql:", "postgresql+psycopg2:")
 
 
 def test_a_run_is_kept_in_postgres(postgres, tmp_path, monkeypatch):

@@ -19,6 +19,7 @@ import yaml
 from exit_pipeline.errors import RegistryError
 from exit_pipeline.ingest.landing import landing_root
 from exit_pipeline.lake import Lake
+from exit_pipeline.lake.aside import set_aside
 from exit_pipeline.privacy.tables import remove_rows
 from exit_pipeline.profile import load_profile
 from exit_pipeline.registry import Registry
@@ -154,7 +155,7 @@ def test_what_differs_is_named_though_the_rows_were_kept_aside(lake, registered,
     weights = bytearray((folders["model"] / "model.safetensors").read_bytes())
     weights[-1] ^= 1
     (folders["model"] / "model.safetensors").write_bytes(weights)
-    lake.set_aside()  # as a full refresh does
+    set_aside(lake)  # as a full refresh does
 
     made = again(folders, lineage)
     causes = {(d.what, d.name): d for d in made.causes}

@@ -64,11 +64,22 @@ def test_what_is_passed_on_are_settings_that_can_be_used(monkeypatch, name):
     """What `.env` leaves out, too."""
     found = yaml.safe_load(composed(**dict.fromkeys(SECRETS, "word")).stdout)["services"][name]
     for variable, value in found["environment"].items():
-        monkeypatch.setenv(variable, value)
+        if value is not None:
+            monkeypatch.setenv(variable, value)
     settings = load_settings()
     assert not settings.webhook
+    assert not settings.home_of("simulated").lake_url
     assert (settings.device, settings.workers) == ("cpu", 1)
     assert ("EXIT_WEBHOOK" in found["environment"]) == (name == "daemon")
+
+
+@pytest.mark.parametrize("name", ["daemon", "webserver", "service", "mlflow"])
+def test_keys_of_an_object_store_are_passed_on_where_there_are_any(name):
+    keys = {"AWS_ACCESS_KEY_ID": "key", "AWS_SECRET_ACCESS_KEY": "word", "AWS_REGION": "here"}
+    for given in ({}, keys):
+        found = yaml.safe_load(composed(**dict.fromkeys(SECRETS, "word"), **given).stdout)
+        passed = found["services"][name]["environment"]
+        assert {key: passed[key] for key in keys if passed[key] is not None} == given
 
 
 def test_a_data_set_of_ones_own_is_laid_over_it_as_the_documentation_says(tmp_path):

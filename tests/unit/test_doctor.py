@@ -15,9 +15,10 @@ from typer.testing import CliRunner
 from exit_pipeline.cli import doctor
 from exit_pipeline.cli.main import app
 from exit_pipeline.feast_stores.online_redis import MARK, client_of
+from exit_pipeline.lake.remote import _store
 from tests.servers import free_port, postgres_server
 
-SERVERS = ("MLFLOW_TRACKING_URI", "EXIT_REDIS", "EXIT_DAGSTER_POSTGRES")
+SERVERS = ("MLFLOW_TRACKING_URI", "EXIT_LAKE", "EXIT_REDIS", "EXIT_DAGSTER_POSTGRES")
 
 
 def told(tmp_path, code: int = 0, **environment: str) -> dict[str, dict]:
@@ -112,6 +113,15 @@ def test_redis(tmp_path, redis):
     row = told(tmp_path, 1, EXIT_REDIS=redis.address)["EXIT_REDIS"]
     assert row["found"] == "this database of Redis is the profile other's, not simulated's"
     redis.empty()
+
+
+def test_an_object_store(tmp_path, s3):
+    _store.cache_clear()
+    words = {**s3, "EXIT_LAKE": "s3://lakes/some"}
+    assert told(tmp_path, **words)["EXIT_LAKE"]["found"] == "reachable"
+    row = told(tmp_path, 1, **{**words, "EXIT_LAKE": "s3://nosuch/some"})["EXIT_LAKE"]
+    assert "there is no bucket 'nosuch'" in row["found"]
+    assert "AWS_ENDPOINT_URL" in row["mend"]
 
 
 def test_postgres(tmp_path):

@@ -20,6 +20,7 @@ from exit_pipeline.errors import LakeError
 from exit_pipeline.feast_stores.online_redis import MARK, client_of
 from exit_pipeline.ingest.shown import land_shown
 from exit_pipeline.lake import Lake
+from exit_pipeline.lake.aside import set_aside
 from exit_pipeline.lake.duck import spill_folder
 from exit_pipeline.privacy import Forgotten, forgotten
 from exit_pipeline.privacy.forget import RECORD, forget
@@ -140,7 +141,7 @@ def test_versions_that_were_replaced_and_lakes_put_aside_do_not_hold_them_either
     log.land(0, DAYS[0][:1])
     log.ingest(0, 0)
     assert naming(log, "zoe") >= {"lake/events"}
-    log.lake.set_aside()
+    set_aside(log.lake)
     land(log)
     builds(log, 0, 2)
     assert naming(log, "zoe") >= {"lake.before-1/events", "lake/events"}

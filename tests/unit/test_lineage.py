@@ -9,6 +9,7 @@ import pytest
 from exit_pipeline import __version__
 from exit_pipeline.errors import RegistryError
 from exit_pipeline.lake import Lake, connect
+from exit_pipeline.lake.aside import set_aside
 from exit_pipeline.registry import Version
 from exit_pipeline.registry.lineage import check_rows, code_version, describe, seen_days
 from exit_pipeline.registry.recipe import Recipe
@@ -46,7 +47,7 @@ def test_the_rows_that_a_version_was_made_from_are_asked_for(settings, simulated
     write(settings, lake, DAYS[0], 1)  # a later version of the table: the older is still there
     check_rows(lake, made)
 
-    lake.set_aside()
+    set_aside(lake)
     write(settings, lake, DAYS[0], 0)
     with pytest.raises(RegistryError, match="4 days differ, 2026-01-05 first"):
         check_rows(lake, made)  # there is no version 3 of the table yet
