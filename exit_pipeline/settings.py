@@ -10,10 +10,13 @@ from pathlib import Path
 from typing import Literal
 
 from pydantic import Field, SecretStr, ValidationError, field_validator
+from pydantic_core import ErrorDetails
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from exit_pipeline.errors import SettingsError
 from exit_pipeline.process import process_name
+
+COPIES = "lake.s3"  # the folder of a home for copies of what object stores have
 
 
 class Settings(BaseSettings):
@@ -50,9 +53,7 @@ class Settings(BaseSettings):
         description="Redis for the features online, as host:port,db=0,password=…; else sqlite.",
     )
     lake: str | None = Field(
-        None,
-        pattern=r"^(s3://[a-z0-9.-]+(/[A-Za-z0-9_.=-]+)*)?$",
-        description="Object store for the tables, as s3://bucket/path; else under the home.",
+        None, description="Object store for the tables, as s3://bucket/path; else under the home."
     )
     dagster_postgres: SecretStr | None = Field(
         None, description="URL of the Postgres of Dagster's instance; else sqlite in the home."
@@ -87,6 +88,15 @@ class Settings(BaseSettings):
             raise ValueError("it must begin with http:// or https://")
         return webhook
 
+    @field_validator("lake")
+    @classmethod
+    def _is_store(cls, lake: str | None) -> str | None:
+        # Those who read and those who write would make different places of dots and blanks.
+        path, folder = (lake or "").rstrip("/"), r"/(?!\.+(/|$))[\w.=-]+"
+        if path and not re.fullmatch(rf"s3://[a-z0-9][a-z0-9.-]+({folder})*", path, re.ASCII):
+            raise ValueError("write s3://bucket/path, of letters, digits and . _ = - alone")
+        return path or None
+
     @field_validator("redis")
     @classmethod
     def _is_place(cls, redis: SecretStr | None) -> SecretStr | None:
@@ -97,8 +107,8 @@ class Settings(BaseSettings):
 
     def home_of(self, profile_name: str) -> Home:
         """Returns the folders that hold the state of one profile."""
-        lake = f"{self.lake}/{profile_name}/lake" if self.lake else None
-        return Home((self.home / profile_name).absolute(), lake)
+        root = (self.home / profile_name).absolute()
+        return Home(root, f"{self.lake}/{profile_name}/lake" if self.lake else None)
 
 
 class Home:
@@ -106,12 +116,13 @@ class Home:
 
     Args:
         root: The profile's folder.
-        lake_url: The object store that has the tables; `lake` is a copy then.
+        store: The URL of the tables where an object store has them; `lake` is a copy then.
     """
 
-    def __init__(self, root: Path, lake_url: str | None = None) -> None:
+    def __init__(self, root: Path, store: str | None = None) -> None:
         self.root = root
-        self.lake, self.lake_url = root / "lake", lake_url
+        self.copies = root / COPIES
+        self.lake = self.copies / store.removeprefix("s3://") if store else root / "lake"
         self.landing = root / "landing"
         self.feast = root / "feast"
         self.online_days = self.feast / "online_days.json"
@@ -151,12 +162,12 @@ def load_settings(**overrides: object) -> Settings:
         name = f"EXIT_{'_'.join(str(part) for part in first['loc']).upper()}"
         raise SettingsError(
             f"{name} is not usable: {first['msg']}",
-            where=name if _is_secret(str(first["loc"][0])) else f"{name}={first.get('input')!r}",
+            where=name if _is_secret(first) else f"{name}={first.get('input')!r}",
             mend="`exit-pipeline doctor` lists every setting with its meaning",
         ) from error
 
 
-def _is_secret(field: str) -> bool:
-    return field in Settings.model_fields and "Secret" in str(
-        Settings.model_fields[field].annotation
-    )
+def _is_secret(error: ErrorDetails) -> bool:
+    field = Settings.model_fields.get(str(error["loc"][0]))
+    kept = field is not None and "Secret" in str(field.annotation)
+    return kept or "@" in str(error.get("input"))  # an address with a word in it

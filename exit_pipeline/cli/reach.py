@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from http.client import HTTPException, InvalidURL
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.error import HTTPError, URLError
 from urllib.parse import SplitResult, urlsplit
@@ -110,10 +109,10 @@ def _without(text: str, *secrets: str) -> str:
 def _lake(url: str) -> str | None:
     """Asks the object store for the bucket."""
     from exit_pipeline.errors import LakeError
-    from exit_pipeline.lake.remote import Remote
+    from exit_pipeline.lake.remote import check
 
     try:
-        Remote(Path(), url).check()
+        check(url.removeprefix("s3://"))
     except LakeError as error:
         return error.what
     return None

@@ -27,7 +27,7 @@ from exit_pipeline.feast_stores.join import entity_columns, make_entity, make_vi
 from exit_pipeline.feast_stores.scan import scan_sql
 from exit_pipeline.feast_stores.source import DeltaSource
 from exit_pipeline.lake.duck import open_duckdb, render
-from exit_pipeline.lake.remote import address, followed, options, remote_of
+from exit_pipeline.lake.remote import address, followed, options, remote
 from exit_pipeline.lake.states import DayState, logged_states
 from exit_pipeline.lake.table import LOCK_SECONDS, LOCKS
 from exit_pipeline.lock import exclusive
@@ -180,7 +180,7 @@ class DuckDBAsofOfflineStore(OfflineStore):
         with _only_writer(folder):
             told = _changed_days(followed(folder), table) if _of_a_lake(folder) else None
             write_deltalake(
-                address(folder),
+                address(folder) if remote(folder) else source.path,
                 table,
                 mode="append",
                 commit_properties=told,
@@ -204,7 +204,7 @@ def _only_writer(table: Path) -> AbstractContextManager[None]:
 
 def _of_a_lake(table: Path) -> bool:
     """Whether a table lies in a lake; any other may be elsewhere, and parted by anything."""
-    return (table.parent / LOCKS).is_dir() or remote_of(table.parent) is not None
+    return (table.parent / LOCKS).is_dir() or remote(table) is not None
 
 
 def _changed_days(folder: Path, rows: pa.Table) -> CommitProperties:

@@ -18,7 +18,7 @@ from feast.value_type import ValueType
 
 from exit_pipeline.errors import LakeError
 from exit_pipeline.lake.paths import check_folder, is_table, table_files
-from exit_pipeline.lake.remote import followed, remote_of
+from exit_pipeline.lake.remote import fetched, followed
 
 
 class DeltaSource(DataSource):
@@ -90,6 +90,7 @@ class DeltaSource(DataSource):
 
     def validate(self, config: RepoConfig) -> None:
         """Checks that the table can be read, once it is built: definitions come before data."""
+        followed(Path(self.path))
         if DeltaTable.is_deltatable(self.path):
             self.files()
 
@@ -114,7 +115,8 @@ class DeltaSource(DataSource):
             LakeError: There is no such table.
         """
         check_folder(self.path)
-        if not is_table(followed(Path(self.path))):
+        followed(Path(self.path))
+        if not is_table(self.path):
             raise LakeError(
                 f"the source {self.name!r} has no Delta table",
                 where=self.path,
@@ -128,7 +130,4 @@ class DeltaSource(DataSource):
         Raises:
             LakeError: There is no such table, or it has deletion vectors.
         """
-        files = table_files(self.open())
-        if remote := remote_of(Path(self.path).parent):
-            remote.fetch(files)
-        return files
+        return fetched(Path(self.path), table_files(self.open()))

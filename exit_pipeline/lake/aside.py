@@ -1,11 +1,15 @@
-"""Lakes that a full refresh put aside, beside the one that it builds anew."""
+"""Lakes of a home beside the one in use, as a full refresh leaves them."""
 
 from __future__ import annotations
 
+from pathlib import Path
+
+from exit_pipeline.errors import UsageError
+from exit_pipeline.lake.remote import address, remote
 from exit_pipeline.lake.table import Lake
 from exit_pipeline.settings import Home
 
-PREFIX = "lake.before-"
+NAME, PREFIX = "lake", "lake.before-"
 
 
 def set_aside(lake: Lake) -> None:
@@ -13,26 +17,35 @@ def set_aside(lake: Lake) -> None:
 
     Registered models name table versions, so the tables they were made from are kept under
     `lake.before-N`.
+
+    Raises:
+        UsageError: The tables are in an object store, where nothing is moved in one step.
     """
-    if not lake.tables():
-        return
-    taken = {one.home.lake.name for one in lakes_aside(lake)}
-    name = next(name for n in range(1, 10_000) if (name := f"{PREFIX}{n}") not in taken)
-    if lake.remote:
-        lake.remote.move(name)
-    else:
-        lake.home.lake.rename(lake.home.lake.with_name(name))
+    folder = lake.home.lake
+    if remote(folder):
+        raise UsageError(
+            "tables in an object store are not put aside",
+            where=f"EXIT_LAKE, {address(folder)}",
+            mend="name another place in EXIT_LAKE and run without --full-refresh; models made "
+            "before are reproduced where EXIT_LAKE names the old one",
+        )
+    if folder.exists():
+        aside = (folder.with_name(f"{PREFIX}{n}") for n in range(1, 10_000))
+        folder.rename(next(free for free in aside if not free.exists()))
 
 
-def lakes_aside(lake: Lake) -> list[Lake]:
-    """Returns the lakes that `set_aside` left beside this one."""
-    found = sorted(folder.name for folder in lake.home.root.glob(f"{PREFIX}*"))
-    names = lake.remote.beside(PREFIX) if lake.remote else found
-    return [Lake(_home_of(lake.home, name), lake.run_id) for name in names]
+def other_lakes(lake: Lake) -> list[Lake]:
+    """Returns the home's own lakes that are not in use: those put aside, or replaced by a store."""
+    root = lake.home.root
+    folders = [root / NAME, *sorted(root.glob(f"{PREFIX}*"))]
+    return [
+        Lake(_home(root, folder), lake.run_id)
+        for folder in folders
+        if folder.exists() and folder != lake.home.lake
+    ]
 
 
-def _home_of(home: Home, name: str) -> Home:
-    url = f"{home.lake_url.rpartition('/')[0]}/{name}" if home.lake_url else None
-    aside = Home(home.root, url)
-    aside.lake = home.root / name
-    return aside
+def _home(root: Path, lake: Path) -> Home:
+    home = Home(root)
+    home.lake = lake
+    return home

@@ -29,19 +29,13 @@ class Peek:
     total: int
 
 
-def tables(lake: Lake) -> list[str]:
-    """Returns the names of the tables that were ever written."""
-    folders = sorted(lake.home.lake.glob("[!.]*"))
-    return [folder.name for folder in folders if lake.exists(folder.name)]
-
-
 def peek(settings: Settings, lake: Lake, table: str, day: date | None, limit: int) -> Peek:
     """Reads rows of a table, those of the newest days first.
 
     Args:
         settings: Threads and memory.
         lake: Has the tables.
-        table: One of `tables`.
+        table: One of the lake's.
         day: The only day to read: a landing day where the table is replaced by landing days.
         limit: At most so many rows.
 
@@ -81,7 +75,7 @@ def _reach(
 
 
 def _check_table(lake: Lake, table: str) -> None:
-    there = tables(lake)
+    there = lake.tables()
     if table in there:
         return
     near = get_close_matches(table, there, n=1)

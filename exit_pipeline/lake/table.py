@@ -30,7 +30,7 @@ from exit_pipeline.lake.engine import Connection, Engine, in_duckdb
 from exit_pipeline.lake.form import CONFIGURATION, WRITER
 from exit_pipeline.lake.limits import ran_out
 from exit_pipeline.lake.paths import check_folder, is_table, table_files
-from exit_pipeline.lake.remote import Remote, bind, options
+from exit_pipeline.lake.remote import address, fetched, followed, names, options, remote
 from exit_pipeline.lake.states import DayState, day_states, logged_states, whole_state
 from exit_pipeline.lock import exclusive
 from exit_pipeline.settings import Home
@@ -75,24 +75,16 @@ class Lake:
 
     def __post_init__(self) -> None:
         check_folder(self.home.lake)
-        bind(self.home.lake, self.home.lake_url)
-
-    @property
-    def remote(self) -> Remote | None:
-        """The object store that has the tables, if one has."""
-        return Remote(self.home.lake, self.home.lake_url) if self.home.lake_url else None
 
     def folder(self, name: str) -> Path:
         """Returns the folder of a table; its log is the one of now, wherever the table lies."""
-        if self.remote:
-            self.remote.follow(name)
-        return self.home.lake / name
+        return followed(self.home.lake / name)
 
     def tables(self) -> list[str]:
-        """Returns the names of all tables, sorted."""
-        folders = self.home.lake.glob("[!.]*")
-        names = self.remote.tables() if self.remote else [folder.name for folder in folders]
-        return sorted(name for name in names if self.exists(name))
+        """Returns the names of the tables that were ever written, sorted."""
+        lake = self.home.lake
+        found = names(lake) if remote(lake) else [folder.name for folder in lake.glob("[!.]*")]
+        return sorted(name for name in found if self.exists(name))
 
     def partitions(self, name: str) -> tuple[str, ...]:
         """Returns the partition columns of a table; its days are replaced by the first."""
@@ -110,7 +102,7 @@ class Lake:
             at = f" at version {version}" if version is not None else ""
             raise LakeError(
                 f"the table {name!r} is not there{at}",
-                where=self._written_at(name),
+                where=address(self.home.lake / name),
                 mend=f"materialize {name!r} first",
             ) from error
 
@@ -133,22 +125,20 @@ class Lake:
     ) -> list[str]:
         """Returns the Parquet files that hold the rows matching filters on partition columns."""
         predicate = [(column, sign, day.isoformat()) for column, sign, day in filters]
-        found = table_files(self.open(name, version), predicate)
-        if self.remote:
-            self.remote.fetch(found)
-        return found
+        return fetched(self.home.lake / name, table_files(self.open(name, version), predicate))
 
     def every_file(self, name: str) -> list[Path]:
         """Returns all Parquet files of a table, in whatever version, and what dead writers left."""
-        if self.remote:
-            self.remote.fetch_all(name)
-        files = self.folder(name).glob("**/*.parquet")
+        folder = self.folder(name)
+        if copied := remote(folder):
+            copied.fetch()
+        files = folder.glob("**/*.parquet")
         return sorted(file for file in files if "_delta_log" not in file.parts)
 
-    def drop(self, file: Path) -> None:
-        """Deletes a Parquet file for good."""
-        if self.remote:
-            self.remote.drop(file)
+    def drop(self, name: str, file: Path) -> None:
+        """Deletes a Parquet file of a table for good."""
+        if copied := remote(self.home.lake / name):
+            copied.drop(file)
         file.unlink(missing_ok=True)
 
     def view(
@@ -219,18 +209,19 @@ class Lake:
         with in_duckdb(connection, rows) as duck:
             states = day_states(duck, rows, column, days)
             with self.writing(name):
-                stored = self.days(name)
+                seen, stored = self.version(name), self.days(name)
                 if any(stored.get(day) != states[day] for day in days):
                     predicate = f"{column} >= '{min(days)}' and {column} <= '{max(days)}'"
-                    self._write(duck, name, rows, states, predicate)
+                    self._write(duck, name, rows, states, predicate, seen)
         return states
 
     def replace_all(self, connection: duckdb.DuckDBPyConnection, name: str, rows: str) -> DayState:
         """Replaces a table without days (items, users) if its content changed."""
         day, state = date.min, whole_state(connection, rows)
         with self.writing(name):
-            if self.days(name).get(day) != state:
-                self._write(connection, name, rows, {day: state}, None)
+            seen, stored = self.version(name), self.days(name)
+            if stored.get(day) != state:
+                self._write(connection, name, rows, {day: state}, None, seen)
         return state
 
     def _write(
@@ -240,7 +231,9 @@ class Lake:
         rows: str,
         states: dict[date, DayState],
         predicate: str | None,
+        seen: int,
     ) -> None:
+        """Writes upon the version that was seen; refused where another machine wrote meanwhile."""
         metadata = {
             "run": self.run_id,
             "code": __version__,
@@ -248,36 +241,32 @@ class Lake:
             "rows": str(sum(state.rows for state in states.values())),
             "days": json.dumps({d.isoformat(): [s.rows, s.hash] for d, s in states.items()}),
         }
-        exists = self.exists(name)
+        at, parts = address(self.home.lake / name), list(self.partitions(name)) or None
+        data = connection.sql(f"select * from {quoted(rows)}").to_arrow_reader(BATCH_ROWS)
         try:
+            # Of two machines' first writes the later would be taken for an append; of two that make
+            # the table first, the later's makes both writes conflict with it.
+            if seen < 0 and "://" in at:
+                DeltaTable.create(
+                    at, data.schema, "error", parts, configuration=CONFIGURATION,
+                    storage_options=options(),
+                )  # fmt: skip
+                seen = 0
             write_deltalake(
-                self._written_at(name),
-                connection.sql(f"select * from {quoted(rows)}").to_arrow_reader(BATCH_ROWS),
-                partition_by=list(self.partitions(name)) or None,
+                at if seen < 0 else DeltaTable(at, seen, storage_options=options()),
+                data,
+                partition_by=parts,
                 mode="overwrite",
-                predicate=predicate if exists else None,
+                predicate=None if seen < 0 else predicate,
                 writer_properties=WRITER,
                 configuration=CONFIGURATION,
                 commit_properties=CommitProperties(custom_metadata=metadata),
                 # For tables that were made without this configuration.
                 post_commithook_properties=PostCommitHookProperties(cleanup_expired_logs=False),
-                storage_options=options() if self.remote else None,
+                storage_options=options(),
             )
-        except CommitFailedError as error:  # locks hold on one machine, the store's tables on all
-            raise LakeError(
-                f"another machine wrote {name!r} meanwhile: nothing was written",
-                where=self._written_at(name),
-                mend="run again, once the other run has ended",
-            ) from error
         except (DeltaError, OSError) as error:
-            raise ran_out(error, self._written_at(name)) or LakeError(
-                f"the table {name!r} could not be written: {error}",
-                where=self._written_at(name),
-                mend="if the profile's columns changed, run again with --full-refresh",
-            ) from error
-
-    def _written_at(self, name: str) -> str:
-        return f"{self.home.lake_url or self.home.lake}/{name}"
+            raise _refused(error, name, at) from error
 
     def writing(self, name: str) -> AbstractContextManager[None]:
         """One writer of a table at a time, or one holder of a step that writes several."""
@@ -288,6 +277,21 @@ class Lake:
             mend="wait for that run to end, then run again",
         )
         return exclusive(lock, LOCK_SECONDS, refusal)
+
+
+def _refused(error: Exception, name: str, at: str) -> LakeError:
+    # Locks hold on one machine alone.
+    if isinstance(error, CommitFailedError) or "already exists" in str(error):
+        return LakeError(
+            f"another machine wrote {name!r} meanwhile: nothing was written",
+            where=at,
+            mend="run again, once the other run has ended",
+        )
+    return ran_out(error, at) or LakeError(
+        f"the table {name!r} could not be written: {error}",
+        where=at,
+        mend="if the profile's columns changed, run again with --full-refresh",
+    )
 
 
 def _type_name(kind: Any) -> str:

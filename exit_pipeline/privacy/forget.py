@@ -14,7 +14,7 @@ from exit_pipeline.files import to_disk
 from exit_pipeline.ingest.landing import landing_root
 from exit_pipeline.ingest.shown import NAME, PARTIAL
 from exit_pipeline.lake import Lake
-from exit_pipeline.lake.aside import lakes_aside
+from exit_pipeline.lake.aside import other_lakes
 from exit_pipeline.privacy.files import remove_failures, remove_from_lines, remove_from_parquet
 from exit_pipeline.privacy.forgotten import Forgotten
 from exit_pipeline.privacy.logs import known_logs
@@ -124,10 +124,14 @@ def _landed(profile: Profile, home: Home) -> Iterator[Path]:
 
 
 def _lakes(settings: Settings, home: Home, user_id: str) -> tuple[dict[str, int], list[str]]:
-    """The rows of every lake; returns their numbers by place, and what cannot be read."""
+    """The rows of every lake; returns their numbers by place, and what cannot be read.
+
+    Copies of what stores have go before, so that none is old or damaged, and again afterwards.
+    """
+    shutil.rmtree(home.copies, ignore_errors=True)
     removed, left = dict[str, int](), []
     present = Lake(home, "forget")
-    for lake in (present, *lakes_aside(present)):
+    for lake in (present, *other_lakes(present)):
         place = lake.home.lake.name
         found, broken = remove_rows(settings, lake, user_id)
         removed |= {f"{place}/{table}": n for table, n in found.items()}
@@ -136,6 +140,7 @@ def _lakes(settings: Settings, home: Home, user_id: str) -> tuple[dict[str, int]
             "delete its table, then call this again"
             for table, why in broken.items()
         ]
+    shutil.rmtree(home.copies, ignore_errors=True)
     return removed, left
 
 

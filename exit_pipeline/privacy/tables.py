@@ -116,7 +116,7 @@ def _older(connection: duckdb.DuckDBPyConnection, lake: Lake, name: str, theirs:
     sql = render("person_files", files=old, theirs=theirs)
     found = connection.execute(sql).fetchall()
     for (file,) in found:
-        lake.drop(Path(file))
+        lake.drop(name, Path(file))
     return len(found)
 
 
@@ -148,7 +148,7 @@ def _files(lake: Lake, name: str) -> list[str]:
         if _is_whole(file):
             whole.add(str(file))
         else:
-            lake.drop(file)
+            lake.drop(name, file)
     return sorted(whole)
 
 

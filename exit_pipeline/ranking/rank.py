@@ -10,7 +10,7 @@ from zoneinfo import ZoneInfo
 import pyarrow as pa
 
 from exit_pipeline.errors import LakeError, UsageError
-from exit_pipeline.feast_stores.repo import apply
+from exit_pipeline.feast_stores.repo import apply, open_store
 from exit_pipeline.lake import Lake, connect, render
 from exit_pipeline.profile import Profile, ProfileSpec
 from exit_pipeline.profile.policy import scene_values
@@ -42,7 +42,10 @@ class Ranker:
         self.version = registry.get(CHAMPION).version
         self.scorer = Scorer.load(registry.folder(self.version), profile.spec.policy)
         self.settings, self.lake, self.spec = settings, lake, profile.spec
-        self.store = apply(settings, lake.home, profile)
+        # A home that reads another's lake has no definitions yet.
+        stands = (lake.home.feast / "registry.db").exists()
+        home = lake.home
+        self.store = open_store(settings, home) if stands else apply(settings, home, profile)
         self.read_user = UserReader(self.store, self.spec)
 
     def catalogue(self) -> list[str]:

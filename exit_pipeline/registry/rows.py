@@ -11,7 +11,7 @@ import pyarrow as pa
 
 from exit_pipeline.evaluation.rows import read_rows
 from exit_pipeline.lake import DayState, Lake, connect, render
-from exit_pipeline.lake.aside import lakes_aside
+from exit_pipeline.lake.aside import other_lakes
 from exit_pipeline.lake.states import day_states
 from exit_pipeline.lake.table import days_between
 from exit_pipeline.registry.differences import Difference
@@ -32,7 +32,7 @@ def holder(lake: Lake, lineage: Mapping[str, Any]) -> Lake:
 
     Where none has them it is the present one.
     """
-    lakes = (lake, *lakes_aside(lake))
+    lakes = (lake, *other_lakes(lake))
     return next((one for one in lakes if not other_days(one, lineage)), lake)
 
 

@@ -68,7 +68,7 @@ def test_what_is_passed_on_are_settings_that_can_be_used(monkeypatch, name):
             monkeypatch.setenv(variable, value)
     settings = load_settings()
     assert not settings.webhook
-    assert not settings.home_of("simulated").lake_url
+    assert settings.home_of("simulated").lake.name == "lake"
     assert (settings.device, settings.workers) == ("cpu", 1)
     assert ("EXIT_WEBHOOK" in found["environment"]) == (name == "daemon")
 

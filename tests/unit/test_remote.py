@@ -7,17 +7,18 @@ import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
+from pathlib import Path
 
 import pyarrow.fs as pafs
 import pyarrow.parquet as pq
 import pytest
-from deltalake import write_deltalake
+from deltalake import DeltaTable, write_deltalake
 
-from exit_pipeline.errors import LakeError, SettingsError
+from exit_pipeline.errors import LakeError, SettingsError, UsageError
 from exit_pipeline.feast_stores.source import DeltaSource
-from exit_pipeline.lake import remote, table
-from exit_pipeline.lake.aside import lakes_aside, set_aside
-from exit_pipeline.lake.remote import MARK, Remote
+from exit_pipeline.lake import Lake, remote, table
+from exit_pipeline.lake.aside import other_lakes, set_aside
+from exit_pipeline.lake.remote import address
 from exit_pipeline.privacy.forget import forget
 from exit_pipeline.settings import load_settings
 from tests.logs import DAY, SmallLog, at, event
@@ -73,10 +74,9 @@ def test_of_two_machines_that_write_a_day_at_once_only_one_does(machine, monkeyp
         log.land(0, [event("a", at(0)), event(f"of {number}", at(0, "12:30"))])
     before, both = logs[0].lake.version("events"), threading.Barrier(2)
 
-    def at_once(where, *arguments, **named):
-        opened = table.DeltaTable(where, storage_options=remote.options())
+    def at_once(*arguments, **named):
         both.wait(60)
-        return write_deltalake(opened, *arguments, **named)
+        return write_deltalake(*arguments, **named)
 
     def write(log):
         try:
@@ -148,64 +148,100 @@ def test_a_bucket_that_is_not_there_is_no_empty_lake(machine, monkeypatch):
         machine("one").lake.exists("events")
 
 
-def test_a_home_with_a_lake_of_its_own_is_not_mixed_with_another(machine, monkeypatch):
-    shared = machine("shared")
-    monkeypatch.setenv("EXIT_LAKE", "s3://lakes/elsewhere")
-    with pytest.raises(
-        LakeError, match=r"a copy of s3://lakes/test_\w+/small/lake, and EXIT_LAKE asks"
-    ):
-        machine("shared")
+def test_of_two_machines_that_make_a_table_at_once_one_at_most_does(machine, monkeypatch):
+    logs, both = [machine("one"), machine("other")], threading.Barrier(2)
+    create = DeltaTable.create
+
+    def at_once(*arguments, **named):
+        both.wait(60)
+        return create(*arguments, **named)
+
+    def replace(number):
+        connection = logs[number].connect()
+        rows = f"select date '{DAY}' as ds, range as x from range({number + 2})"
+        connection.execute(f"create temp table r as {rows}")
+        try:
+            return logs[number].lake.replace(connection, "t", "r", [DAY])[DAY].rows
+        except LakeError as error:
+            return error.what
+
+    with ThreadPoolExecutor(2) as threads, monkeypatch.context() as patched:
+        patched.setattr(DeltaTable, "create", at_once)
+        told = list(threads.map(replace, range(2)))
+    refused = [one for one in told if not isinstance(one, int)]
+    assert refused
+    assert set(refused) == {"another machine wrote 't' meanwhile: nothing was written"}
+    assert replace(1) == 3
+    assert logs[0].lake.stored_rows("t", DAY) == logs[0].lake.days("t")[DAY].rows == 3
+
+
+def test_what_another_machine_wrote_since_we_looked_is_not_written_over(machine, monkeypatch):
+    one, other = machine("one"), machine("other")
+    days, since = Lake.days, []
+    connection = one.connect()
+    connection.execute(f"create temp table r as select date '{DAY}' as ds, 1 as x")
+    one.lake.replace(connection, "t", "r", [DAY])
+
+    def write_meanwhile(self, name):
+        found = days(self, name)
+        if not since:
+            since.append(name)
+            connection = other.connect()
+            connection.execute(f"create temp table r as select date '{DAY}' as ds, 2 as x")
+            other.lake.replace(connection, name, "r", [DAY])
+        return found
+
+    monkeypatch.setattr(Lake, "days", write_meanwhile)
+    connection.execute(f"create or replace temp table r as select date '{DAY}' as ds, 3 as x")
+    with pytest.raises(LakeError, match="another machine wrote"):
+        one.lake.replace(connection, "t", "r", [DAY])
+    assert pq.read_table(one.lake.files("t")[0])["x"].to_pylist() == [2]
+
+
+def test_a_home_goes_back_to_the_lake_of_its_own(machine, monkeypatch):
+    shared = machine("one")
+    shared.land(0, [event("a", at(0))])
+    shared.ingest(0, 0)
     monkeypatch.delenv("EXIT_LAKE")
-    with pytest.raises(LakeError, match="and EXIT_LAKE is not set"):
-        machine("shared")
-    assert (shared.lake.home.lake / MARK).exists()
-    own = machine("own")
-    own.land(0, [event("a", at(0))])
+    own = machine("one")
+    assert own.lake.tables() == []
+    own.land(0, [event("b", at(0))])
     own.ingest(0, 0)
-    monkeypatch.setenv("EXIT_LAKE", "s3://lakes/elsewhere")
-    with pytest.raises(LakeError, match="a lake of its own"):
-        machine("own")
+    assert [row["event_id"] for row in own.rows("events")] == ["b"]
+    assert [row["event_id"] for row in shared.rows("events")] == ["a"]
+    assert [lake.home.lake for lake in other_lakes(shared.lake)] == [own.lake.home.lake]
 
 
-def test_a_full_refresh_reaches_the_copies_and_keeps_what_was(machine):
+def test_a_full_refresh_wants_another_place(machine):
+    log = machine("one")
+    with pytest.raises(UsageError, match="not put aside") as found:
+        set_aside(log.lake)
+    assert "name another place in EXIT_LAKE" in found.value.mend
+
+
+def test_a_place_that_was_emptied_and_filled_again_is_copied_anew(machine, s3):
     one, other = machine("one"), machine("other")
     one.land(0, [event("a", at(0))])
     one.ingest(0, 0)
     assert [row["event_id"] for row in other.rows("events")] == ["a"]
     time.sleep(1.1)  # a store tells times in seconds
-    set_aside(one.lake)
-    assert one.lake.tables() == other.lake.tables() == []
+    store = pafs.S3FileSystem(endpoint_override=s3["AWS_ENDPOINT_URL"])
+    store.delete_dir(address(one.lake.home.lake).removeprefix("s3://"))
     one.land(0, [event("b", at(0))])
     one.ingest(0, 0)
-    assert other.lake.version("events") == 0
+    assert other.lake.version("events") == 1
     assert [row["event_id"] for row in other.rows("events")] == ["b"]
-    (aside,) = lakes_aside(other.lake)
-    assert pq.read_table(aside.files("events")[0])["event_id"].to_pylist() == ["a"]
-    set_aside(one.lake)
-    assert [one.home.lake.name for one in lakes_aside(other.lake)] == [
-        "lake.before-1",
-        "lake.before-2",
-    ]
 
 
-def test_a_commit_that_another_process_copied_meanwhile_is_no_other_table(machine, monkeypatch):
-    log = machine("one")
-    log.land(0, [event("a", at(0))])
-    log.ingest(0, 0)
-    older = log.lake.remote._log("events")
-    log.land(1, [event("b", at(1))])
-    log.ingest(1, 1)
-    really, listed = Remote._log, []
-
-    def listed_before(self, name):
-        listed.append(name)
-        return older if len(listed) == 1 else really(self, name)
-
-    log.lake.folder("events")
-    monkeypatch.setattr(Remote, "_log", listed_before)
-    kept = [file.stat().st_ino for file in sorted(log.lake.folder("events").glob("_delta_log/0*"))]
-    assert len(listed) == len(kept) == 2
-    assert log.lake.version("events") == 1
+def test_readers_of_one_copy_do_not_disturb_each_other(machine):
+    log, reader = machine("one"), machine("other")
+    for number in range(4):
+        log.land(number, [event(f"e{number}", at(number))])
+        log.ingest(number, number)
+    with ThreadPoolExecutor(8) as threads:
+        found = threads.map(lambda _: (reader.lake.version("events"), rows_of(reader)), range(16))
+        assert {(version, len(rows)) for version, rows in found} == {(4, 4)}
+    assert not list(reader.lake.home.copies.rglob(".fetching-*"))
 
 
 def test_feast_follows_the_store_by_the_path_alone(machine):
@@ -226,15 +262,41 @@ def test_a_person_is_deleted_from_the_store(machine, s3):
         log.ingest(0, 0)
     forget(log.settings, log.lake.home, log.profile, "zoe", "asked to")
     store = pafs.S3FileSystem(endpoint_override=s3["AWS_ENDPOINT_URL"])
-    place = log.lake.remote.url.removeprefix("s3://")
+    place = address(log.lake.home.lake).removeprefix("s3://")
     every = store.get_file_info(pafs.FileSelector(place, recursive=True))
     found = [file.path for file in every if file.path.endswith(".parquet")]
     assert found
     assert not [f for f in found if "zoe" in str(pq.read_table(f, filesystem=store).to_pylist())]
+    assert not log.lake.home.copies.exists()  # they held the person, too
     assert [row["user_id"] for row in log.rows("events")] == ["u1"]
 
 
-@pytest.mark.parametrize("url", ["https://a/b", "s3://", "s3://Bucket", "s3://a/../b c", "a/b"])
+def test_a_damaged_copy_is_not_held_against_the_store(machine):
+    log = machine("one")
+    for more in ([], [event("b", at(0, "12:30"))]):
+        log.land(0, [event("a", at(0)), *more])
+        log.ingest(0, 0)
+    older = log.lake.files("events", version=1)[0]
+    Path(older).write_bytes(b"PAR1")
+    forget(log.settings, log.lake.home, log.profile, "nobody", "asked to")
+    assert pq.read_table(log.lake.files("events", version=1)[0]).num_rows == 1
+
+
+@pytest.mark.parametrize(
+    "url",
+    ["https://a/b", "s3://", "s3://Bucket", "s3://aa/../b", "s3://aa/./b", "s3://aa/b c", "a/b"],
+)
 def test_what_is_no_store_is_refused(url):
-    with pytest.raises(SettingsError, match="EXIT_LAKE is not usable"):
+    with pytest.raises(SettingsError, match=r"EXIT_LAKE is not usable.*write s3://bucket/path"):
         load_settings(lake=url)
+
+
+def test_a_key_in_the_url_is_not_shown():
+    with pytest.raises(SettingsError) as found:
+        load_settings(lake="s3://key:hush@bucket")
+    assert "hush" not in str(found.value)
+
+
+def test_a_slash_at_the_end_is_nothing():
+    assert load_settings(lake="s3://lakes/a/").lake == "s3://lakes/a"
+    assert load_settings(lake="").home_of("p").lake.name == "lake"
