@@ -14,23 +14,17 @@ from typing import Any
 import duckdb
 import pyarrow as pa
 import pyarrow.parquet as pq
-from deltalake import (
-    CommitProperties,
-    DeltaTable,
-    PostCommitHookProperties,
-    write_deltalake,
-)
-from deltalake.exceptions import CommitFailedError, DeltaError, TableNotFoundError
+from deltalake import DeltaTable
+from deltalake.exceptions import DeltaError, TableNotFoundError
 from deltalake.schema import ArrayType, PrimitiveType
 
 from exit_pipeline import __version__
 from exit_pipeline.errors import LakeError
+from exit_pipeline.lake.commit import commit
 from exit_pipeline.lake.duck import empty_sql, quoted, render
 from exit_pipeline.lake.engine import Connection, Engine, in_duckdb
-from exit_pipeline.lake.form import CONFIGURATION, WRITER
-from exit_pipeline.lake.limits import ran_out
 from exit_pipeline.lake.paths import check_folder, is_table, table_files
-from exit_pipeline.lake.remote import address, fetched, followed, names, options, remote
+from exit_pipeline.lake.remote import address, fetched, followed, names, remote
 from exit_pipeline.lake.states import DayState, day_states, logged_states, whole_state
 from exit_pipeline.lock import exclusive
 from exit_pipeline.settings import Home
@@ -233,40 +227,15 @@ class Lake:
         predicate: str | None,
         seen: int,
     ) -> None:
-        """Writes upon the version that was seen; refused where another machine wrote meanwhile."""
-        metadata = {
+        told = {
             "run": self.run_id,
             "code": __version__,
             "inputs": json.dumps(self.inputs, sort_keys=True),
             "rows": str(sum(state.rows for state in states.values())),
             "days": json.dumps({d.isoformat(): [s.rows, s.hash] for d, s in states.items()}),
         }
-        at, parts = address(self.home.lake / name), list(self.partitions(name)) or None
         data = connection.sql(f"select * from {quoted(rows)}").to_arrow_reader(BATCH_ROWS)
-        try:
-            # Of two machines' first writes the later would be taken for an append; of two that make
-            # the table first, the later's makes both writes conflict with it.
-            if seen < 0 and "://" in at:
-                DeltaTable.create(
-                    at, data.schema, "error", parts, configuration=CONFIGURATION,
-                    storage_options=options(),
-                )  # fmt: skip
-                seen = 0
-            write_deltalake(
-                at if seen < 0 else DeltaTable(at, seen, storage_options=options()),
-                data,
-                partition_by=parts,
-                mode="overwrite",
-                predicate=None if seen < 0 else predicate,
-                writer_properties=WRITER,
-                configuration=CONFIGURATION,
-                commit_properties=CommitProperties(custom_metadata=metadata),
-                # For tables that were made without this configuration.
-                post_commithook_properties=PostCommitHookProperties(cleanup_expired_logs=False),
-                storage_options=options(),
-            )
-        except (DeltaError, OSError) as error:
-            raise _refused(error, name, at) from error
+        commit(self.home.lake / name, data, self.partitions(name), predicate, seen, told)
 
     def writing(self, name: str) -> AbstractContextManager[None]:
         """One writer of a table at a time, or one holder of a step that writes several."""
@@ -277,21 +246,6 @@ class Lake:
             mend="wait for that run to end, then run again",
         )
         return exclusive(lock, LOCK_SECONDS, refusal)
-
-
-def _refused(error: Exception, name: str, at: str) -> LakeError:
-    # Locks hold on one machine alone.
-    if isinstance(error, CommitFailedError) or "already exists" in str(error):
-        return LakeError(
-            f"another machine wrote {name!r} meanwhile: nothing was written",
-            where=at,
-            mend="run again, once the other run has ended",
-        )
-    return ran_out(error, at) or LakeError(
-        f"the table {name!r} could not be written: {error}",
-        where=at,
-        mend="if the profile's columns changed, run again with --full-refresh",
-    )
 
 
 def _type_name(kind: Any) -> str:

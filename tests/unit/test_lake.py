@@ -13,7 +13,7 @@ import pytest
 
 from exit_pipeline.errors import LakeError
 from exit_pipeline.lake.duck import create_table, open_duckdb
-from exit_pipeline.lake.table import CONFIGURATION
+from exit_pipeline.lake.form import CONFIGURATION
 from tests.logs import DAY, SmallLog, at, event
 
 CHECKPOINT = 100  # commits, after which delta-rs tidies the log
@@ -21,7 +21,7 @@ CHECKPOINT = 100  # commits, after which delta-rs tidies the log
 
 def test_days_and_versions_are_known_however_old(tmp_path, monkeypatch):
     for kept in ({}, dict(CONFIGURATION)):  # a table of before, and one of now
-        monkeypatch.setattr("exit_pipeline.lake.table.CONFIGURATION", kept)
+        monkeypatch.setattr("exit_pipeline.lake.commit.CONFIGURATION", kept)
         log = SmallLog(tmp_path / str(len(kept)))
         lake, connection = log.lake, log.connect()
         old = time.time() - 60 * 86_400

@@ -16,7 +16,7 @@ from deltalake import DeltaTable, write_deltalake
 
 from exit_pipeline.errors import LakeError, SettingsError, UsageError
 from exit_pipeline.feast_stores.source import DeltaSource
-from exit_pipeline.lake import Lake, remote, table
+from exit_pipeline.lake import Lake, commit, remote
 from exit_pipeline.lake.aside import other_lakes, set_aside
 from exit_pipeline.lake.remote import address
 from exit_pipeline.privacy.forget import forget
@@ -85,7 +85,7 @@ def test_of_two_machines_that_write_a_day_at_once_only_one_does(machine, monkeyp
             return error.what
 
     with ThreadPoolExecutor(2) as threads:
-        monkeypatch.setattr(table, "write_deltalake", at_once)
+        monkeypatch.setattr(commit, "write_deltalake", at_once)
         told = list(threads.map(write, logs))
     refused = "another machine wrote 'events' meanwhile: nothing was written"
     assert sorted(told, key=str) == [2, refused]
