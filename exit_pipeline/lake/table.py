@@ -23,7 +23,7 @@ from exit_pipeline.errors import LakeError
 from exit_pipeline.lake.commit import commit
 from exit_pipeline.lake.duck import empty_sql, quoted, render
 from exit_pipeline.lake.engine import Connection, Engine, in_duckdb
-from exit_pipeline.lake.paths import check_folder, is_table, table_files
+from exit_pipeline.lake.paths import check_folder, commits, is_table, table_files
 from exit_pipeline.lake.remote import address, fetched, followed, names, remote
 from exit_pipeline.lake.states import DayState, day_states, logged_states, whole_state
 from exit_pipeline.lock import exclusive
@@ -106,7 +106,8 @@ class Lake:
 
     def version(self, name: str) -> int:
         """Returns the newest version of a table, or −1 where there is none."""
-        return self.open(name).version() if self.exists(name) else -1
+        found = commits(self.folder(name))
+        return int(found[-1].stem) if found else -1
 
     def columns(self, name: str) -> dict[str, str]:
         """Returns the columns of a table with their types; none where there is no table."""
