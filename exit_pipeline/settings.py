@@ -24,7 +24,10 @@ class Settings(BaseSettings):
 
     model_config = SettingsConfigDict(env_prefix="EXIT_", extra="ignore", frozen=True)
 
-    home: Path = Field(Path(".exit"), description="Where all state lives; remove it to reset.")
+    home: Path = Field(
+        Path(".exit"),
+        description="Where all state lives that no server has; remove it to reset that.",
+    )
     profile: str = Field("simulated", description="Built-in profile name or path of a YAML file.")
     threads: int = Field(2, ge=1, le=256, description="Threads of DuckDB and torch, a step.")
     memory_limit: str = Field(
@@ -80,6 +83,13 @@ class Settings(BaseSettings):
     serve_skew_share: float = Field(
         0.01, ge=0, le=1, description="Share of rankings whose inputs are kept for the skew check."
     )
+
+    @field_validator("home")
+    @classmethod
+    def _is_no_copy(cls, home: Path) -> Path:
+        if COPIES in home.absolute().parts:
+            raise ValueError(f"a folder below {COPIES!r} holds copies of an object store's tables")
+        return home
 
     @field_validator("webhook")
     @classmethod

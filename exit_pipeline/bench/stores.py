@@ -22,17 +22,18 @@ from exit_pipeline.bench.servers import (
     s3_server,
 )
 
+DEMOS = 2
 
-def run(rows: int = 2, quick: bool = False) -> dict[str, Any]:
-    """Measures the demo on servers of its own, and without any.
+
+def run(quick: bool = False) -> dict[str, Any]:
+    """Measures the demo on servers of its own, and without any, in turn; the fastest counts.
 
     Args:
-        rows: Demos of each kind, in turn; the fastest counts.
         quick: One of each.
     """
     seconds: dict[str, list[float]] = {"embedded": [], "shared": []}
     with tempfile.TemporaryDirectory(prefix="bench-stores-") as folder:
-        for turn in range(1 if quick else rows):
+        for turn in range(1 if quick else DEMOS):
             seconds["embedded"].append(_demo(Path(folder) / f"embedded-{turn}", {}))
             with shared_stores(Path(folder)) as environment:
                 seconds["shared"].append(_demo(Path(folder) / f"shared-{turn}", environment))

@@ -149,12 +149,15 @@ def bench(
 ) -> None:
     """Measures the product beside its floor and its peers, in one run."""
     from importlib import import_module
+    from inspect import signature
 
     if name not in BENCHES:
         raise UsageError(f"there is no bench {name!r}", mend=f"one of {', '.join(BENCHES)}")
-    size = {} if rows is None else {"rows": rows}
+    run = import_module(f"exit_pipeline.bench.{name}").run
+    if rows is not None and "rows" not in signature(run).parameters:
+        raise UsageError(f"the bench {name!r} has one size", mend="leave --rows out")
     with progress(f"measuring {name}", quiet=json):
-        found = import_module(f"exit_pipeline.bench.{name}").run(**size, quick=quick)
+        found = run(**({} if rows is None else {"rows": rows}), quick=quick)
     if json:
         emit(found)
         return

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 SECONDS = 2
 NOT_AN_ADDRESS = "not an address"
-DRIVER = "pip install -e '.[deploy]' brings postgresql+psycopg2://…"
+DRIVER = "pip install -c constraints.txt -e '.[deploy]' brings postgresql+psycopg2://…"
 GUARDED = (401, 403)  # it is there, and asks who it is
 Row = dict[str, Any]
 
@@ -126,7 +126,7 @@ def _redis(settings: Settings) -> str | None:
     try:
         from exit_pipeline.feast_stores.online_redis import identity
     except ModuleNotFoundError as error:
-        return f"{error.name} is not installed: pip install -e '.[deploy]'"
+        return f"{error.name} is not installed: pip install -c constraints.txt -e '.[deploy]'"
     assert settings.redis
     address = f"socket_timeout={SECONDS},{settings.redis.get_secret_value()}"
     try:

@@ -52,7 +52,7 @@ def check_engine(settings: Settings, spec: ProfileSpec) -> None:
     if spec.labels.consistency.expectation == "regression":
         raise _refusal("labels.consistency.expectation is regression", "set it to bands")
     if find_spec("pyspark") is None:
-        raise _refusal("pyspark is not installed", "pip install -e '.[spark]'")
+        raise _refusal("pyspark is not installed", "pip install -c constraints.txt -e '.[spark]'")
     java = _java()
     if java is None:
         raise _refusal("there is no Java", _JAVA)

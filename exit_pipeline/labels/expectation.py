@@ -52,7 +52,8 @@ def make_expected(
             raise LakeError(
                 "the sums of earlier days lack what a regression learns from",
                 where="group_sums",
-                mend="labels.consistency.expectation was changed: run again with --full-refresh",
+                mend="labels.consistency.expectation was changed: build all tables anew, by "
+                "--full-refresh, or in another place where EXIT_LAKE is set",
             )
         lake.view(connection, "group_sums", [("ds", "<", first)])
     create_table(connection, "signed", "signed", bound, **names(spec))

@@ -79,5 +79,6 @@ def _refused(error: Exception, name: str, at: str) -> LakeError:
     return ran_out(error, at) or LakeError(
         f"the table {name!r} could not be written: {error}",
         where=at,
-        mend="if the profile's columns changed, run again with --full-refresh",
+        mend="if the profile's columns changed, build all tables anew: --full-refresh, or another "
+        "place in EXIT_LAKE where that is set",
     )

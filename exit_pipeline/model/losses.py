@@ -13,7 +13,7 @@ from exit_pipeline.profile.learning import ModelSpec, TrainingSpec
 
 
 def carry_terms(out: Outputs, batch: Batch, training: TrainingSpec) -> dict[str, Tensor]:
-    """BCE(P, y) + λ₂ Σ_k BCE(p_s,k, y_s,k) + λ₃ Σ_k mean over y_s,k = 1 of BCE(p_tr,k, a_k) (ours).
+    """BCE(P, y) + λ₂ Σ_k BCE(p_s,k, s_k) + λ₃ Σ_k mean over y_s,k = 1 of BCE(p_tr,k, a_k) (ours).
 
     The first term is the mean over ensemble members of each one's own loss (TabM, section 3).
 
@@ -62,7 +62,7 @@ def member_loss(members: Tensor, y: Tensor) -> Tensor:
 
 
 def source_loss(out: Outputs, batch: Batch) -> Tensor:
-    """Σ_k BCE(p_s,k, y_s,k); a graded y_s,k is a share of interest."""
+    """Σ_k BCE(p_s,k, s_k), s_k by `model.source_label`; a graded one is a share of interest."""
     loss = F.binary_cross_entropy_with_logits(out.source, batch.labels["source"], reduction="none")
     return loss.mean(0).sum()
 

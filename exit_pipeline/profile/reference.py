@@ -1,6 +1,6 @@
-"""Writes `docs/profile.md`'s table of keys out of the models themselves.
+"""Writes the tables of `docs/profile.md` and `docs/settings.md` out of the models themselves.
 
-`python -m exit_pipeline.profile.reference` prints it; a test compares it with the page.
+`python -m exit_pipeline.profile.reference` prints them; a test compares them with the pages.
 """
 
 from __future__ import annotations
@@ -16,8 +16,13 @@ from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 
 from exit_pipeline.profile.schema import ProfileSpec
+from exit_pipeline.settings import Settings
 
 HEAD = ["| key | value | default | meaning |", "|---|---|---|---|"]
+KINDS = {
+    "str": "text", "int": "whole number", "float": "number", "bool": "true or false",
+    "Path": "folder", "SecretStr": "text, never shown",
+}  # fmt: skip
 FORMS: dict[Any, tuple[str, str]] = {
     dict: ("section by name", "NAME."),
     tuple: ("list of sections", "N."),
@@ -27,6 +32,15 @@ FORMS: dict[Any, tuple[str, str]] = {
 def keys_table() -> str:
     """Every key of a profile, with its kind, default and meaning, as a Markdown table."""
     return "\n".join([*HEAD, *_rows(ProfileSpec, "")])
+
+
+def settings_table() -> str:
+    """Every setting, with its kind, default and meaning, as a Markdown table."""
+    rows = []
+    for name, info in Settings.model_fields.items():
+        kind, default = _kind(info.annotation), _default(info)
+        rows.append(f"| `EXIT_{name.upper()}` | {kind} | {default} | {info.description} |")
+    return "\n".join(["| variable | value | default | meaning |", HEAD[1], *rows])
 
 
 def _rows(model: type[BaseModel], prefix: str) -> Iterator[str]:
@@ -62,9 +76,7 @@ def _kind(annotation: Any) -> str:
         return f"list of {', '.join(kinds)}"
     if origin is dict:
         return f"{_kind(arguments[1])} by name"
-    return {"str": "text", "int": "whole number", "float": "number", "bool": "true or false"}.get(
-        annotation.__name__, annotation.__name__
-    )
+    return KINDS.get(annotation.__name__, annotation.__name__)
 
 
 def _default(info: FieldInfo) -> str:
@@ -81,4 +93,4 @@ def _default(info: FieldInfo) -> str:
 
 
 if __name__ == "__main__":
-    sys.stdout.write(keys_table() + "\n")
+    sys.stdout.write(f"{keys_table()}\n\n{settings_table()}\n")

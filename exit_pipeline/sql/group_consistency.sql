@@ -6,7 +6,8 @@
 -- for the unit as a whole:
 --   r_u = (C0 + 1) / (N0 + 20)                    r_g = (c0 + 100 r_u) / (n0 + 100)
 --   lift_raw = (c1 + 3 L) / (n1 r_g + 3),         L = (C1 + 5) / (N1 r_u + 5)
---   lift: n1 r_g is replaced by the sum over bands of n1_b r_gb (Mantel–Haenszel), where
+--   lift: n1 r_g is replaced by E, the sum over bands of n1_b r_gb (Mantel–Haenszel), and N1 r_u in
+--         L by the sum of E over the unit's cells, where
 --         r_ub = (C0_b + 20 r_u) / (N0_b + 20) and r_gb = (c0_b + 100 r_ub) / (n0_b + 100).
 -- Sums of doubles run over ordered lists, so that two runs agree in the last bit.
 {% set regression = consistency.expectation == "regression" %}

@@ -11,7 +11,7 @@ import pytest
 from typer.main import get_command
 
 from exit_pipeline.cli.main import app
-from exit_pipeline.profile.reference import keys_table
+from exit_pipeline.profile.reference import keys_table, settings_table
 from exit_pipeline.settings import Settings
 
 ROOT = Path(__file__).parents[2]
@@ -26,6 +26,10 @@ OF_PAGE = {"serving.md": ("serve",)}  # what a page is about needs no name besid
 def test_every_key_of_a_profile_is_documented():
     assert keys_table() in (ROOT / "docs" / "profile.md").read_text("utf-8")
     assert not [line for line in keys_table().splitlines() if line.endswith("|  |")]
+
+
+def test_every_setting_is_documented():
+    assert settings_table() in (ROOT / "docs" / "settings.md").read_text("utf-8")
 
 
 def anchors(page: Path) -> set[str]:

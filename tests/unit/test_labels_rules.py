@@ -194,7 +194,7 @@ def test_a_regression_needs_the_sums_of_all_days(tmp_path):
     rows, profile = history(f"lift, {LIFT}")
     labels(tmp_path, rows, days=4, profile=profile)
     rows, profile = history(f"lift, expectation: regression, {LIFT}")
-    with pytest.raises(LakeError, match="run again with --full-refresh"):
+    with pytest.raises(LakeError, match="build all tables anew"):
         SmallLog(tmp_path, profile).label(2, 2)
 
 
