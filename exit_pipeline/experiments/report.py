@@ -74,6 +74,7 @@ COLUMNS: Mapping[str, Cell] = {
     "Δ expected AUC, y_s = 1": _against("expected_auc", SOURCE),
     "Δ expected logloss": _against("expected_logloss"),
     "GAUC": _metric("gauc"),
+    "validation logloss": lambda group, rival: number(group.mean("logloss", part="validation"), 5),
     "logloss": _metric("logloss"),
     "Δ logloss": _against("logloss"),
     "ECE": _metric("ece"),
@@ -92,7 +93,7 @@ COLUMNS: Mapping[str, Cell] = {
     "seconds of tables": lambda group, rival: number(group.runs[0].figures["tables_seconds"], 0),
 }
 STANDARD = ("seeds", "AUC", "Δ AUC", "Δ expected AUC", "AUC, y_s = 1", "Δ AUC, y_s = 1",
-            "Δ expected AUC, y_s = 1", "logloss", "Δ logloss", "GAUC", "ECE",
+            "Δ expected AUC, y_s = 1", "validation logloss", "logloss", "Δ logloss", "GAUC", "ECE",
             "p/e, nothing transfers", "p/e, much transfers", "Spearman", "Δ CTCVR", "Δ negative",
             "seconds")  # fmt: skip
 
