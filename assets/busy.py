@@ -1,14 +1,14 @@
 """What is going on just now, for which sensors and schedules wait."""
 
 from dagster import AssetKey, DagsterInstance, RunsFilter
-from dagster._core.execution.backfill import (
+
+from assets.instance import BY_COMMAND
+from assets.internals import (
     BULK_ACTION_TERMINAL_STATUSES,
+    NOT_FINISHED_STATUSES,
     BulkActionsFilter,
     BulkActionStatus,
 )
-from dagster._core.storage.dagster_run import NOT_FINISHED_STATUSES
-
-from assets.instance import BY_COMMAND
 from assets.jobs import backfill, daily_ingest, late_data
 from exit_pipeline.validation import SUITES
 

@@ -20,8 +20,8 @@ from dagster import (
     TableColumnLineage,
     TableSchema,
 )
-from dagster._core.definitions.data_version import DATA_VERSION_TAG
 
+from assets.internals import DATA_VERSION_TAG
 from assets.resources import Pipeline
 from exit_pipeline.validation import BLOCKING
 from exit_pipeline.validation.verdicts import refuse_failed

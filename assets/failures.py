@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from dagster import DefaultSensorStatus, RunFailureSensorContext, run_failure_sensor
-from dagster._utils.error import SerializableErrorInfo
 
+from assets.internals import SerializableErrorInfo
 from assets.resources import EVERY, PIPELINE
 from exit_pipeline.errors import ExitPipelineError
 

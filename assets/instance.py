@@ -10,8 +10,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from dagster import DagsterInstance, DagsterRunStatus, RunsFilter
-from dagster._core.storage.dagster_run import IN_PROGRESS_RUN_STATUSES, NOT_FINISHED_STATUSES
 
+from assets.internals import IN_PROGRESS_RUN_STATUSES, NOT_FINISHED_STATUSES
 from exit_pipeline.errors import LakeError
 from exit_pipeline.files import write_text
 from exit_pipeline.lock import exclusive

@@ -12,14 +12,13 @@ from dagster import (
     ExecuteInProcessResult,
     materialize,
 )
-from dagster._core.definitions.asset_selection import DagsterInvalidAssetSelectionError
-from dagster._core.errors import DagsterInvalidSubsetError
 
 from assets.checks import CHECKS
 from assets.definitions import ASSETS, defs
 from assets.failures import OURS, behind
 from assets.features import ASSETS as FEATURES
 from assets.instance import BY_COMMAND, close_dead_runs, has_ui, only_run, open_instance
+from assets.internals import DagsterInvalidAssetSelectionError, DagsterInvalidSubsetError
 from assets.labels import ASSETS as LABELS
 from assets.partitions import range_tags
 from assets.plan import Stage, built_on, stages

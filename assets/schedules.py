@@ -16,9 +16,9 @@ from dagster import (
     schedule,
     sensor,
 )
-from dagster._core.storage.dagster_run import NOT_FINISHED_STATUSES
 
 from assets.busy import building
+from assets.internals import NOT_FINISHED_STATUSES
 from assets.jobs import FEATURES, began, daily_ingest, recorded, retrain
 from assets.partitions import daily, range_tags
 from assets.resources import EVERY, PIPELINE

@@ -22,8 +22,8 @@ from dagster import (
     asset_check,
     sensor,
 )
-from dagster._core.storage.asset_check_execution_record import AssetCheckExecutionRecordStatus
 
+from assets.internals import AssetCheckExecutionRecordStatus
 from assets.jobs import retrain, roll_back
 from assets.resources import EVERY, PIPELINE, Pipeline
 from assets.schedules import put_off

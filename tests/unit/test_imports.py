@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -36,3 +37,10 @@ def test_threads_that_wait_do_not_hold_a_core_unless_they_are_told_to(given, see
         words = [sys.executable, "-c", told.format(way)]
         found = subprocess.run(words, capture_output=True, text=True, check=True, env=environment)
         assert found.stdout.split() == ["False", seen]
+
+
+def test_what_is_internal_to_dagster_is_taken_in_one_place():
+    root = Path(__file__).parents[2]
+    files = [file for part in ("assets", "exit_pipeline") for file in (root / part).rglob("*.py")]
+    found = {file.name for file in files if "dagster._" in file.read_text("utf-8")}
+    assert found == {"internals.py"}
