@@ -14,6 +14,7 @@ import torch
 
 from exit_pipeline.bench.measure import watched
 from exit_pipeline.bench.training_data import NAMES, SIZES, read
+from exit_pipeline.training.rows import label_places
 
 DIM, BATCH = 16, 4096
 # Two experts of the towers' layers, and a head per task of the SSN's size: the same products.
@@ -97,7 +98,8 @@ def _columns(
     """Rows in memory, as the peers want them: a column each, and the two tasks' labels."""
     found = read(Path(folder), part, 1, rows)
     columns = {name: np.array(found.categorical[:, i]) for i, name in enumerate(NAMES)}
-    return columns, np.array(found.labels[:, [0, 4]])
+    places = label_places(1)
+    return columns, np.column_stack([found.labels[:, places[task]] for task in ("y", "source")])
 
 
 @torch.no_grad()

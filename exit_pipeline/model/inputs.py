@@ -101,8 +101,8 @@ class Batch:
         categorical: int64[n, C], indices into each column's vocabulary; 0 is unknown.
         numeric: float32[n, M], NaN where nothing is known.
         hidden: bool[n, K], sources of which nothing may be seen or carried.
-        labels: By name float32[n], or float32[n, K] for `source` (what source heads predict),
-            `shown` (y_s), `consistent` (a) and `icl_k`; empty when scoring.
+        labels: By name float32[n] (`y`, `click`, `order`, `icl`), or float32[n, K] for `source`
+            (what source heads predict), `shown` (y_s) and `consistent` (a); empty when scoring.
         bounds: float32[n, K, 2], least and most z_tr of a source that a policy governs, NaN where
             it is free; the trunk sees such a source to the share p_tr that they leave at most, and
             its gate may show less. None where all are free.

@@ -22,14 +22,16 @@ from exit_pipeline.training.team import ALONE, Team
 BATCH_ROWS = 65_536
 STRETCH = 512
 SOURCE_LABELS = {"ahead": "ahead", "before": "ys", "graded": "graded"}
+# By label, the column of the training set; then those that each source has.
+ROW_LABELS = {"y": "y", "click": "y_click", "order": "y_order", "icl": "icl"}
+LABELS_BY_SOURCE = ("source", "shown", "consistent")
 
 
 @dataclass(frozen=True)
 class EncodedRows:
     """n rows in three memory-mapped arrays: int32[n, C], float32[n, M], float32[n, L].
 
-    Labels stand in the order y, click, order, icl, then for all sources what source heads
-    predict, y_s, and a.
+    Where each label stands, `label_places` says.
     """
 
     categorical: np.ndarray
@@ -109,16 +111,26 @@ class EncodedRows:
 
     def take(self, rows: np.ndarray) -> Batch:
         """Returns a batch of some rows."""
-        labels, k = torch.from_numpy(self.labels[rows]), self.sources
-        names = ("source", "shown", "consistent")
-        by_source = {n: labels[:, 4 + i * k : 4 + (i + 1) * k] for i, n in enumerate(names)}
-        columns = {n: labels[:, i] for i, n in enumerate(("y", "click", "order", "icl"))}
+        labels, places = torch.from_numpy(self.labels[rows]), label_places(self.sources)
         return Batch(
             torch.from_numpy(self.categorical[rows].astype(np.int64)),
             torch.from_numpy(self.numeric[rows]),
-            torch.zeros(len(labels), k, dtype=torch.bool),
-            {**columns, **by_source},
+            torch.zeros(len(labels), self.sources, dtype=torch.bool),
+            {name: labels[:, place] for name, place in places.items()},
         )
+
+
+def label_places(sources: int) -> dict[str, int | slice]:
+    """Returns where each label stands: those of a row, then what each of the sources has.
+
+    Those are what source heads predict (`source`), y_s (`shown`) and a (`consistent`).
+    """
+    first = len(ROW_LABELS)
+    by_source = {
+        name: slice(first + i * sources, first + (i + 1) * sources)
+        for i, name in enumerate(LABELS_BY_SOURCE)
+    }
+    return {**{name: i for i, name in enumerate(ROW_LABELS)}, **by_source}
 
 
 def encode_files(
@@ -198,6 +210,6 @@ def give_back(arrays: Iterable[np.ndarray]) -> None:
 
 
 def _label_columns(sources: Sequence[str], source_label: str) -> list[str]:
-    parts = (SOURCE_LABELS[source_label], "ys", "consistent")
+    parts = (SOURCE_LABELS[source_label], "ys", "consistent")  # as LABELS_BY_SOURCE
     by_source = [f"{part}_{s}" for part in parts for s in sources]
-    return ["y", "y_click", "y_order", "icl", *by_source]
+    return [*ROW_LABELS.values(), *by_source]
