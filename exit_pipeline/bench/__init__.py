@@ -10,4 +10,5 @@ BENCHES = (
     "pipeline",
     "stores",
     "scale",
+    "growth",
 )

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import pytest
 
+from exit_pipeline.bench.growth import STEPS, stage
 from exit_pipeline.bench.scale import QUICK, ROWS, SHARES, WHOLE, growth, run
 from exit_pipeline.bench.scale_training import alone, prepare_rows, together
 from exit_pipeline.bench.training import BATCH
+from exit_pipeline.simulator import SimulationConfig, simulate
 from exit_pipeline.training.loop import TOLD_STEPS
 
 
@@ -44,3 +46,15 @@ def test_the_command_reports_what_is_to_be_reached():
     assert figures.keys() >= {"growth_exponent_labels", "peak_mb_200m"}
     assert figures["peak_mb_200m"] is None  # it was no log of 200 million events
     assert figures["peak_mb"] > 0
+
+
+def test_each_stage_along_an_axis_makes_its_tables(tmp_path):
+    simulate(SimulationConfig(days=11, users=60, items=60, sources=3), tmp_path / "log")
+    home = tmp_path / "home"
+    for name in STEPS:
+        told = stage(name, str(tmp_path / "log"), str(home), ["hour_band", "segment"])
+        assert told["mb"] > 0
+        assert told["cpu_s"] > 0
+    (lake,) = home.glob("*/lake")
+    made = {folder.name for folder in lake.glob("[!.]*")}
+    assert {"events", "icl_labels", "scene_features", "training_set"} <= made
