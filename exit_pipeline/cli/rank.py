@@ -41,14 +41,14 @@ def rank(
 
 
 def print_ranking(ranking: Any) -> None:
-    """Prints a ranking: each score as own interest, what each source carries, and the bias."""
+    """Prints a ranking: each score as own interest with its calibration, and what sources carry."""
     scene = ", ".join(f"{name} {value}" for name, value in ranking.scene.items())
     console.print(f"{ranking.user_id} · {scene} · model version {ranking.model_version}")
     console.print(f"interest as of {_minute(ranking.features_as_of)}, asked {_minute(ranking.at)}")
     for flag in ranking.flags:
         console.print(f"  note: {flag}")
     sources = list(ranking.items[0].carry) if ranking.items else []
-    table = Table("#", "item", "unit", "score", "own", *sources)
+    table = Table("#", "item", "unit", "score", "own+cal", *sources)
     for item in ranking.items:
         carried = (f"{item.carry[s]:+.3f}" for s in sources)
         own = f"{item.own + item.bias:+.3f}"
