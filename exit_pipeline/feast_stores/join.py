@@ -46,10 +46,25 @@ class View:
     @property
     def fresh(self) -> str:
         """SQL that says whether a matched row is within the TTL, to the microsecond."""
-        if not self.ttl:
+        if self.ttl_us is None:
             return "true"
-        us = self.ttl // timedelta(microseconds=1)
-        return f"epoch_us(e.__at) - epoch_us(v{self.number}.__ts) <= {us}"
+        return f"epoch_us(e.__at) - epoch_us(v{self.number}.__ts) <= {self.ttl_us}"
+
+    @property
+    def ttl_us(self) -> int | None:
+        """Microseconds after which a row counts no more; None where it always does."""
+        return self.ttl // timedelta(microseconds=1) if self.ttl else None
+
+    def coded(self, first_us: int | None, last_us: int | None) -> str:
+        """The query of the rows that can match entity rows of a span of time.
+
+        Args:
+            first_us: The time of the first, in microseconds since 1970; None where there is none.
+            last_us: The time of the last.
+        """
+        ttl = self.ttl_us
+        since = None if first_us is None or ttl is None else first_us - ttl
+        return render("feast_coded", view=self, since=since, until=last_us)
 
 
 def make_views(

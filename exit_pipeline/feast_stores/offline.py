@@ -92,11 +92,12 @@ class DuckDBAsofOfflineStore(OfflineStore):
 
         def plan(connection: duckdb.DuckDBPyConnection) -> duckdb.DuckDBPyRelation:
             make_entity(connection, entity_df)
+            span = connection.sql("select epoch_us(min(__at)), epoch_us(max(__at)) from entity")
+            first, last = span.fetchall()[0]
             for view in views:
                 number, keys = view.number, render("feast_keys", view=view)
                 connection.execute(f"create temp table k{number} as {keys}")
-                rows = render("feast_coded", view=view)
-                connection.execute(f"create temp view v{number} as {rows}")
+                connection.execute(f"create temp view v{number} as {view.coded(first, last)}")
             return connection.sql(render("feast_asof", columns=columns, views=views))
 
         keys = [column for view in views for _, column in view.keys]

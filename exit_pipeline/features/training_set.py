@@ -21,6 +21,8 @@ from exit_pipeline.lake.table import Filter, days_between
 from exit_pipeline.profile import Profile, ProfileSpec
 from exit_pipeline.settings import Settings
 
+# What is joined is held until it is hashed and written, a writer open for each of its days.
+DAYS_AT_ONCE = 60
 STATE_PARTS = ("state_us", "units", "last_us", "counts", "weights")
 
 
@@ -55,13 +57,17 @@ def build_training_set(
             with joined_on(connection, settings, lake, profile, first, last) as joined:
                 _keep(duck, _with_interest(joined, spec))
             return lake.replace(duck, "training_set", "built", days)
-    # Another run may write these tables meanwhile: what is read is what the commit names.
+    # Another run may write these tables meanwhile: what is read is what the commits name.
     versions = {table: lake.version(table) for table in FEATURE_TABLES if lake.exists(table)}
-    entity_rows = _entity_rows(lake, spec, first, last)
-    with joined_features(settings, lake, profile, entity_rows, versions) as rows:
-        _keep(connection, rows)
-    lake.inputs.update(versions)
-    return lake.replace(connection, "training_set", "built", days)
+    states: dict[date, DayState] = {}
+    for start in range(0, len(days), DAYS_AT_ONCE):
+        some = days[start : start + DAYS_AT_ONCE]
+        entity_rows = _entity_rows(lake, spec, some[0], some[-1])
+        with joined_features(settings, lake, profile, entity_rows, versions) as rows:
+            _keep(connection, rows)
+        lake.inputs.update(versions)
+        states |= lake.replace(connection, "training_set", "built", some)
+    return states
 
 
 def _keep(connection: duckdb.DuckDBPyConnection, rows: pa.RecordBatchReader) -> None:

@@ -1,5 +1,7 @@
 -- Grain: one row of a view (feast_view.sql) per key that the entity rows name.
 -- Inputs: the view's query; its keys (feast_keys.sql).
+-- Cut-off: none that the join would not make: a row after the last entity row matches none, and one
+--          older than the TTL before the first would be null. So no more history is read than counts.
 select k.__code, s.__ts, s.__order
 {% for feature in view.features %}       , s.{{ feature | quoted }}
 {% endfor %}
@@ -7,3 +9,7 @@ from ({{ view.sql }}) s
 join k{{ view.number }} k
   on {% for key, column in view.keys %}s.{{ key | quoted }} = k.{{ column | quoted }}{{ " and " if not loop.last }}{% endfor %}
 
+where true
+{% if until is not none %}  and s.__ts <= make_timestamptz({{ until }}){% endif %}
+
+{% if since is not none %}  and s.__ts >= make_timestamptz({{ since }}){% endif %}

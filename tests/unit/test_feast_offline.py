@@ -84,6 +84,18 @@ def ask(store, rows, **options):
     return job.to_arrow()
 
 
+@pytest.mark.parametrize(("first", "last", "read"), [
+    (hours(3), hours(4), 4), (hours(10), hours(12), 4), (hours(10, 1), hours(20), 3),
+    (hours(12, 1), hours(13), 0), (hours(0), hours(1), 2), (hours(0), hours(1, -1), 1),
+])  # fmt: skip
+def test_no_more_history_is_read_than_can_count(store, first, last, read):
+    frame = pd.DataFrame([("a", first), ("b|1", last)], columns=["user_id", "event_timestamp"])
+    job = store.get_historical_features(frame, features=["scores:score"])
+    with job._open() as connection:
+        job._plan(connection)
+        assert connection.execute("select count(*) from v0").fetchone() == (read,)
+
+
 @pytest.mark.parametrize(("at", "score"), [
     (hours(0, -1), None), (hours(0), 1), (hours(2, -1), 1),
     (hours(2), 3),  # of equal times the latest created

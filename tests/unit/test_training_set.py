@@ -40,6 +40,15 @@ def build(log: SmallLog):
     )
 
 
+def test_days_that_are_joined_apart_are_those_joined_at_once(tmp_path, monkeypatch):
+    log = with_features(tmp_path, QUIET | {n: [event(f"e{n}", at(n))] for n in range(3)})
+    at_once = build(log)
+    assert sum(state.rows for state in at_once.values()) == 3
+    monkeypatch.setattr(training_set, "DAYS_AT_ONCE", 2)
+    assert build(log) == at_once
+    assert log.lake.version("training_set") == 0  # nothing was written again
+
+
 def test_the_versions_that_are_named_are_those_that_were_read(tmp_path, monkeypatch):
     """Another run writes item features before and after they are joined."""
     log = with_features(tmp_path, QUIET | {1: [event("e", at(1))]})
