@@ -50,9 +50,11 @@ def test_the_graph_on_servers_makes_what_it_makes_in_a_home(
     elsewhere = Registry(other.lake.home, "simulated")
     tables, model, version = other.hashes(), weights(elsewhere), elsewhere.get(1)
 
-    for name in shared:
-        monkeypatch.delenv(name)
-    here = Registry(small_home.lake.home, "simulated")
-    assert tables == small_home.hashes()
-    assert model == weights(here)
-    assert version.metrics == pytest.approx(here.get(1).metrics)
+    # A context of its own: undone with the test's, it would bring the servers' settings back.
+    with monkeypatch.context() as alone:
+        for name in shared:
+            alone.delenv(name)
+        here = Registry(small_home.lake.home, "simulated")
+        assert tables == small_home.hashes()
+        assert model == weights(here)
+        assert version.metrics == pytest.approx(here.get(1).metrics)
