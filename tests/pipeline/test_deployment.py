@@ -50,7 +50,8 @@ class Deployment:
         return text.replace("0.0.0.0", "127.0.0.1")
 
     def environment(self, name: str) -> dict[str, str]:
-        told = {key: self.local(value) for key, value in self.services[name]["environment"].items()}
+        given = self.services[name]["environment"].items()
+        told = {key: self.local(value) for key, value in given if value is not None}
         path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
         code = {key: os.environ[key] for key in ("PYTHONPATH",) if key in os.environ}
         return {"PATH": path, "HOME": str(self.root), **code, **told}
