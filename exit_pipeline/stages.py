@@ -52,9 +52,14 @@ def build_stage(
             build_icl_labels(engine, lake, profile, *mature)
     if stage == "labels":
         return
+    build_feature_tables(engine, lake, profile, first)
+    if stage == "training-set" and mature:
+        build_training_set(engine, lake, profile, *mature, settings=settings)
+
+
+def build_feature_tables(engine: Connection, lake: Lake, profile: Profile, first: date) -> None:
+    """Builds every feature table from a day on, as far as what it reads goes."""
     for table in FEATURE_TABLES:
         last = newest_feature_day(lake, table)
         if last is not None and last >= first:
             build_features(engine, lake, profile, first, last, table=table)
-    if stage == "training-set" and mature:
-        build_training_set(engine, lake, profile, *mature, settings=settings)

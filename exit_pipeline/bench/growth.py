@@ -13,15 +13,15 @@ from duckdb import DuckDBPyConnection
 from exit_pipeline.bench.measure import measure, report, watched
 from exit_pipeline.bench.scale import growth
 from exit_pipeline.experiments.overrides import overridden
-from exit_pipeline.features import FEATURE_TABLES, build_features, newest_feature_day
+from exit_pipeline.experiments.tables import ingest_landed
 from exit_pipeline.features.training_set import build_training_set
-from exit_pipeline.ingest import ingest_attributes, ingest_days, landed_days
+from exit_pipeline.ingest import landed_days
 from exit_pipeline.labels import last_mature
 from exit_pipeline.lake import Lake, connect
 from exit_pipeline.profile import Profile, load_profile
 from exit_pipeline.settings import Settings, load_settings
 from exit_pipeline.simulator import SimulationConfig, simulate
-from exit_pipeline.stages import build_stage
+from exit_pipeline.stages import build_feature_tables, build_stage
 
 HERE = "exit_pipeline.bench.growth"
 USERS = 1_600
@@ -82,10 +82,7 @@ def stage(name: str, log: str, home: str, group: list[str] | None) -> dict[str, 
 def _ingest(
     connection: DuckDBPyConnection, settings: Settings, lake: Lake, profile: Profile
 ) -> None:
-    for table in ("items", "users"):
-        ingest_attributes(connection, lake, profile, table)
-    for _ in ingest_days(connection, lake, profile, landed_days(profile, lake.home)):
-        pass
+    ingest_landed(connection, lake, profile, landed_days(profile, lake.home))
 
 
 def _labels(
@@ -97,10 +94,7 @@ def _labels(
 def _features(
     connection: DuckDBPyConnection, settings: Settings, lake: Lake, profile: Profile
 ) -> None:
-    for table in FEATURE_TABLES:
-        last = newest_feature_day(lake, table)
-        if last is not None:
-            build_features(connection, lake, profile, profile.spec.start, last, table=table)
+    build_feature_tables(connection, lake, profile, profile.spec.start)
 
 
 def _training(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import resource
 import subprocess
 import sys
@@ -12,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from exit_pipeline.bench.measure import measure, report
-from exit_pipeline.bench.processes import COMMAND
+from exit_pipeline.bench.processes import seconds_of
 from exit_pipeline.settings import load_settings
 from exit_pipeline.simulator import SimulationConfig, simulate
 
@@ -33,8 +32,8 @@ def run(rows: int = 130_000, quick: bool = False) -> dict[str, Any]:
         config = SimulationConfig(days=28, users=max(rows // 168, 50), items=480)
         simulate(config, load_settings(home=home).home_of("simulated").landing)
         select = "group:ingest, group:labels, group:features"
-        backfill = _seconds(home, "run", "--select", select)
-        demo = None if quick else _seconds(Path(folder) / "demo", "demo")
+        backfill = seconds_of(home, "run", "--select", select)
+        demo = None if quick else seconds_of(Path(folder) / "demo", "demo")
     return report(
         "pipeline",
         {"exposures": rows, "days": config.days},
@@ -57,11 +56,3 @@ def definitions() -> dict[str, float]:
     after = resource.getrusage(resource.RUSAGE_CHILDREN)
     cpu = after.ru_utime - before.ru_utime + after.ru_stime - before.ru_stime
     return {"cpu_s": round(cpu, 3), "wall_s": round(time.perf_counter() - started, 3)}
-
-
-def _seconds(home: Path, *arguments: str) -> float:
-    home.mkdir(parents=True, exist_ok=True)
-    started = time.perf_counter()
-    environment = {**os.environ, "EXIT_HOME": str(home)}
-    subprocess.run([*COMMAND, *arguments], env=environment, check=True, stdout=subprocess.DEVNULL)
-    return round(time.perf_counter() - started, 1)

@@ -23,6 +23,15 @@ UP_SECONDS = LOAD_SECONDS = 300.0
 LOOKED = re.compile(rb"^exit_pipeline_looked_timestamp_seconds [1-9]", re.MULTILINE)
 
 
+def seconds_of(home: Path, *arguments: str, **environment: str) -> float:
+    """Runs a command on a home, made if need be; returns how long it took."""
+    home.mkdir(parents=True, exist_ok=True)
+    told = {**os.environ, **environment, "EXIT_HOME": str(home)}
+    started = time.perf_counter()
+    subprocess.run([*COMMAND, *arguments], env=told, check=True, stdout=subprocess.DEVNULL)
+    return round(time.perf_counter() - started, 1)
+
+
 @dataclass(frozen=True)
 class Server:
     """A server that runs."""

@@ -10,7 +10,6 @@ import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from http.client import RemoteDisconnected
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -107,7 +106,7 @@ def _started(
     try:
         deadline = time.monotonic() + UP_SECONDS
         while True:
-            with suppress(URLError, ConnectionError, RemoteDisconnected):
+            with suppress(URLError, ConnectionError):
                 urlopen(asked).close()
                 break
             if process.poll() is not None or time.monotonic() > deadline:

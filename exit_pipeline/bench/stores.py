@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-import os
-import subprocess
 import tempfile
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from exit_pipeline.bench.measure import report
-from exit_pipeline.bench.processes import COMMAND, free_port
+from exit_pipeline.bench.processes import free_port, seconds_of
 from exit_pipeline.bench.redis_server import RedisServer
 from exit_pipeline.bench.servers import (
     BUCKET,
@@ -34,9 +31,10 @@ def run(quick: bool = False) -> dict[str, Any]:
     seconds: dict[str, list[float]] = {"embedded": [], "shared": []}
     with tempfile.TemporaryDirectory(prefix="bench-stores-") as folder:
         for turn in range(1 if quick else DEMOS):
-            seconds["embedded"].append(_demo(Path(folder) / f"embedded-{turn}", {}))
+            seconds["embedded"].append(seconds_of(Path(folder) / f"embedded-{turn}", "demo"))
             with shared_stores(Path(folder)) as environment:
-                seconds["shared"].append(_demo(Path(folder) / f"shared-{turn}", environment))
+                home = Path(folder) / f"shared-{turn}"
+                seconds["shared"].append(seconds_of(home, "demo", **environment))
     embedded, shared = (min(seconds[name]) for name in ("embedded", "shared"))
     return report(
         "stores",
@@ -71,13 +69,3 @@ def shared_stores(folder: Path) -> Iterator[dict[str, str]]:
                 }
     finally:
         redis.stop()
-
-
-def _demo(home: Path, environment: dict[str, str]) -> float:
-    home.mkdir()
-    started = time.perf_counter()
-    subprocess.run(
-        [*COMMAND, "demo"], env={**os.environ, **environment, "EXIT_HOME": str(home)},
-        check=True, stdout=subprocess.DEVNULL,
-    )  # fmt: skip
-    return round(time.perf_counter() - started, 1)

@@ -39,11 +39,18 @@ def build_landed(settings: Settings, lake: Lake, profile: Profile, days: Sequenc
         days: Days that follow each other; none brings rows of a day before it.
     """
     with connect(settings, lake.home) as connection:
-        for table in ("items", "users"):
-            ingest_attributes(connection, lake, profile, table)
-        for _ in ingest_days(connection, lake, profile, days):
-            pass
+        ingest_landed(connection, lake, profile, days)
         build_stage("training-set", connection, settings, lake, profile, min(days))
+
+
+def ingest_landed(
+    connection: duckdb.DuckDBPyConnection, lake: Lake, profile: Profile, days: Sequence[date]
+) -> None:
+    """Reads attributes, and the events of some landing days."""
+    for table in ("items", "users"):
+        ingest_attributes(connection, lake, profile, table)
+    for _ in ingest_days(connection, lake, profile, days):
+        pass
 
 
 def sorted_rows(settings: Settings, home: Home, files: Sequence[str], out: Path) -> None:
