@@ -11,4 +11,5 @@ BENCHES = (
     "stores",
     "scale",
     "growth",
+    "whole",
 )

@@ -62,24 +62,19 @@ def scoring(name: str, items: int, rounds: int) -> dict[str, float]:
 class Products:
     """The matrix products of a request, of the fast scorer's shapes, and nothing else.
 
-    The first layer's of user and scene, and of the units that the user is interested in; of each
-    net's other layers for all candidates.
+    The first layer's of user and scene, whose words alone are multiplied; of each net's other
+    layers for all candidates.
     """
 
     def __init__(self, fast: FastScorer) -> None:
-        wide = len(fast.nets.bias)
-        shapes = [
-            (1, n, fast.shares[share].inputs.numel(), wide)
-            for share, n in (("request", 1), ("state", INTERESTS + 1))
-        ]
+        shapes = [(1, 1, *fast.shares["request"].weight.shape)]
         for net in fast.nets.nets:
             shapes += [(m, CANDIDATES, i, o) for m, i, o in (w.shape for w, _ in net.layers)]
             m, out, width = net.head.shape
             shapes.append((m, out, width, CANDIDATES))
-        self.shapes = [s for s in shapes if s[2]]
         self.tensors = [
             (torch.randn(m, a, b), torch.randn(m, b, c), torch.empty(m, a, c))
-            for m, a, b, c in self.shapes
+            for m, a, b, c in shapes
         ]
 
     @torch.inference_mode()

@@ -26,6 +26,7 @@ from exit_pipeline.times import since_epoch
 
 ROWS = 4096  # scored at a time
 Encoded = tuple[np.ndarray, np.ndarray]  # what `Share.encoded` returns
+NO_WORDS = np.empty((0, 0), np.int64)
 
 
 @dataclass(frozen=True)
@@ -173,21 +174,22 @@ class FastScorer:
         bounds = torch.from_numpy(governed.bounds) if len(rows) else None
         units = Units(request.index, hidden, torch.zeros(hidden.shape), bounds=bounds)
         base = self.shares["request"](*request.encoded).add_(self.nets.bias)
-        if not (self.shares["state"].inputs.numel() or self.shares["group"].inputs.numel()):
+        if not (self.shares["state"] or self.shares["group"]):
             return base, units
         of_interest = set().union(*(rows for rows, _ in request.states))
         # Not the governed ones, so that what is done there changes nothing here, to the bit.
         asked = {u for u, unit in enumerate(request.units) if unit in of_interest}
         known = sorted(asked.difference(rows.tolist()))
-        states = self.shares["state"](*self._states(request, [*known, None])).add_(base)
+        state = self._state(request)
+        states = self.shares["state"](NO_WORDS, state[[*known, -1]]).add_(base)
         slot = torch.full((len(request.units),), len(known))
         slot[known] = torch.arange(len(known))
         found = self.groups.index_select(0, request.groups).add_(states.index_select(0, slot))
         if len(rows):
-            found[rows] = self._ruled(request, rows)
-        return found, self._seen(request, known, units)
+            found[rows] = self._ruled(request, rows, state)
+        return found, self._seen(request, known, units, state)
 
-    def _seen(self, request: Request, known: list[int], units: Units) -> Units:
+    def _seen(self, request: Request, known: list[int], units: Units, state: np.ndarray) -> Units:
         """Says what the trunk sees of sources where it may not see all."""
         ruled = request.governed.rows.tolist()
         module = self.scorer.model.module
@@ -197,31 +199,32 @@ class FastScorer:
         asked = {"gated": [*known, *ruled], "open": ruled, "closed": every}[module.spec.trunk]
         if not asked:
             return units
-        rows, place = np.array(asked, np.int64), torch.zeros(len(request.units), dtype=torch.int64)
-        numbers = self._numbers(request, rows)
-        units.known[rows] = module.known(torch.from_numpy(numbers), units.index[rows])
-        spread = self.split.spread(numbers).masked_fill_(units.hidden[rows][..., None], 0)
-        place[rows] = torch.arange(len(rows))
+        at, place = torch.tensor(asked), torch.zeros(len(request.units), dtype=torch.int64)
+        numbers = self._numbers(request, np.array(asked, np.int64), state)
+        units.known[at] = module.known(torch.from_numpy(numbers), units.index[at])
+        spread = self.split.spread(numbers)
+        if ruled:
+            spread.masked_fill_(units.hidden[at][..., None], 0)
+        place[at] = torch.arange(len(asked))
         return replace(units, spread=spread, place=place)
 
-    def _numbers(self, request: Request, rows: np.ndarray) -> np.ndarray:
+    def _numbers(self, request: Request, rows: np.ndarray, state: np.ndarray) -> np.ndarray:
         """float32[g, M]: the numbers that the model reads of some units; none of the items'."""
         numbers = np.full((len(rows), len(self.scorer.model.encoder.spec.numbers)), np.nan, "f4")
         numbers[:, self.shares["request"].numbers] = request.encoded[1]
-        numbers[:, self.shares["state"].numbers] = self._states(request, rows.tolist())[1]
+        numbers[:, self.shares["state"].numbers] = state[rows]
         if len(self.shares["group"].numbers):
-            groups = self.group_numbers[request.groups[rows].numpy()]
+            groups = self.group_numbers[request.groups.numpy()[rows]]
             numbers[:, self.shares["group"].numbers] = groups
         return numbers
 
-    def _states(self, request: Request, which: Sequence[int | None]) -> Encoded:
-        """Encodes the user's interest in some units; None is one without interest."""
-        units = [None if u is None else request.units[u] for u in which]
-        parts = [found[[rows.get(u, -1) for u in units]] for rows, found in request.states]
-        numbers = np.concatenate(parts, axis=1)[:, self.state_columns]
-        return np.empty((len(which), 0), np.int64), numbers.astype(np.float32)
+    def _state(self, request: Request) -> np.ndarray:
+        """float32[u + 1, j]: the user's interest in each unit; the last is without interest."""
+        units = [*request.units, None]
+        parts = [found[[rows.get(unit, -1) for unit in units]] for rows, found in request.states]
+        return np.concatenate(parts, axis=1)[:, self.state_columns].astype(np.float32)
 
-    def _ruled(self, request: Request, rows: np.ndarray) -> Tensor:
+    def _ruled(self, request: Request, rows: np.ndarray, state: np.ndarray) -> Tensor:
         """float[g, F] of units that rules act on, as the model itself encodes them.
 
         Computed from what may be seen alone, not corrected afterwards: nothing of a forbidden
@@ -230,7 +233,7 @@ class FastScorer:
         columns = len(self.scorer.model.encoder.spec.categorical)
         categorical = torch.zeros(len(rows), columns, dtype=torch.int64)
         categorical[:, self.shares["request"].words] = torch.from_numpy(request.encoded[0])
-        numeric = torch.from_numpy(self._numbers(request, rows))
+        numeric = torch.from_numpy(self._numbers(request, rows, state))
         forbidden = torch.from_numpy(request.governed.take(rows).forbidden)
         batch = Batch(categorical, numeric, forbidden, {})
         return (self.embed(batch, forbidden).joined() @ self.rest).add_(self.nets.bias)
@@ -251,7 +254,7 @@ class FastScorer:
     def _of_table(self, name: str, columns: Mapping[str, Sequence]) -> Tensor:
         """float[N, F]: what each row of a table adds; none where the model reads nothing of it."""
         share = self.shares[name]
-        if not share.inputs.numel():
+        if not share:
             return torch.zeros(0, len(self.nets.bias))
         indices, numbers = share.encoded(columns)
         parts = [slice(start, start + ROWS) for start in range(0, len(indices), ROWS)]

@@ -18,11 +18,10 @@ from exit_pipeline.model.encoders import Encoder
 from exit_pipeline.model.exit import Exit, held
 from exit_pipeline.model.tasks import alone
 from exit_pipeline.profile import ProfileSpec
+from exit_pipeline.ranking.curves import Curves
 from exit_pipeline.ranking.nets import nets_of
 from exit_pipeline.ranking.scorer import Scorer, Scores, arrays
 from exit_pipeline.training.artifact import TrainedModel
-
-MOST = float(np.finfo(np.float32).max)
 
 
 @dataclass(frozen=True)
@@ -75,8 +74,10 @@ class Split:
             name: Share(nets.weight, rows, encoder, set(of)) for name, of in parts.items()
         }
         trunk = nets.weight[:, : nets.widths[0]]
-        owned = encoder.spec.source_numeric.values()
-        self.of_sources = [Share(trunk, rows, encoder, set(of)) for of in owned]
+        owned = list(encoder.spec.source_numeric.values())
+        self.of_source = _places([name for of in owned for name in of], encoder.spec.numbers)
+        begin, counts = len(encoder.spec.categorical) * rows.widths[0], [len(of) for of in owned]
+        self.seen = Curves(trunk[begin:], rows.numeric, self.of_source, counts)
         self.of_hidden = trunk[len(trunk) - len(owned) :]
         units = encoder.vocabularies[encoder.unit]
         self.unit_index = {unit: i for i, unit in enumerate(units, 1)}
@@ -88,9 +89,7 @@ class Split:
 
     def spread(self, numbers: np.ndarray) -> Tensor:
         """float32[u, M] → float[u, K, W]; see `Units`."""
-        words = np.empty((len(numbers), 0), np.int64)
-        seen = [share(words, numbers[:, share.numbers]) for share in self.of_sources]
-        return torch.stack(seen, dim=1).sub_(self.of_hidden)
+        return self.seen(numbers[:, self.of_source]).sub_(self.of_hidden)
 
     def outputs(self, h: Tensor, slot: Tensor, units: Units) -> dict[str, np.ndarray]:
         """What the nets say of n rows (see `arrays`).
@@ -128,7 +127,7 @@ class Split:
         """Scores n rows of the training set by their parts; without a policy."""
         h = self.nets.bias
         for share in self.shares.values():
-            if share.inputs.numel():
+            if share:
                 read = rows.select(share.spec.columns).to_pydict()
                 h = h + share(*share.encoded(read))
         scorer, slot = Scorer(self.model), torch.arange(rows.num_rows)
@@ -165,7 +164,7 @@ class Share:
     """What some columns add to the first layer; over all columns it is the first layer.
 
     Args:
-        weight: float[d, out], over all inputs of a row.
+        weight: float[d, F], over all inputs of a row.
         rows: The model's embeddings and bins.
         encoder: Its vocabularies.
         names: The columns.
@@ -174,23 +173,24 @@ class Share:
     def __init__(
         self, weight: Tensor, rows: RowEmbedding, encoder: Encoder, names: set[str]
     ) -> None:
-        spec, numeric = encoder.spec, rows.numeric
+        spec, dim = encoder.spec, rows.widths[0]
         self.spec = spec.without([name for name in spec.columns if name not in names])
         self.words = _places(self.spec.categorical, spec.categorical)
         self.numbers = _places(self.spec.numbers, spec.numbers)
-        self.low, self.scale = (t[self.numbers].numpy() for t in (numeric.low, numeric.scale))
         self.tables = [rows.categorical.tables[i].weight.detach().numpy() for i in self.words]
         self.vocabularies = [
             {} if len(table) == 1 else {w: i for i, w in enumerate(encoder.vocabularies[name], 1)}
             for table, name in zip(self.tables, self.spec.categorical, strict=True)
         ]
-        dim = rows.widths[0]
-        begin, (total, bins) = len(spec.categorical) * dim, numeric.low.shape
-        at = self.words[:, None] * dim + torch.arange(dim)
-        shares = begin + self.numbers[:, None] * bins + torch.arange(bins)
-        flags = begin + total * bins + self.numbers
-        self.inputs = torch.cat([at.flatten(), shares.flatten(), flags])
-        self.weight = weight[self.inputs]
+        begin, (total, bins) = len(spec.categorical) * dim, rows.numeric.low.shape
+        of_words = (self.words[:, None] * dim + np.arange(dim)).ravel()
+        of_bins = begin + (self.numbers[:, None] * bins + np.arange(bins)).ravel()
+        self.inputs = np.concatenate([of_words, of_bins, begin + total * bins + self.numbers])
+        self.weight = weight[of_words]
+        self.curves = Curves(weight[begin:], rows.numeric, self.numbers, [len(self.numbers)])
+
+    def __bool__(self) -> bool:
+        return bool(self.spec.columns)
 
     def encoded(self, columns: Mapping[str, Sequence]) -> tuple[np.ndarray, np.ndarray]:
         """Encodes n values of each column as `Encoder` does: int64[n, c], float32[n, j]."""
@@ -208,22 +208,11 @@ class Share:
 
         As `RowEmbedding` has it with no source hidden, in numpy, whose small steps cost less.
         """
-        parts = [table[at] for table, at in zip(self.tables, indices.T, strict=True)]
-        if numbers.shape[1]:
-            parts += self._shares(numbers)
-        return torch.from_numpy(np.concatenate(parts, axis=1, dtype=np.float32)) @ self.weight
-
-    def _shares(self, numbers: np.ndarray) -> list[np.ndarray]:
-        """Of each number its bins' shares, and whether it is unknown."""
-        unknown = np.isnan(numbers)
-        # Without the checks of `np.clip`, which cost more than the work.
-        finite = np.minimum(np.maximum(numbers, -MOST), MOST)
-        finite[unknown] = 0
-        with np.errstate(over="ignore"):  # what is far out of the bins is cut off
-            shares = (finite[:, :, None] - self.low) * self.scale
-        np.minimum(np.maximum(shares, 0, out=shares), 1, out=shares)
-        shares[unknown] = 0
-        return [shares.reshape(len(shares), -1), unknown]
+        parts = [self.curves(numbers)[:, 0]] if len(self.numbers) else []
+        if self.tables:
+            words = [table[at] for table, at in zip(self.tables, indices.T, strict=True)]
+            parts.append(torch.from_numpy(np.concatenate(words, axis=1)) @ self.weight)
+        return parts[0] if len(parts) == 1 else parts[0].add_(parts[1])
 
 
 def _parts(spec: ProfileSpec, columns: Sequence[str]) -> dict[str, set[str]]:
@@ -252,5 +241,5 @@ def _parts(spec: ProfileSpec, columns: Sequence[str]) -> dict[str, set[str]]:
     return parts
 
 
-def _places(names: Sequence[str], among: Sequence[str]) -> Tensor:
-    return torch.tensor([among.index(name) for name in names], dtype=torch.int64)
+def _places(names: Sequence[str], among: Sequence[str]) -> np.ndarray:
+    return np.array([among.index(name) for name in names], np.int64)
