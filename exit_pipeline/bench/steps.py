@@ -21,6 +21,7 @@ from exit_pipeline.ingest import landed_days
 from exit_pipeline.labels import last_mature
 from exit_pipeline.lake import Lake, connect
 from exit_pipeline.profile import Profile, load_profile
+from exit_pipeline.registry.lineage import FITTED, TABLE, files_of
 from exit_pipeline.settings import Settings, load_settings
 from exit_pipeline.simulator import SimulationConfig, simulate
 from exit_pipeline.stages import build_feature_tables, build_stage
@@ -99,12 +100,8 @@ def _training_set(at: Place) -> None:
 def _epoch(at: Place) -> None:
     """Encodes the rows, fits EXIT to them once, and calibrates it."""
     spec, lake = at.profile.spec, at.lake
-    split = split_days(list(lake.days("training_set")), spec.split, spec.labels.horizon_days).days()
-    parts = {
-        part: lake.files("training_set", [("ds", ">=", days[0]), ("ds", "<=", days[-1])])
-        for part, days in split.items()
-        if part != "evaluation"
-    }
+    split = split_days(list(lake.days(TABLE)), spec.split, spec.labels.horizon_days).to_dict()
+    parts = {part: files_of(lake, split[part], lake.version(TABLE)) for part in FITTED}
     with lake.home.scratch() as scratch:
         train_model(
             "exit", input_spec(spec), parts, unit_input(spec), spec.model,

@@ -56,7 +56,7 @@ def demo(
 
         ranker = Ranker(settings, lake, profile)
         scene = {"hour_band": "evening", "place": "home"}
-        ranking = ranker.rank(ranker.telling_user(), scene, k=5)
+        ranking = ranker.rank(ranker.example_user(), scene, k=5)
     seconds = round(time.perf_counter() - started, 1)
     places = _places(lake.home, ranking.model_version)
     if json:

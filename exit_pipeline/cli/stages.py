@@ -44,9 +44,9 @@ def _command(stage: str) -> Callable[..., None]:
         engine: EngineOption = None,
         json: Json = False,
     ) -> None:
-        from exit_pipeline.alone import stage_files
         from exit_pipeline.profile import load_profile
         from exit_pipeline.settings import load_settings
+        from exit_pipeline.stage_files import stage_files
 
         settings = load_settings(**({"engine": engine} if engine else {}))
         inputs = {"events": events, "items": items, "users": users}

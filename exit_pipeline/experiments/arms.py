@@ -32,10 +32,10 @@ from exit_pipeline.ranking.rank import scene_of
 from exit_pipeline.ranking.rows import UserRow
 from exit_pipeline.ranking.scorer import Scorer
 from exit_pipeline.ranking.snapshot import Snapshot
-from exit_pipeline.registry.lineage import FITTED, TABLE
+from exit_pipeline.registry.lineage import FITTED, TABLE, files_of
 from exit_pipeline.registry.version import Version
 from exit_pipeline.serving.champion import Loaded, Question
-from exit_pipeline.serving.kept import Shown, impressions
+from exit_pipeline.serving.ranking_logs import Shown, impressions
 from exit_pipeline.settings import Home, Settings
 from exit_pipeline.simulator.faults import Landing
 from exit_pipeline.simulator.feed import SLATE
@@ -78,8 +78,8 @@ class Arm:
         days = [day for day, state in lake.days(TABLE).items() if state.rows]
         split = split_days(days, spec.split, spec.labels.horizon_days)
         parts = {
-            part: lake.files(TABLE, [("ds", ">=", found[0]), ("ds", "<=", found[-1])])
-            for part, found in split.days().items()
+            part: files_of(lake, found, lake.version(TABLE))
+            for part, found in split.to_dict().items()
         }
         with lake.home.scratch() as scratch:
             model = train_model(

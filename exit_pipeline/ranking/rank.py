@@ -14,10 +14,10 @@ from exit_pipeline.feast_stores.repo import apply, open_store
 from exit_pipeline.lake import Lake, connect, render
 from exit_pipeline.profile import Profile, ProfileSpec
 from exit_pipeline.profile.policy import scene_values
+from exit_pipeline.ranking.examples import example_users
 from exit_pipeline.ranking.ranked import Ranking, best_items
 from exit_pipeline.ranking.rows import UserReader, online_rows
 from exit_pipeline.ranking.scorer import Scorer
-from exit_pipeline.ranking.telling import telling_users
 from exit_pipeline.registry import CHAMPION, Registry
 from exit_pipeline.settings import Settings
 from exit_pipeline.times import instant
@@ -61,13 +61,13 @@ class Ranker:
             found = connection.execute(render("newest_features")).fetchone()
         return found[0] or datetime.now(UTC)  # type: ignore[index]
 
-    def telling_user(self) -> str:
+    def example_user(self) -> str:
         """A user whose fresh source interest carries over, so that there is much to explain.
 
         Raises:
             LakeError: Nobody has shown any interest lately.
         """
-        found = telling_users(self.settings, self.lake, self.spec, 1)
+        found = example_users(self.settings, self.lake, self.spec, 1)
         if not found:
             raise LakeError(
                 "nobody has shown any interest that a ranking could go by",

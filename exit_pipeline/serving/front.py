@@ -9,7 +9,7 @@ from pathlib import Path
 from fastapi import FastAPI
 from starlette.responses import Response
 
-from exit_pipeline.ranking.telling import telling_users
+from exit_pipeline.ranking.examples import example_users
 from exit_pipeline.serving import schema
 from exit_pipeline.serving.champion import Loaded
 from exit_pipeline.serving.replies import reply
@@ -67,7 +67,7 @@ class Examples:
 
     def _read(self) -> list[str]:
         service = self.service
-        return telling_users(service.settings, service.champion.lake, service.spec, EXAMPLES)
+        return example_users(service.settings, service.champion.lake, service.spec, EXAMPLES)
 
 
 async def _file(content: bytes, kind: str) -> Response:

@@ -16,13 +16,13 @@ from exit_pipeline.profile import Profile
 from exit_pipeline.ranking.rank import scene_of
 from exit_pipeline.registry import CHALLENGER, CHAMPION
 from exit_pipeline.serving.champion import Loaded, Question
-from exit_pipeline.serving.kept import Kept
 from exit_pipeline.serving.metrics import Metrics
+from exit_pipeline.serving.pipeline_metrics import LOOK_SECONDS, PipelineMetrics
 from exit_pipeline.serving.pushes import Pushes
+from exit_pipeline.serving.ranking_logs import RankingLogs
 from exit_pipeline.serving.schema import Ask, Clock, ExplainAsk, RankAsk, Role
 from exit_pipeline.serving.shadow import Shadow, chosen
 from exit_pipeline.serving.slot import Slot
-from exit_pipeline.serving.standing import LOOK_SECONDS, Standing
 from exit_pipeline.serving.users import UNREACHABLE, Users
 from exit_pipeline.settings import Settings
 
@@ -69,11 +69,11 @@ class Service:
         self.clock: Clock = options.clock or ("newest" if profile.spec.end else "now")
         lake, self.log_rankings = Lake(settings.home_of(profile.name)), options.log_rankings
         self.home, self.metrics = lake.home, Metrics()
-        self.kept: Kept | None = None  # while the service runs
+        self.logs: RankingLogs | None = None  # while the service runs
         self.users = Users(settings, lake.home, profile.spec, self.metrics)
         self.pushes = Pushes(settings, lake, profile, self.metrics)
         self.champion = Slot(settings, lake, profile, CHAMPION, "champion", self.metrics)
-        self.standing = Standing(lake, self.champion.registry, self.metrics)
+        self.pipeline = PipelineMetrics(lake, self.champion.registry, self.metrics)
         self.canary = options.canary
         self.challenger: Slot | None = None
         self.shadow: Shadow | None = None
@@ -88,7 +88,9 @@ class Service:
     async def running(self) -> AsyncIterator[None]:
         """Looks for the champion at once and from then on; lets go of threads at the end."""
         await asyncio.gather(self._look(), self.users.look())
-        self.kept = Kept(self.settings, self.spec, self.home, self.log_rankings, self.metrics)
+        self.logs = RankingLogs(
+            self.settings, self.spec, self.home, self.log_rankings, self.metrics
+        )
         watching = (
             self._watch(),
             self._watch_pipeline(),
@@ -106,7 +108,7 @@ class Service:
             if self.shadow:
                 self.shadow.close()
             self.threads.shutdown(wait=False, cancel_futures=True)
-            await asyncio.to_thread(self.kept.close)
+            await asyncio.to_thread(self.logs.close)
 
     async def rank(self, ask: RankAsk, request_id: str) -> dict[str, Any]:
         """Answers `POST /v1/rank`.
@@ -120,8 +122,8 @@ class Service:
         question = await self._question(loaded, ask, candidates, ask.k)
         few = candidates is not None and len(candidates) <= FEW and loaded.fast is not None
         ranked = loaded.rank(question) if few else await self._score(loaded.rank, question)
-        if self.kept:
-            self.kept.keep(loaded, question, ranked, request_id)
+        if self.logs:
+            self.logs.keep(loaded, question, ranked, request_id)
         if self.shadow and role == "champion":
             self.shadow.beside(loaded, question, ranked)
         flags = [*flags, *ranked.flags]
@@ -227,7 +229,7 @@ class Service:
 
     async def _watch_pipeline(self) -> None:
         while True:
-            await asyncio.to_thread(self.standing.look)
+            await asyncio.to_thread(self.pipeline.look)
             await asyncio.sleep(LOOK_SECONDS)
 
     async def _look(self) -> None:

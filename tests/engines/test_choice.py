@@ -6,11 +6,11 @@ import sys
 
 import pytest
 
-from exit_pipeline.alone import stage_files
 from exit_pipeline.engines import check_engine
 from exit_pipeline.errors import SettingsError
 from exit_pipeline.profile import load_profile
 from exit_pipeline.settings import load_settings
+from exit_pipeline.stage_files import stage_files
 
 SPARK = load_settings(engine="spark")
 PROFILE = load_profile("simulated")

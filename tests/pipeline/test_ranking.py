@@ -120,7 +120,7 @@ def test_the_demo_explains_a_ranking_and_says_where_all_lies(
     monkeypatch.setattr("exit_pipeline.cli.data.materialize", lambda *_, **__: None)
     demo(json=True)
     told = json.loads(capsys.readouterr().out)
-    assert told["ranking"]["user_id"] == ranker.telling_user()
+    assert told["ranking"]["user_id"] == ranker.example_user()
     assert told["ranking"]["items"][0]["carry"]["search"] > 0
     assert Path(told["report"]).name == f"v{told['ranking']['model_version']}.html"
     for place in ("home", "report", "data_docs"):

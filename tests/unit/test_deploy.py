@@ -13,7 +13,7 @@ import pytest
 import yaml
 
 from exit_pipeline.serving.metrics import Metrics
-from exit_pipeline.serving.standing import TABLES
+from exit_pipeline.serving.pipeline_metrics import TABLES
 from exit_pipeline.settings import load_settings
 
 DEPLOY = Path(__file__).parents[2] / "deploy"

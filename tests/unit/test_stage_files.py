@@ -11,8 +11,8 @@ import pyarrow.parquet as pq
 import pytest
 from deltalake import write_deltalake
 
-from exit_pipeline.alone import stage_files
 from exit_pipeline.errors import ContractError, LakeError, UsageError
+from exit_pipeline.stage_files import stage_files
 from exit_pipeline.stages import STAGES, build_stage
 from tests.logs import DAY, EVENTS, PROFILE, SmallLog, at, event, give_deletion_vectors
 

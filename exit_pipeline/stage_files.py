@@ -70,14 +70,14 @@ def stage_files(
     with _scratch(out) as home:
         lake = Lake(home)
         with connect(settings, home) as connection:
-            alone, days = _staged(connection, profile, inputs, home)
+            of_files, days = _staged(connection, profile, inputs, home)
             for table in ("items", "users"):
-                ingest_attributes(connection, lake, alone, table)
-            reports = list(ingest_days(connection, lake, alone, days))
+                ingest_attributes(connection, lake, of_files, table)
+            reports = list(ingest_days(connection, lake, of_files, days))
         first = min(lake.days("events"), default=None)
         if first is not None:
             with open_engine(settings, home) as engine:
-                build_stage(stage, engine, settings, lake, alone, first)
+                build_stage(stage, engine, settings, lake, of_files, first)
         with connect(settings, home) as connection:
             written = [_write(connection, lake, table, home.reports) for table in STAGES[stage]]
         missing = missing_day(lake)
@@ -104,15 +104,15 @@ def _staged(
     connection: duckdb.DuckDBPyConnection, profile: Profile, inputs: Mapping[str, Path], home: Home
 ) -> tuple[Profile, list[date]]:
     """Stages the inputs; returns the profile that reads them, and the landing days."""
-    alone = stage_inputs(profile, inputs, home)
-    if lands_by_day(alone):
-        return alone, staged_days(home)
-    make_adapter_view(connection, alone, home, "events")
-    check_columns(connection, event_columns(alone.spec), "events")
-    values = {"lateness_days": alone.spec.landing.lateness_days}
+    of_files = stage_inputs(profile, inputs, home)
+    if lands_by_day(of_files):
+        return of_files, staged_days(home)
+    make_adapter_view(connection, of_files, home, "events")
+    check_columns(connection, event_columns(of_files.spec), "events")
+    values = {"lateness_days": of_files.spec.landing.lateness_days}
     with reading("the files of the events"):
         create_table(connection, "span", "label_span", values)
-    span = connection.execute("from span").fetchone() or (alone.spec.start, alone.spec.start)
+    span = connection.execute("from span").fetchone() or (of_files.spec.start, of_files.spec.start)
     return stage_inputs(profile, inputs, home, span), days_between(*span)
 
 

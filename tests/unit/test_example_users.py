@@ -38,7 +38,7 @@ def test_it_is_whose_fresh_interest_lies_most_in_what_carries_over(source, carri
                 duck.execute("insert into user_interest values (?, ?, ?, ?, ?, ?)", row)
         for unit, rate in carries.items():
             duck.execute("insert into scene_features values ('2026-01-02', ?, ?)", [unit, rate])
-        query = render("telling_users", sources=(source,))
+        query = render("example_users", sources=(source,))
         for most in (3, 1):
             found = duck.execute(query, {"half_life_us": 7 * DAY, "most": most}).fetchall()
             assert [user for (user,) in found] == chosen[:most]

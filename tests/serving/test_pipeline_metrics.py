@@ -12,7 +12,7 @@ from exit_pipeline.errors import RegistryError
 from exit_pipeline.monitoring.figures import keep_figures
 from exit_pipeline.serving.app import make_app
 from exit_pipeline.serving.metrics import Metrics
-from exit_pipeline.serving.standing import Standing
+from exit_pipeline.serving.pipeline_metrics import PipelineMetrics
 from tests.logs import DAY, PROFILE, SmallLog, at, event
 from tests.serving.test_failures import within
 
@@ -36,15 +36,15 @@ def figure(registry: CollectorRegistry, name: str, **labels: str) -> float | Non
 def test_days_rows_quarantine_and_decisions(tmp_path):
     log = SmallLog(tmp_path, PROFILE + "landing: {broken_share: 0.5}\n")
     versions, metrics = ThreeVersions(), Metrics()
-    standing = Standing(log.lake, versions, metrics)
-    standing.look()
+    figures = PipelineMetrics(log.lake, versions, metrics)
+    figures.look()
     assert figure(metrics.registry, "table_rows", table="events") is None
     log.land(0, [event("a", at(0))])
     log.land(1, [event("b", at(1)), event("c", at(1)), event("d", at(1)),
                  event("e", at(1), user_id=None)])  # fmt: skip
     log.ingest(0, 1)
     log.label(0, 0)
-    standing.look()
+    figures.look()
     found = {name: figure(metrics.registry, "table_rows", table=name)
              for name in ("events", "quarantine", "icl_labels", "training_set")}  # fmt: skip
     assert found == {"events": 3, "quarantine": 1, "icl_labels": 1, "training_set": None}
@@ -54,19 +54,19 @@ def test_days_rows_quarantine_and_decisions(tmp_path):
     assert figure(metrics.registry, "versions", decision="refused") == 2
     assert figure(metrics.registry, "registry_up") == 1
     versions.said = ["promoted"]
-    standing.look()
+    figures.look()
     assert figure(metrics.registry, "versions", decision="refused") is None
     versions.up = False
-    standing.look()
+    figures.look()
     assert figure(metrics.registry, "registry_up") == 0
 
 
 def test_what_the_watch_measured_last(tmp_path):
     log, metrics = SmallLog(tmp_path), Metrics()
-    standing = Standing(log.lake, ThreeVersions(), metrics)
+    figures = PipelineMetrics(log.lake, ThreeVersions(), metrics)
 
     def watched(figure_name: str) -> float | None:
-        standing.look()
+        figures.look()
         found = {"check": "feature_drift", "figure": figure_name}
         return figure(metrics.registry, "watch", **found)
 

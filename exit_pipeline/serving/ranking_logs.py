@@ -98,7 +98,7 @@ def sample_day(rows: pa.Table) -> date:
     return rows["ts"][0].as_py().date()
 
 
-class Kept:
+class RankingLogs:
     """The logs of one service.
 
     Args:

@@ -23,11 +23,11 @@ from exit_pipeline.ingest.shown import land_shown
 from exit_pipeline.lake import connect
 from exit_pipeline.privacy import Forgotten
 from exit_pipeline.profile import load_profile
-from exit_pipeline.serving import kept, parts
+from exit_pipeline.serving import parts, ranking_logs
 from exit_pipeline.serving.app import make_app
-from exit_pipeline.serving.kept import sample_day
 from exit_pipeline.serving.metrics import Metrics
 from exit_pipeline.serving.parts import Parts
+from exit_pipeline.serving.ranking_logs import sample_day
 from exit_pipeline.serving.service import Options
 from exit_pipeline.settings import Home
 from exit_pipeline.validation.skew import check_skew
@@ -200,7 +200,7 @@ def test_no_answer_fails_for_what_is_kept_of_it(home, monkeypatch):
     def broken(*_):
         raise pa.ArrowInvalid("a value that does not cast")
 
-    monkeypatch.setattr(kept, "sample", broken)
+    monkeypatch.setattr(ranking_logs, "sample", broken)
     assert [answer["items"] != [] for answer in served(home)] == [True] * 4
     assert not list(home.lake.home.sampled.glob("**/*.parquet"))
 

@@ -9,7 +9,7 @@ from exit_pipeline.settings import Settings
 TABLES = ("user_interest", "scene_features")
 
 
-def telling_users(settings: Settings, lake: Lake, spec: ProfileSpec, most: int) -> list[str]:
+def example_users(settings: Settings, lake: Lake, spec: ProfileSpec, most: int) -> list[str]:
     """Returns users whose fresh source interest carries over, so that there is much to explain.
 
     Args:
@@ -24,7 +24,7 @@ def telling_users(settings: Settings, lake: Lake, spec: ProfileSpec, most: int) 
     days = {table: lake.days(table) for table in TABLES}
     if not all(days.values()):
         return []
-    query = render("telling_users", sources=tuple(spec.sources))
+    query = render("example_users", sources=tuple(spec.sources))
     bound = {"half_life_us": spec.features.half_life_us, "most": most}
     with connect(settings, lake.home) as connection:
         for table, found in days.items():

@@ -18,7 +18,7 @@ LOOK_SECONDS = 15.0  # as often as Prometheus asks
 log = logging.getLogger(__name__)
 
 
-class Standing:
+class PipelineMetrics:
     """Brings the figures of the pipeline into the service's metrics.
 
     Args:
