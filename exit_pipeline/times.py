@@ -11,8 +11,9 @@ EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 def since_epoch(moment: datetime) -> int:
     """Returns a moment in µs since 1970 UTC; one without a zone is UTC."""
-    aware = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
-    return (aware - EPOCH) // timedelta(microseconds=1)
+    since = (moment if moment.tzinfo else moment.replace(tzinfo=UTC)) - EPOCH
+    # Not by timedeltas' own division, which costs as much as reading a state does.
+    return (since.days * 86_400 + since.seconds) * 1_000_000 + since.microseconds
 
 
 def instant(us: int) -> datetime:

@@ -93,12 +93,13 @@ def user_interest(
         return {}, np.array([[0.0, 0.0, np.nan]]), 0.0
     units = state.get(f"{domain}_units") or []
     parts = ("last_us", "counts", "weights")
-    last, counts, weights = (np.array(state.get(f"{domain}_{p}") or [], float) for p in parts)
+    last, counts, weights = np.array([state.get(f"{domain}_{p}") or [] for p in parts], float)
     decay = np.exp2(-(now_us - since) / half_life_us)
     found = np.zeros((len(units) + 1, 3))
     found[-1, 2] = np.nan
     features = _of_units(now_us - last, counts, weights, decay, window_us)
-    found[:-1] = np.stack(list(features.values()), axis=1)
+    for column, values in enumerate(features.values()):
+        found[:-1, column] = values
     rows: dict[str | None, int] = {unit: row for row, unit in enumerate(units)}
     return rows, found, float(sum(weights.tolist()) * decay)
 

@@ -140,10 +140,10 @@ class FastScorer:
         spec, features = self.spec, self.spec.features
         values = {**user.values, "user_id": user.user_id, "position": None}
         values |= {name: scene.get(name) for name in context_columns(spec)}
-        states = []
+        states, now_us = [], since_epoch(at)
         for domain in (spec.target, *spec.sources):
             rows, found, values[f"{domain}_activity"] = user_interest(
-                user.values, domain, since_epoch(at),
+                user.values, domain, now_us,
                 half_life_us=features.half_life_us,
                 window_us=features.window_us, hold_us=features.hold_us,
             )  # fmt: skip

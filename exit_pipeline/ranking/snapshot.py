@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 
 import numpy as np
 import pyarrow as pa
@@ -14,7 +14,7 @@ from exit_pipeline.lake import Lake, connect, render
 from exit_pipeline.profile import ProfileSpec
 from exit_pipeline.ranking.rows import UserRow, assemble, cell_of, item_flags
 from exit_pipeline.settings import Settings
-from exit_pipeline.times import instant, since_epoch
+from exit_pipeline.times import DAY_US, instant, since_epoch
 
 KEYS = {"item_features": ["item_id"], "scene_features": ["unit", "cell"]}
 
@@ -119,7 +119,7 @@ class Snapshot:
         return batch, [*user.flags, *item_flags(self.spec, found.unknown, found.old)]
 
     def _since(self, at: datetime) -> int:
-        return since_epoch(at - timedelta(days=self.spec.features.ttl_days))
+        return since_epoch(at) - self.spec.features.ttl_days * DAY_US
 
 
 def _taken(table: pa.Table, name: str, rows: np.ndarray) -> pa.Array:
