@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import date
 from itertools import chain
@@ -21,8 +21,8 @@ from exit_pipeline.lake.table import Filter, days_between
 from exit_pipeline.profile import Profile, ProfileSpec
 from exit_pipeline.settings import Settings
 
-# What is joined is held until it is hashed and written, a writer open for each of its days.
-DAYS_AT_ONCE = 60
+# What is joined is held, and spills, until it is hashed and written, a writer open for each day.
+DAYS_AT_ONCE, ROWS_AT_ONCE = 60, 1_000_000
 STATE_PARTS = ("state_us", "units", "last_us", "counts", "weights")
 
 
@@ -60,14 +60,26 @@ def build_training_set(
     # Another run may write these tables meanwhile: what is read is what the commits name.
     versions = {table: lake.version(table) for table in FEATURE_TABLES if lake.exists(table)}
     states: dict[date, DayState] = {}
-    for start in range(0, len(days), DAYS_AT_ONCE):
-        some = days[start : start + DAYS_AT_ONCE]
+    labelled = {day: state.rows for day, state in lake.days("icl_labels").items()}
+    for some in _stretches(days, labelled):
         entity_rows = _entity_rows(lake, spec, some[0], some[-1])
         with joined_features(settings, lake, profile, entity_rows, versions) as rows:
             _keep(connection, rows)
         lake.inputs.update(versions)
         states |= lake.replace(connection, "training_set", "built", some)
     return states
+
+
+def _stretches(days: Sequence[date], rows: Mapping[date, int]) -> Iterator[list[date]]:
+    """Cuts days into stretches with so many days and rows at most; one day is never cut."""
+    some: list[date] = []
+    for day in days:
+        held = sum(rows[one] for one in some)
+        if some and (len(some) == DAYS_AT_ONCE or held + rows[day] > ROWS_AT_ONCE):
+            yield some
+            some = []
+        some.append(day)
+    yield some
 
 
 def _keep(connection: duckdb.DuckDBPyConnection, rows: pa.RecordBatchReader) -> None:

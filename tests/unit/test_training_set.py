@@ -40,12 +40,25 @@ def build(log: SmallLog):
     )
 
 
-def test_days_that_are_joined_apart_are_those_joined_at_once(tmp_path, monkeypatch):
+@pytest.mark.parametrize(
+    ("limit", "most", "joins"), [("DAYS_AT_ONCE", 2, 2), ("ROWS_AT_ONCE", 2, 2),
+                                 ("ROWS_AT_ONCE", 0, 3)],
+)  # fmt: skip
+def test_days_that_are_joined_apart_are_those_joined_at_once(
+    tmp_path, monkeypatch, limit, most, joins
+):
     log = with_features(tmp_path, QUIET | {n: [event(f"e{n}", at(n))] for n in range(3)})
-    at_once = build(log)
+    at_once, joined, seen = build(log), training_set.joined_features, []
     assert sum(state.rows for state in at_once.values()) == 3
-    monkeypatch.setattr(training_set, "DAYS_AT_ONCE", 2)
+
+    def counted(*arguments, **named):
+        seen.append(arguments)
+        return joined(*arguments, **named)
+
+    monkeypatch.setattr(training_set, "joined_features", counted)
+    monkeypatch.setattr(training_set, limit, most)
     assert build(log) == at_once
+    assert len(seen) == joins
     assert log.lake.version("training_set") == 0  # nothing was written again
 
 
