@@ -116,7 +116,7 @@ def ranges_of_unread(instance: DagsterInstance, before: date) -> list[tuple[date
 
 
 def _unread(instance: DagsterInstance, day: date, files: "Arrival") -> bool:
-    return recorded(instance, "events", day) <= files.changed
+    return recorded(instance, "events", day) <= files.came
 
 
 def _touched(lake: "Lake", day: date, *, again: bool) -> date:

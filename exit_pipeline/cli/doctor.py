@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 from packaging.requirements import Requirement
-from rich.markup import escape
 from rich.table import Table
 
 from exit_pipeline.cli.output import Json, console, emit
@@ -63,11 +62,11 @@ def _print(rows: list[Row], values: dict[str, Row], shown: str) -> None:
     for row in rows:
         mark = "ok" if row["ok"] else "optional" if row.get("optional") else "WRONG"
         words = (row["what"], row["found"], "" if row["ok"] else row["mend"])
-        table.add_row(mark, *map(escape, words))  # `.[data]` is no style
+        table.add_row(mark, *words)
     console.print(table)
     listed = Table("setting", shown, "meaning")
     for name, told in values.items():
-        listed.add_row(name, escape(told["value"]), escape(told["meaning"]))
+        listed.add_row(name, told["value"], told["meaning"])
     console.print(listed)
 
 

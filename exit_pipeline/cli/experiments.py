@@ -61,9 +61,7 @@ def experiment(
     if json:
         emit({key: found[key] for key in ("study", "out", "title", "sentence")})
         return
-    console.print(
-        (Path(found["out"]) / "table.md").read_text("utf-8"), markup=False, soft_wrap=True
-    )
+    console.print((Path(found["out"]) / "table.md").read_text("utf-8"), soft_wrap=True)
     console.print(f"the report lies under {found['out']}")
 
 

@@ -34,10 +34,10 @@ def forget(
         emit(asdict(deletion))
         return
     for place, count in deletion.removed.items():
-        console.print(f"  {place}: {count:,}", markup=False)
+        console.print(f"  {place}: {count:,}")
     if not deletion.removed:
         console.print("nothing of this id was found")
     console.print("the id is on the list: nothing of it is let in from now on"
                   if deletion.new else "the id was on the list before")  # fmt: skip
     for note in deletion.notes:
-        console.print(f"  note: {note}", markup=False)
+        console.print(f"  note: {note}")

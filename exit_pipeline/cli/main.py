@@ -94,7 +94,7 @@ def _run() -> int:
 
 def _say(error: ExitPipelineError) -> int:
     _tell(error.what, error.where, error.mend)
-    errors.print(f"error: {error}", style="red", markup=False)
+    errors.print(f"error: {error}", style="red")
     return error.exit_code
 
 

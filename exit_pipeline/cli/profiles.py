@@ -113,6 +113,6 @@ def init(
     console.print(f"{found['target']} ← {', '.join(found['sources'])}, "
                   f"{found['start']} … {found['end']}")  # fmt: skip
     for note in found["notes"]:
-        console.print(f"  note: {note}", markup=False)
+        console.print(f"  note: {note}")
     console.print(f"read what is marked DECIDE in {found['out']}/profile.yaml, then")
     console.print(f"  exit-pipeline profile check {found['out']} --data")

@@ -67,7 +67,7 @@ def _print(rows: list[dict[str, Any]]) -> None:
     width = max(map(len, names))
     for row in rows:
         for name, value in row.items():
-            console.print(f"{name:<{width}}  {_word(value)}", markup=False, soft_wrap=True)
+            console.print(f"{name:<{width}}  {_word(value)}", soft_wrap=True)
         console.rule()
 
 

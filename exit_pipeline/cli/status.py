@@ -89,7 +89,9 @@ def _models(lake: Lake, profile: Profile) -> Told:
     champion, newest = registry.find(CHAMPION), registry.find(CHALLENGER)
     told: Told = {"champion": None, "challenger": None}
     if champion:
-        moved = [entry for entry in registry.history() if entry["alias"] == CHAMPION][-1]
+        named = CHAMPION, champion.version  # not so where somebody moved the alias by hand
+        told_of = [e for e in registry.history() if (e["alias"], e["version"]) == named]
+        moved = told_of[-1] if told_of else {"at": None, "reason": "moved by hand"}
         age = (datetime.now(UTC) - champion.created) / timedelta(days=1)
         told["champion"] = {"version": champion.version, "since": moved["at"],
                             "age_days": round(age, 2), "reason": moved["reason"]}  # fmt: skip
@@ -100,7 +102,7 @@ def _models(lake: Lake, profile: Profile) -> Told:
 
 
 def _say(what: str, text: str) -> None:
-    console.print(f"{what:<11} {text}", markup=False, soft_wrap=True)
+    console.print(f"{what:<11} {text}", soft_wrap=True)
 
 
 def _print_data(data: Told) -> None:
@@ -125,8 +127,8 @@ def _print_data(data: Told) -> None:
 def _print_models(models: Told) -> None:
     if champion := models.get("champion"):
         age = f"trained {champion['age_days']:.1f} days ago"
-        since = f"version {champion['version']} since {champion['since']}"
-        _say("champion", f"{since}, {age}: {champion['reason']}")
+        since = f" since {champion['since']}" if champion["since"] else ""
+        _say("champion", f"version {champion['version']}{since}, {age}: {champion['reason']}")
     elif "champion" in models:
         _say("champion", "none yet")
     if newest := models.get("challenger"):

@@ -79,9 +79,14 @@ def logloss_rows(y: np.ndarray, p: np.ndarray) -> np.ndarray:
 
 
 def ece(y: np.ndarray, p: np.ndarray, bins: int = 15) -> float:
-    """Expected calibration error over bins of equal mass: Σ share · |mean p − mean y|."""
-    order = np.argsort(p, kind="stable")
-    parts = np.array_split(order, min(bins, len(order)))
+    """Expected calibration error over bins of equal mass: Σ share · |mean p − mean y|.
+
+    Rows of one score count with the mean of their y, so that their order does not matter where a
+    bin ends among them.
+    """
+    _, block, counts = np.unique(p, return_inverse=True, return_counts=True)
+    y = (np.bincount(block, y) / counts)[block]
+    parts = np.array_split(np.argsort(p, kind="stable"), min(bins, len(p)))
     return float(sum(len(i) * abs(p[i].mean() - y[i].mean()) for i in parts) / len(y))
 
 

@@ -12,6 +12,7 @@ import pyarrow as pa
 from pydantic import Field
 
 from exit_pipeline.lake.duck import open_duckdb
+from exit_pipeline.model.embeddings import POSITION
 from exit_pipeline.model.encoders import IDS, Encoder
 from exit_pipeline.profile.learning import Strict
 from exit_pipeline.training.calibrate import Calibration, calibrate
@@ -63,13 +64,15 @@ def fit_trees(task: Task) -> Trees:
     import lightgbm as lgb
 
     settings, spec = task.settings, task.trees
+    # Networks are told no position when they score.
+    inputs = task.inputs.without([name for name in task.inputs.columns if name == POSITION])
     task.scratch.mkdir(parents=True, exist_ok=True)
     with (
         tempfile.TemporaryDirectory(dir=task.scratch) as folder,
         open_duckdb(settings.memory_limit, settings.threads, Path(folder)) as duck,
     ):
         encoder = Encoder.fit(
-            duck, task.parts["train"], task.inputs, task.unit,
+            duck, task.parts["train"], inputs, task.unit,
             task.model.min_id_count, task.model.bins,
         )  # fmt: skip
         names = encoder.spec.categorical

@@ -17,10 +17,12 @@ class Arrival(NamedTuple):
     Args:
         fingerprint: SHA-256 over their names, sizes and times of change, shortened.
         changed: When the newest of them was changed, in seconds since the epoch.
+        came: When the last of them came to lie there, whatever time a copy gave it.
     """
 
     fingerprint: str
     changed: float
+    came: float
 
 
 def arrivals(profile: Profile, home: Home) -> dict[date, Arrival]:
@@ -33,16 +35,19 @@ def arrivals(profile: Profile, home: Home) -> dict[date, Arrival]:
     """
     root = landing_root(profile, home)
     found: dict[date, list[tuple[str, int, int]]] = {}
+    came: dict[date, float] = {}
     for pattern in raw_tables(profile, "events").values():
         for file in root.glob(pattern) if "ds=" in pattern else ():
             name = file.relative_to(root)
             if (day := day_of(name)) is not None:
                 told = file.stat()
                 found.setdefault(day, []).append((str(name), told.st_size, told.st_mtime_ns))
+                came[day] = max(came.get(day, 0.0), told.st_mtime, told.st_ctime)
     return {
         day: Arrival(
             hashlib.sha256(repr(sorted(files)).encode()).hexdigest()[:16],
             max(changed for _, _, changed in files) / 1e9,
+            came[day],
         )
         for day, files in sorted(found.items())
     }

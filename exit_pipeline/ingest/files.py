@@ -72,6 +72,7 @@ def _kind(kind: pa.DataType) -> pa.DataType:
     for is_such, one in (
         (pa.types.is_integer, pa.int64()),
         (pa.types.is_floating, pa.float64()),
+        (pa.types.is_decimal, pa.decimal128(38, 0)),
         (pa.types.is_large_string, pa.string()),
         (pa.types.is_string_view, pa.string()),
     ):

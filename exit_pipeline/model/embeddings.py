@@ -63,7 +63,7 @@ class RowEmbedding(nn.Module):
         return Row(row.words, self.numeric.to_share(row.numbers, share))
 
     def of_scene(self, row: Row, batch: Batch, hidden: Tensor) -> Row:
-        """Returns ids, attributes, context and group statistics of the same rows."""
+        """Returns ids, categorical attributes, context and group statistics of the same rows."""
         return Row(row.words, self.scene(batch.numeric, hidden))
 
 

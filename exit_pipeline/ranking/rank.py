@@ -21,6 +21,7 @@ from exit_pipeline.ranking.scorer import Scorer
 from exit_pipeline.registry import CHAMPION, Registry
 from exit_pipeline.settings import Settings
 from exit_pipeline.times import instant
+from exit_pipeline.validation.verdicts import passed
 
 
 class Ranker:
@@ -51,13 +52,13 @@ class Ranker:
     def catalogue(self) -> list[str]:
         """Items known at the newest day, by id."""
         with connect(self.settings, self.lake.home) as connection:
-            self.lake.view(connection, "item_features")
+            self.lake.view(connection, "item_features", passed(self.lake, "item_features"))
             return [row[0] for row in connection.execute(render("catalogue")).fetchall()]
 
     def newest(self) -> datetime:
         """The moment of the newest features: the end of the last day with its lag; now if none."""
         with connect(self.settings, self.lake.home) as connection:
-            self.lake.view(connection, "item_features")
+            self.lake.view(connection, "item_features", passed(self.lake, "item_features"))
             found = connection.execute(render("newest_features")).fetchone()
         return found[0] or datetime.now(UTC)  # type: ignore[index]
 

@@ -125,6 +125,8 @@ def online_rows(
     cell = cell_of(spec, scene, user)
     cells = [{"unit": unit or "", "cell": cell} for unit in units]
     group, _ = read("scene_features", views["scene_features"], cells)
+    for values in group.values():  # Feast takes no null for a key, and a unit may be ''
+        values[:] = [None if unit is None else v for unit, v in zip(units, values, strict=True)]
     columns = {name: _typed(name, values) for name, values in {**item, **group}.items()}
     batch = assemble(spec, user, items, pa.array(units, pa.string()), columns, scene, at)
     unknown = sum(shown is None for shown in item["item_shown"]) - old_items
@@ -165,7 +167,7 @@ def assemble(
 def cell_of(spec: ProfileSpec, scene: Mapping[str, str], user: UserRow) -> str:
     """Returns the part of the scene that a group shares, as `scene_features` keys it."""
     values = (user.values.get(name, scene.get(name)) for name in spec.group)
-    return "|".join((value or "unknown").replace("|", "/") for value in values)
+    return "|".join(("unknown" if value is None else value).replace("|", "/") for value in values)
 
 
 def item_flags(spec: ProfileSpec, unknown: int, old: int) -> list[str]:

@@ -15,6 +15,7 @@ from exit_pipeline.profile import ProfileSpec
 from exit_pipeline.ranking.rows import UserRow, assemble, cell_of, item_flags
 from exit_pipeline.settings import Settings
 from exit_pipeline.times import DAY_US, instant, since_epoch
+from exit_pipeline.validation.verdicts import passed
 
 KEYS = {"item_features": ["item_id"], "scene_features": ["unit", "cell"]}
 
@@ -65,7 +66,7 @@ class Snapshot:
 
     @classmethod
     def load(cls, settings: Settings, lake: Lake, spec: ProfileSpec) -> Snapshot:
-        """Reads each item's and each group's newest row.
+        """Reads each item's and each group's newest row, of days that no check refused.
 
         Raises:
             LakeError: A feature table is missing.
@@ -73,7 +74,7 @@ class Snapshot:
         tables = []
         with connect(settings, lake.home) as connection:
             for view, keys in KEYS.items():
-                lake.view(connection, view)
+                lake.view(connection, view, passed(lake, view))
                 columns = view_columns(spec)[view]
                 query = render("newest_rows", table=view, keys=keys, columns=columns)
                 tables.append(connection.sql(query).to_arrow_table())
@@ -95,7 +96,8 @@ class Snapshot:
     def group_rows(self, units: Sequence[str | None], cell: str, at: datetime) -> np.ndarray:
         """int64[u]: rows of groups; their number where nothing is known of one."""
         of_cell, none = self._group.get(cell, {}), len(self._group_us)
-        rows = np.array([of_cell.get(unit or "", none) for unit in units], np.int64)
+        found = [none if unit is None else of_cell.get(unit, none) for unit in units]
+        rows = np.array(found, np.int64)
         if self._oldest < self._since(at):
             rows[np.append(self._group_us, 2**62)[rows] < self._since(at)] = none
         return rows

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from exit_pipeline.errors import ModelFileError, UsageError
 from exit_pipeline.features.inputs import context_columns, interest_columns, view_columns
-from exit_pipeline.model.embeddings import RowEmbedding
+from exit_pipeline.model.embeddings import POSITION, RowEmbedding
 from exit_pipeline.model.encoders import Encoder
 from exit_pipeline.model.exit import Exit, held
 from exit_pipeline.model.tasks import alone
@@ -129,6 +129,8 @@ class Split:
         for share in self.shares.values():
             if share:
                 read = rows.select(share.spec.columns).to_pydict()
+                if POSITION in read:  # nobody knows one when scoring
+                    read[POSITION] = [None] * rows.num_rows
                 h = h + share(*share.encoded(read))
         scorer, slot = Scorer(self.model), torch.arange(rows.num_rows)
         free = scorer.policy.free(rows.num_rows)

@@ -102,9 +102,13 @@ class Champions(RegistryReader):
         """The champion before this one, to which a rollback goes; None where there is none."""
         present = self.number(CHAMPION)
         stack = champion_stack(self.moves(), present)
-        while stack and (stack[-1] == present or self.get(stack[-1]).withdrawn):
+        while stack and (stack[-1] == present or not self._may_return(stack[-1])):
             stack.pop()
         return stack[-1] if stack else None
+
+    def _may_return(self, version: int) -> bool:
+        found = self.find(version)  # None where it was deleted
+        return found is not None and not found.withdrawn
 
     def moves(self) -> list[Move]:
         """Every time that a version became champion, oldest first."""
@@ -166,8 +170,9 @@ class Champions(RegistryReader):
         found = entries("alias", self._tags())
         moves = {key: entry for key, entry in found.items() if entry["alias"] == CHAMPION}
         held = reached(list(moves.values()), self.number(CHAMPION))
-        for key in [*moves][len(held) :]:
-            self.client.delete_registered_model_tag(self.name, key)
+        for key, entry in [*moves.items()][len(held) :]:
+            if not self._is_noted(entry):  # else it did reach it, and somebody moved the alias
+                self.client.delete_registered_model_tag(self.name, key)
         present = self.find(CHAMPION)
         if present is None or not held or held[-1]["version"] != present.version:
             return  # somebody moved the alias by hand
@@ -176,10 +181,18 @@ class Champions(RegistryReader):
             self._note(present.version, str(move), str(reason))
         if present.withdrawn:
             self.client.delete_model_version_tag(self.name, str(present.version), "withdrawn")
-        if left is not None and not self.get(left).withdrawn:
+        if left is not None and self._may_return(left):
             self._note(left, WITHDRAWN, str(reason))
             text = reason or WITHDRAWN
             self.client.set_model_version_tag(self.name, str(left), "withdrawn", text)
+
+    def _is_noted(self, entry: Move) -> bool:
+        """Whether the version says of itself what a move made of it."""
+        found = self.find(entry["version"])
+        return found is not None and (found.decision, found.reason) == (
+            entry["move"],
+            entry.get("reason"),
+        )
 
     def _note(self, version: int, word: str, reason: str) -> None:
         tags = self.client.get_model_version(self.name, str(version)).tags

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
+from exit_pipeline.errors import LakeError, TrainingError
 from exit_pipeline.evaluation import Decision, Evaluation, PolicyCost, policy_cost
 from exit_pipeline.lake import Lake
 from exit_pipeline.monitoring.drift import REFERENCE, make_reference
@@ -26,6 +27,7 @@ from exit_pipeline.registry.lineage import (
 from exit_pipeline.registry.models import CHAMPION, Registry
 from exit_pipeline.registry.recipe import Recipe
 from exit_pipeline.registry.rows import evaluation_rows
+from exit_pipeline.registry.version import PASSED
 from exit_pipeline.settings import Settings
 from exit_pipeline.training import load_model, split_days
 from exit_pipeline.training.checkpoint import folder_for
@@ -62,9 +64,10 @@ def train(
 
 
 def _train(settings: Settings, lake: Lake, profile: Profile, progress: Progress) -> Trained:
-    from exit_pipeline.feast_stores.repo import register_version_service
+    from exit_pipeline.feast_stores.repo import apply, register_version_service
 
     spec = profile.spec
+    apply(settings, lake.home, profile)  # a store that is away is told of before hours of training
     recipe = Recipe.of(spec, settings.threads, settings.device, settings.workers)
     table_version = lake.open(TABLE).version()
     days = [day for day, state in stored_days(lake, table_version).items() if state.rows]
@@ -82,7 +85,14 @@ def _train(settings: Settings, lake: Lake, profile: Profile, progress: Progress)
         kept = {REFERENCE: make_reference(settings, lake.home, folders["model"], parts["train"])}
         version = registry.register(folders, params, lineage, spec.policy, kept)
     shutil.rmtree(checkpoints, ignore_errors=True)
-    register_version_service(settings, lake.home, profile, version)
+    try:
+        register_version_service(settings, lake.home, profile, version)
+    except LakeError as error:  # tried again, the step would train and register another version
+        raise TrainingError(
+            f"version {version} is registered, its feature service is not: {error.what}",
+            where=error.where,
+            mend="evaluate and promote it by hand, or train another",
+        ) from error
     return Trained(version, lineage, {role: d["history"] for role, d in described.items()})
 
 
@@ -112,6 +122,7 @@ def evaluate_version(
     model = held.scored["model"]
     metrics = {n: v for n, v in model.metrics.items() if v is not None}
     metrics |= {f"transfer_{s}": v for s, v in model.transfer.items() if v is not None}
+    metrics |= {PASSED: float(decision.promote)}
     document = {**figures, "decision": decision.to_dict()}
     registry.record(found.version, metrics, EVALUATION, document)
     return found.version, decision, held.scored

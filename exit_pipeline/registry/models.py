@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import tempfile
+import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -85,9 +86,13 @@ class Registry(Champions):
 
     @reaching
     def record(self, version: int, metrics: Mapping[str, float], name: str, document: Any) -> None:
-        """Keeps figures with a version, and a JSON document beside its model."""
+        """Keeps figures with a version, and a JSON document beside its model.
+
+        Of figures of one time MLflow shows the largest: those of now stand for those before.
+        """
+        now = int(time.time() * 1000)
         run_id = str(self.client.get_model_version(self.name, str(version)).run_id)
-        self.client.log_batch(run_id, metrics=[Metric(n, v, 0, 0) for n, v in metrics.items()])
+        self.client.log_batch(run_id, metrics=[Metric(n, v, now, 0) for n, v in metrics.items()])
         self.client.log_dict(run_id, document, name)
 
     @reaching

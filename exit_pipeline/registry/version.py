@@ -7,6 +7,7 @@ from datetime import datetime
 from typing import Any
 
 UNDECIDED = "undecided"
+PASSED = "gates_passed"  # a metric: 1 where every gate let it, when they were last asked
 
 
 @dataclass(frozen=True)

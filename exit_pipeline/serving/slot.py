@@ -9,6 +9,7 @@ from exit_pipeline.lake import Lake
 from exit_pipeline.profile import Profile
 from exit_pipeline.registry import Registry
 from exit_pipeline.registry.champions import REFUSED
+from exit_pipeline.registry.version import PASSED
 from exit_pipeline.serving.champion import Loaded
 from exit_pipeline.serving.metrics import Metrics
 from exit_pipeline.serving.schema import Role
@@ -84,7 +85,9 @@ class Slot:
             return "was withdrawn"
         if version.decision == REFUSED:
             return "was refused"
-        return "" if version.metrics else "is not evaluated yet"
+        if PASSED not in version.metrics:
+            return "is not evaluated yet"
+        return "" if version.metrics[PASSED] else "did not pass its gates"
 
     def _online(self) -> str:
         """What says which days of features are online; the daily materialization writes it last."""

@@ -9,6 +9,7 @@
 --   lift: n1 r_g is replaced by E, the sum over bands of n1_b r_gb (Mantel–Haenszel), and N1 r_u in
 --         L by the sum of E over the unit's cells, where
 --         r_ub = (C0_b + 20 r_u) / (N0_b + 20) and r_gb = (c0_b + 100 r_ub) / (n0_b + 100).
+--   rate: (c + 100 r) / (n + 100) >= r with r = C / N, so c N >= C n, which is exact.
 -- Sums of doubles run over ordered lists, so that two runs agree in the last bit.
 {% set regression = consistency.expectation == "regression" %}
 with days as (
@@ -103,7 +104,7 @@ select ds, unit, cell, n, c
        , r_unit_{{ s }}, lift_raw_{{ s }}, lift_{{ s }}
        , {% if consistency.definition == "rate" -%}
          (n >= {{ consistency.min_rate_support }}
-          and (c + 100 * c_unit / n_unit) / (n + 100) >= c_unit / n_unit)::double
+          and c::double * n_unit >= c_unit::double * n)::double
          {%- elif consistency.definition == "soft" -%}
          greatest(0, least(1, log2(lift_{{ s }})))
          {%- else -%}

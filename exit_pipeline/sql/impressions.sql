@@ -12,28 +12,28 @@ with exposures as (
   where domain = $target and event_type = 'impression'
 ),
 responses as (
-  select event_id, ts, user_id, item_id, event_type, request_id, value
+  select ds, event_id, ts, user_id, item_id, event_type, request_id, value
   from {{ events }}
   where domain = $target and event_type in ('click', 'order', 'negative')
 ),
 attributed as (
-  select e.event_id, r.event_type, r.value
+  select e.ds, e.event_id, r.event_type, r.value
   from responses r
   join exposures e
     on e.user_id = r.user_id and e.item_id = r.item_id
    and epoch_us(e.ts) <= epoch_us(r.ts) and epoch_us(r.ts) < epoch_us(e.ts) + $attribution_us
   qualify row_number() over (
-    partition by r.event_id
+    partition by r.ds, r.event_id  -- an id may come again after the lateness horizon
     order by coalesce(e.request_id = r.request_id, false) desc, e.ts desc, e.event_id desc) = 1
 ),
 outcomes as (
-  select event_id,
+  select ds, event_id,
          max((event_type = 'click')::tinyint) as y_click,
          max((event_type = 'order')::tinyint) as y_order,
          max((event_type = 'negative')::tinyint) as y_negative,
          sum(value) filter (event_type = 'order')::bigint as value
   from attributed
-  group by event_id
+  group by ds, event_id
 ),
 placed as (
   select e.*, {{ hour_band(scene) }} as hour_band, {{ day_kind(scene) }} as day_kind
@@ -55,7 +55,7 @@ select e.ds, e.known_on, e.event_id, e.request_id, e.user_id, e.item_id, e.ts, e
        coalesce(o.y_negative, 0)::tinyint as y_negative,
        coalesce(o.value, 0)::bigint as value
 from placed e
-left join outcomes o using (event_id)
+left join outcomes o using (ds, event_id)
 left join items i
   on i.item_id = e.item_id and i.valid_from <= e.ts and (i.valid_to is null or e.ts < i.valid_to)
 left join {{ users }} u

@@ -8,7 +8,7 @@ with states as (
          i.ds, i.unit, i.cell, i.y, s.own_shown, s.own_responses
 {% for name in sources %}         , s.ys_{{ name }}
 {% endfor %}
-  from replayed_impressions i join replayed_interest s using (event_id)
+  from replayed_impressions i join replayed_interest s using (ds, event_id)
 ),
 kept as (
   select *
@@ -17,14 +17,14 @@ kept as (
      or (version > ds + $maturity_days::integer - 1 and version <= ds + $moved_days::integer)
 ),
 before as (
-  select k.event_id, max(l.landed) as landed
+  select k.ds, k.event_id, max(l.landed) as landed
   from kept k
   join late_landings l
     on l.user_id = k.user_id and l.landed < k.version
    and l.landed > k.ds + $maturity_days::integer - 1 and l.landed <= k.ds + $moved_days::integer
-  group by k.event_id
+  group by k.ds, k.event_id
 )
 select k.* exclude (event_id, version, user_id),
        coalesce(b.landed, k.ds + $maturity_days::integer - 1) + 1 as valid_from,
        case when k.version < $last then k.version + 1 end as valid_to
-from kept k left join before b using (event_id)
+from kept k left join before b using (ds, event_id)

@@ -15,6 +15,7 @@ from pathlib import Path
 from exit_pipeline.errors import LakeError, ValidationError
 from exit_pipeline.files import write_text
 from exit_pipeline.lake import DayState, Lake
+from exit_pipeline.lake.table import Filter
 from exit_pipeline.lock import exclusive
 from exit_pipeline.profile import ProfileSpec
 from exit_pipeline.settings import Home
@@ -61,6 +62,12 @@ def refused_days(lake: Lake, table: str, days: Sequence[date]) -> set[date]:
     """Days of a table, of some that rise, whose content a blocking check refused."""
     checks = [check for name, check in BLOCKING if name == table] if days else []
     return {day for one in checks for day in failed_days(lake, table, one, days[0], days[-1])}
+
+
+def passed(lake: Lake, table: str) -> list[Filter]:
+    """Filters that leave out the days of a table which a blocking check refused."""
+    days = sorted(lake.days(table))
+    return [(lake.partitions(table)[0], "!=", day) for day in refused_days(lake, table, days)]
 
 
 def refuse_failed(lake: Lake, checks: Iterable[tuple[str, str]], first: date, last: date) -> None:

@@ -110,6 +110,13 @@ def test_a_day_still_being_written_and_a_day_of_another_log_wait(here, instance,
     ]
 
 
+def test_a_file_whose_copy_kept_an_old_time_is_read_where_nobody_looked_before(here, instance):
+    instance.report_runless_asset_event(AssetMaterialization("events", partition=str(DAYS[0])))
+    time.sleep(0.02)
+    land(here, DAYS[0])  # last changed in 2001
+    assert ranges(tick(sensors.landing_sensor, instance)) == [("2026-01-05", "2026-01-05")]
+
+
 def test_a_tick_looks_at_a_bounded_number_of_days(here, instance, monkeypatch):
     monkeypatch.setattr(sensors, "DAYS_A_TICK", 3)
     for day in DAYS:

@@ -55,7 +55,7 @@ def _registers(source: Registry, target: Registry, folder: Path) -> None:
         save_model(replace(model, calibration=calibration), there)
         lineage = {"model": "exit", "split": source.get("challenger").lineage["split"]}
         version = target.register({"model": there}, {}, lineage)
-        target.record(version, {"logloss": 0.2}, "evaluation.json", {})
+        target.record(version, {"logloss": 0.2, "gates_passed": 1.0}, "evaluation.json", {})
 
 
 @pytest.fixture(scope="session")

@@ -154,6 +154,14 @@ def test_by_the_alias_no_canary_gets_what_was_refused_or_withdrawn(home, tag, va
         assert ask(client, k=1).json()["served_by"] == "challenger"
 
 
+def test_no_canary_gets_what_the_gates_would_refuse(home):
+    home.registry.record(2, {"gates_passed": 0.0}, "evaluation.json", {})
+    with TestClient(make_app(home.service(Options(canary=1.0)))) as client:
+        told = ask(client, k=1).json()
+    assert told["flags"] == ["the challenger did not pass its gates: the champion answers"]
+    assert told["served_by"] == "champion"
+
+
 def test_no_canary_gets_what_is_not_evaluated_yet(home):
     folder = home.registry.folder(2)
     home.registry.register({"model": folder}, {}, home.registry.get(2).lineage)

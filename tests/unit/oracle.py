@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, date, datetime, timedelta
+from fractions import Fraction
 from math import exp, log, log2
 
 import numpy as np
@@ -230,7 +231,7 @@ class Oracle:
     def carries(self, unit_rows, cell_rows, n1, lift_raw, lift):
         rule = self.spec.labels.consistency
         n, c = len(cell_rows), sum(r["y"] for r in cell_rows)
-        r = sum(row["y"] for row in unit_rows) / len(unit_rows)
+        r = Fraction(sum(row["y"] for row in unit_rows), len(unit_rows))
         if rule.definition == "rate":
             return float(n >= rule.min_rate_support and (c + 100 * r) / (n + 100) >= r)
         if rule.definition == "soft":

@@ -156,8 +156,8 @@ SET_OFF = {
         _of_watch("0.9", "1.1"), {"check": "champion_performance"}, _of_watch("0.9", "1.05")
     ),
     "FiguresTooOld": (
-        {"exit_pipeline_looked_timestamp_seconds": "1"}, {},
-        {"exit_pipeline_looked_timestamp_seconds": "0"},
+        {"exit_pipeline_looked_timestamp_seconds": "0"}, {},  # looking never worked
+        {"exit_pipeline_looked_timestamp_seconds": "0+60"},
     ),
 }  # fmt: skip
 

@@ -56,6 +56,11 @@ def test_logloss_and_ece_by_hand():
     assert summary(y, p, np.array([0, 1]))["predicted_to_actual"] == pytest.approx(1.2)
 
 
+def test_the_order_of_rows_with_one_score_says_nothing_of_calibration():
+    p, y = np.full(1000, 0.1), np.r_[np.zeros(900), np.ones(100)]
+    assert ece(y, p) == ece(y[::-1], p) == pytest.approx(0, abs=1e-12)
+
+
 def test_the_bootstrap_sees_a_difference_and_no_difference():
     rng = np.random.default_rng(0)
     user, loss = rng.integers(200, size=4000), rng.random(4000)

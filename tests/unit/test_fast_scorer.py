@@ -108,6 +108,15 @@ def test_a_net_that_was_taken_apart_wrongly_shows(monkeypatch):
     assert largest_gap(trained, SPEC, rows) > 1e-5
 
 
+def test_a_position_that_was_logged_is_known_to_nobody_who_scores():
+    spec = SPEC.model_copy(update={"use_position": True})
+    trained, held = model(spec), snapshot(spec, 3)
+    rows = pa.table(held.rows(user(spec, 3), held.items["item_id"].to_pylist(), SCENE, NOW)[0])
+    logged = pa.array(np.arange(rows.num_rows) % 10, pa.int32())
+    rows = rows.set_column(rows.schema.get_field_index("position"), "position", logged)
+    assert largest_gap(trained, spec, rows) < 1e-6
+
+
 def test_a_steep_calibration_makes_nothing_of_a_rounding():
     trained, held = model(SPEC), snapshot(SPEC, 3)
     rows = pa.table(held.rows(user(SPEC, 3), held.items["item_id"].to_pylist(), SCENE, NOW)[0])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from datetime import UTC, datetime, timedelta
+from decimal import Decimal
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -156,3 +157,14 @@ def test_a_log_of_what_was_shown_may_be_a_raw_table_of_its_own(tmp_path):
     assert (report.read, report.events) == (2, 2)
     with pytest.raises(LandingError, match="no landing file of 'shown' for 2026-01-06"):
         log.ingest(1, 1)
+
+
+def test_files_may_hold_amounts_of_different_precision(tmp_path):
+    """Writers that choose a decimal's width by its values choose another one for each file."""
+    log, place = SmallLog(tmp_path), EVENTS.get_field_index("value")
+    for part, value, kind in (("a", "1.50", (3, 2)), ("b", "12345.5", (6, 1))):
+        schema = EVENTS.set(place, pa.field("value", pa.decimal128(*kind)))
+        row = event(part, at(0), "order", value=Decimal(value))
+        log.write(f"events/ds={DAY}/{part}.parquet", [row], schema)
+    assert log.ingest(0, 0)[0].events == 2
+    assert [row["value"] for row in log.rows("events")] == [150, 1_234_550]

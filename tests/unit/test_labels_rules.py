@@ -51,6 +51,18 @@ def test_without_such_a_request_the_latest_wins_and_ties_go_to_the_largest_id(tm
     assert [found[n]["y"] for n in ("early", "tie_a", "tie_b")] == [0, 0, 1]
 
 
+def test_an_id_that_comes_again_after_the_horizon_is_another_exposure(tmp_path):
+    log, again = SmallLog(tmp_path), 9
+    days = {n: [] for n in range(again + 3)}
+    days[0] = [event("e", at(0)), click("c", at(0, "12:01"))]
+    days[again] = [
+        event("e", at(again), user_id="u2"),
+        click("c", at(again, "12:01"), user_id="u3"),
+    ]
+    rows = log.run(days)
+    assert {row["user_id"]: row["y"] for row in rows} == {"u1": 1, "u2": 0}
+
+
 def test_an_outcome_after_midnight_counts_for_the_exposure_before(tmp_path):
     found = labels(tmp_path, [event("e", at(0, "23:59")), click("c", at(1, "00:01"))])
     assert found["e"]["y"] == 1
@@ -202,6 +214,15 @@ def test_rate_by_hand(tmp_path):
     rows, profile = history("rate, min_rate_support: 2")
     row = labels(tmp_path, rows, days=4, profile=profile)["e"]
     assert row["consistent_search"] == 1  # the group is the whole unit: its rate is the unit's
+
+
+@pytest.mark.parametrize(("shown", "clicked"), [(51, 15), (60, 7)])
+def test_a_rate_that_is_its_units_is_no_lower_by_a_rounding(tmp_path, shown, clicked):
+    rows = [event(f"e{n}", at(0), user_id=f"v{n}") for n in range(shown)]
+    rows += [click(f"c{n}", at(0, "12:01"), user_id=f"v{n}") for n in range(clicked)]
+    profile = PROFILE + RULE.format("rate, min_rate_support: 50")
+    row = labels(tmp_path, [*rows, event("e", at(2))], days=4, profile=profile)["e"]
+    assert row["consistent_search"] == 1
 
 
 def test_soft_is_the_logarithm_of_the_lift_within_bounds(tmp_path):

@@ -225,6 +225,37 @@ def test_an_alias_moved_by_hand_is_left_where_it_is(registry, register):
     assert (registry.number("champion"), len(registry.moves())) == (1, 3)
 
 
+def test_a_move_that_somebody_took_back_by_hand_stays_on_record(registry, register):
+    for _ in range(3):
+        register()
+    registry.force(1, "the first")
+    registry.force(2, "better")
+    registry.client.set_registered_model_alias(registry.name, "champion", "1")
+    registry.force(3, "better still")
+    held = [move["version"] for move in registry.history() if move["alias"] == "champion"]
+    assert held == [1, 2, 3]
+
+
+def test_a_version_that_was_deleted_holds_nobody_up(registry, register):
+    for _ in range(4):
+        register()
+    for version in (1, 2, 3):
+        registry.force(version, "for the test")
+    assert registry.rollback("3 was worse") == 2
+    registry.client.delete_model_version(registry.name, "3")
+    assert registry.force(4, "for the test")
+    registry.client.delete_model_version(registry.name, "2")
+    assert registry.earlier() == 1
+    assert registry.rollback("4 was worse") == 1
+
+
+def test_what_was_found_last_stands_though_it_is_less(registry, register):
+    version = register()
+    for auc in (0.9, 0.7):
+        registry.record(version, {"auc": auc}, "evaluation.json", {})
+    assert registry.get(version).metrics == {"auc": 0.7}
+
+
 def test_a_version_is_not_promoted_over_a_champion_that_its_gates_did_not_see(registry, register):
     for _ in range(3):
         register()

@@ -13,6 +13,7 @@ from typer.testing import CliRunner
 from exit_pipeline.cli.main import app
 from exit_pipeline.errors import GateRefusal
 from exit_pipeline.evaluation.gates import Decision, GateResult
+from exit_pipeline.monitoring import failures
 from exit_pipeline.monitoring.failures import newest_failure, tell
 from exit_pipeline.registry import Registry
 from tests.logs import DAY, PROFILE, SmallLog, at, event
@@ -87,6 +88,8 @@ def test_the_champion_and_a_challenger_that_was_refused(tmp_path):
     said = asked(log)
     assert f"champion    version 1 since {told['champion']['since']}, trained 0.0 days ago" in said
     assert "challenger  version 2 refused: refused by calibrated" in said
+    registry.client.set_registered_model_alias(registry.name, "champion", "2")
+    assert "champion    version 2, trained 0.0 days ago: moved by hand" in asked(log)
 
 
 def test_what_failed_last(tmp_path):
@@ -101,6 +104,26 @@ def test_what_failed_last(tmp_path):
     told = json.loads(asked(log, "--json"))["failure"]
     assert {name: told[name] for name in failure} == failure
     assert asked(log).splitlines()[-2].endswith(" daily_ingest (events): a column is missing")
+
+
+def test_a_failure_is_told_where_the_home_is_full(tmp_path, monkeypatch):
+    home, posted = SmallLog(tmp_path).lake.home, []
+    monkeypatch.setattr(failures, "_post", lambda told, webhook: posted.append(told))
+    home.failures.mkdir(parents=True)  # nothing can be written there
+    with pytest.raises(OSError, match="directory"):
+        tell(home, {"job": "retrain"}, "the disk is full", "http://127.0.0.1:1")
+    assert [told["job"] for told in posted] == ["retrain"]
+
+
+def test_a_line_that_was_cut_off_hides_no_later_failure(tmp_path):
+    home = SmallLog(tmp_path).lake.home
+    tell(home, {"job": "before"}, "-", None)
+    with home.failures.open("a") as file:
+        file.write('{"at": "half wri')
+    assert newest_failure(home)["job"] == "before"
+    tell(home, {"job": "after"}, "-", None)
+    assert newest_failure(home)["job"] == "after"
+    assert len(home.failures.read_text().splitlines()) == 3
 
 
 def test_what_is_away_does_not_hide_the_rest(tmp_path):
@@ -128,3 +151,12 @@ def test_it_starts_without_what_takes_long_to_import(tmp_path):
     words = [sys.executable, "-c", seen]
     found = subprocess.run(words, capture_output=True, text=True, check=True)
     assert found.stdout.split("\n")[:2] == ["0 set()", "False"]
+
+
+def test_brackets_in_a_reason_are_no_markup(tmp_path):
+    log = SmallLog(tmp_path)
+    Registry(log.lake.home, "small").force(register(log), "[ops-12] again [/ops]")
+    words = ["models", "--profile", str(log.profile.file)]
+    told = CliRunner().invoke(app, words, env={"EXIT_HOME": str(log.settings.home)})
+    assert told.exit_code == 0
+    assert "champion → 1: by hand: [ops-12] again [/ops]" in told.stdout
