@@ -5,12 +5,14 @@ import json
 import time
 from collections.abc import Mapping
 from datetime import date, timedelta
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from dagster import (
     DagsterInstance,
+    DagsterRunStatus,
     DefaultSensorStatus,
     RunRequest,
+    RunsFilter,
     SensorEvaluationContext,
     SensorResult,
     SkipReason,
@@ -28,6 +30,7 @@ if TYPE_CHECKING:
 
 # A tick looks at so many changed days at most, the oldest first; the others wait for the next one.
 DAYS_A_TICK = 31
+PAUSE = 3600.0  # seconds until what a run that failed was to build is asked for again
 
 
 @sensor(
@@ -73,7 +76,8 @@ def late_data_sensor(context: SensorEvaluationContext) -> SensorResult | SkipRea
     """Asks for what days that landed late or again re-opened, further back than conditions follow.
 
     Content decides: a day that was read again and came out the same re-opens nothing. Of a day that
-    a blocking check refused nothing is asked; it comes up again once it was mended.
+    a blocking check refused nothing is asked; it comes up again once it was mended. So do, an hour
+    later, the days of a run that failed.
     """
     if reading(context.instance):
         return SkipReason("days are being read just now")
@@ -81,6 +85,8 @@ def late_data_sensor(context: SensorEvaluationContext) -> SensorResult | SkipRea
 
     lake = PIPELINE.lake("late-data sensor")
     known: dict[str, str] = json.loads(context.cursor or "{}")
+    failed, days_of_it = _failed(context.instance)
+    known |= {day: "not built" for day in known if day in days_of_it}
     stored = {day: state.hash for day, state in lake.days("events").items()}
     changed = [d for d, content in sorted(stored.items()) if known.get(str(d)) != content]
     changed = changed[:DAYS_A_TICK]
@@ -97,10 +103,25 @@ def late_data_sensor(context: SensorEvaluationContext) -> SensorResult | SkipRea
     days = {"first": late[0], "last": late[-1], "touched": min(touched[day] for day in late)}
     config = {key: str(day) for key, day in days.items()}
     request = RunRequest(
-        run_key=_key(context.instance, {day: stored[day] for day in late}),
+        run_key=_key(context.instance, {day: (stored[day], failed) for day in late}),
         run_config={"ops": {"follow": {"config": config}}},
     )
     return SensorResult([request], cursor=cursor)
+
+
+def _failed(instance: DagsterInstance) -> tuple[str, set[str]]:
+    """The newest run for late days and the days it was for, where it failed a while ago."""
+    found = instance.get_run_records(RunsFilter(job_name=late_data.name), limit=1)
+    if not found or found[0].dagster_run.status is not DagsterRunStatus.FAILURE:
+        return "", set()
+    if time.time() - found[0].update_timestamp.timestamp() < PAUSE:
+        return "", set()
+    from exit_pipeline.lake.table import days_between
+
+    config: Any = found[0].dagster_run.run_config
+    asked = config["ops"]["follow"]["config"]
+    first, last = (date.fromisoformat(asked[name]) for name in ("first", "last"))
+    return found[0].dagster_run.run_id, {str(day) for day in days_between(first, last)}
 
 
 def ranges_of_unread(instance: DagsterInstance, before: date) -> list[tuple[date, date]]:

@@ -165,6 +165,25 @@ def test_late_rows_re_open_the_days_they_belong_to_once(here, instance, built):
     assert tick(sensors.late_data_sensor, instance, told.cursor).run_requests == []
 
 
+def test_late_rows_whose_run_failed_are_asked_for_again_after_a_while(
+    here, instance, built, monkeypatch
+):
+    store(here, instance, "2026-01-20", "2026-01-14", "2026-01-20")
+    told = tick(sensors.late_data_sensor, instance, built)
+    (request,) = told.run_requests
+    create_run_for_test(instance, job_name="late_data", run_config=request.run_config,
+                        status=DagsterRunStatus.FAILURE)  # fmt: skip
+    assert tick(sensors.late_data_sensor, instance, told.cursor).run_requests == []
+    monkeypatch.setattr(sensors.time, "time", lambda: datetime.now(UTC).timestamp() + 3601)
+    again = tick(sensors.late_data_sensor, instance, told.cursor)
+    assert asked(again)["first"] == "2026-01-20"
+    assert again.run_requests[0].run_key != request.run_key
+    for day in range(8, 20):  # somebody built them by hand
+        built = AssetMaterialization("training_set", partition=f"2026-01-{day:02}")
+        instance.report_runless_asset_event(built)
+    assert tick(sensors.late_data_sensor, instance, told.cursor).run_requests == []
+
+
 def test_days_that_land_again_are_one_run_and_reach_what_they_may_have_lost(here, instance, built):
     store(here, instance, "2026-01-15", "2026-01-15", "2026-01-15")
     store(here, instance, "2026-01-17", "2026-01-16", "2026-01-17")
