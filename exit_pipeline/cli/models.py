@@ -96,7 +96,7 @@ def promote(
 
 
 def rollback(
-    reason: Annotated[str, typer.Option(help="Why; it is kept.")],
+    reason: Annotated[str, typer.Option(help="Why; it is kept.")] = "by hand",
     to: Annotated[int | None, typer.Option(help="A version; by default the one before.")] = None,
     profile: ProfileOption = "simulated",
     json: Json = False,

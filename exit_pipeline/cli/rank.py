@@ -24,6 +24,9 @@ def rank(
     scene: Annotated[
         list[str] | None, typer.Option(help="key=value, as the profile declares.")
     ] = None,
+    more: Annotated[
+        list[str] | None, typer.Argument(metavar="KEY=VALUE", help="More of the scene.")
+    ] = None,
     k: Annotated[int, typer.Option(min=1, max=1000)] = 10,
     profile: ProfileOption = "simulated",
     json: Json = False,
@@ -33,7 +36,8 @@ def rank(
     with progress("ranking", quiet=json):
         from exit_pipeline.ranking.rank import Ranker
 
-        ranking = Ranker(settings, lake, found).rank(user, _pairs(scene or []), k=k)
+        pairs = _pairs([*(scene or []), *(more or [])])
+        ranking = Ranker(settings, lake, found).rank(user, pairs, k=k)
     if json:
         emit(ranking.to_dict())
         return

@@ -100,7 +100,7 @@ def profile(tmp_path_factory):
 
 def test_rank_names_the_rule_that_acted(ranker_with, small_home, profile):
     ranker_with()  # a champion
-    ask = ("rank", "--user", "u0000001", "--profile", profile, "--scene", "place=home", "--scene")
+    ask = ("rank", "--user", "u0000001", "--profile", profile, "--scene", "place=home")
     told = json.loads(small_home.ask(*ask, "hour_band=evening", "--json"))["items"][0]["policy"]
     assert told == [
         {"source": "search", "rule": "policy.0", "effect": "capped at 0.1",

@@ -160,3 +160,13 @@ def test_brackets_in_a_reason_are_no_markup(tmp_path):
     told = CliRunner().invoke(app, words, env={"EXIT_HOME": str(log.settings.home)})
     assert told.exit_code == 0
     assert "champion → 1: by hand: [ops-12] again [/ops]" in told.stdout
+
+
+def test_a_rollback_needs_no_reason(tmp_path):
+    log = SmallLog(tmp_path)
+    registry = Registry(log.lake.home, "small")
+    for _ in range(2):
+        registry.force(register(log), "for the test")
+    words = ["rollback", "--profile", str(log.profile.file), "--json"]
+    told = CliRunner().invoke(app, words, env={"EXIT_HOME": str(log.settings.home)})
+    assert json.loads(told.stdout) == {"version": 1, "left": 2, "reason": "by hand"}
