@@ -41,7 +41,7 @@ class Options:
         shadow: An alias or number to score beside the champion; None for none.
         log_rankings: Folder to which what is shown is written; None for nowhere.
         canary: Share of users who are answered by the challenger: `shadow`, or else that alias,
-            which gives nobody what was refused, withdrawn or not evaluated.
+            which gives nobody what is not evaluated, did not pass, was refused or withdrawn.
         examples: Whether the page may name a few users to whoever reaches the service.
         hosts: The names under which it may be asked (`Host`, without the port); none for any.
     """
