@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from exit_pipeline.bench import whole
 from exit_pipeline.bench.scale import QUICK, ROWS, SHARES, WHOLE, growth, run
 from exit_pipeline.bench.scale_training import alone, prepare_rows, together
 from exit_pipeline.bench.steps import STEPS, TABLES, stage
@@ -46,6 +47,14 @@ def test_the_command_reports_what_is_to_be_reached():
     assert figures.keys() >= {"growth_exponent_labels", "peak_mb_200m"}
     assert figures["peak_mb_200m"] is None  # it was no log of 200 million events
     assert figures["peak_mb"] > 0
+
+
+@pytest.mark.long
+def test_a_log_goes_through_every_stage():
+    found = whole.run(quick=True)
+    assert found["ours"].keys() == {"simulate", *STEPS}
+    assert found["figures"]["peak_mb"] < 4_000
+    assert found["figures"]["events"] > found["figures"]["exposures"] > 0
 
 
 def test_each_stage_along_an_axis_makes_its_tables(tmp_path):
