@@ -62,14 +62,14 @@ def scoring(name: str, items: int, rounds: int) -> dict[str, float]:
 class Products:
     """The matrix products of a request, of the fast scorer's shapes, and nothing else.
 
-    The first layer's of user and scene, whose words alone are multiplied; of each net's other
-    layers for all candidates.
+    The first layer's, of those columns of user and scene whose words are not few; each net's other
+    layers, for all candidates.
     """
 
     def __init__(self, fast: FastScorer) -> None:
-        shapes = [(1, 1, *fast.shares["request"].weight.shape)]
+        shapes = [(1, 1, *weight.shape) for _, _, weight in fast.shares["request"].many]
         for net in fast.nets.nets:
-            shapes += [(m, CANDIDATES, i, o) for m, i, o in (w.shape for w, _ in net.layers)]
+            shapes += [(m, CANDIDATES, i, o) for m, i, o in (w.shape for w in net.weights)]
             m, out, width = net.head.shape
             shapes.append((m, out, width, CANDIDATES))
         self.tensors = [

@@ -10,7 +10,6 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import torch
-from torch import Tensor
 
 from exit_pipeline.features.inputs import context_columns, interest_columns
 from exit_pipeline.features.interest import user_interest
@@ -21,7 +20,7 @@ from exit_pipeline.ranking.policy import Governed
 from exit_pipeline.ranking.rows import UserRow, cell_of
 from exit_pipeline.ranking.scorer import Scorer, Scores
 from exit_pipeline.ranking.snapshot import Candidates, Snapshot
-from exit_pipeline.ranking.split import Split, Units
+from exit_pipeline.ranking.split import First, Split, Units
 from exit_pipeline.times import since_epoch
 
 ROWS = 4096  # scored at a time
@@ -46,12 +45,32 @@ class Request:
 
     candidates: Candidates
     units: list[str | None]
-    index: Tensor
-    slot: Tensor
+    index: np.ndarray
+    slot: np.ndarray
     encoded: Encoded
     states: list[tuple[dict[str | None, int], np.ndarray]]
-    groups: Tensor
+    groups: np.ndarray
     governed: Governed
+
+
+@dataclass(frozen=True)
+class Told:
+    """Units of which the user's interest tells something.
+
+    Args:
+        free: Places of those that no rule acts on, rising.
+        ruled: Of those that some rule acts on.
+        state: float32[g + 1, j], what it tells of either in turn, and of a unit without interest.
+    """
+
+    free: list[int]
+    ruled: list[int]
+    state: np.ndarray
+
+    @property
+    def units(self) -> list[int]:
+        """The g places."""
+        return [*self.free, *self.ruled]
 
 
 class FastScorer:
@@ -86,9 +105,9 @@ class FastScorer:
         self.nets, self.shares = self.split.nets, self.split.shares
         self.items = self._of_table("item", _item_columns(snapshot))
         names = self.shares["group"].spec.columns
-        groups = {name: [*snapshot.groups[name].to_pylist(), None] for name in names}
-        self.groups = self._of_table("group", groups)
         if names:
+            groups = {name: [*snapshot.groups[name].to_pylist(), None] for name in names}
+            self.groups = self._of_table("group", groups)
             self.group_numbers = self.shares["group"].encoded(groups)[1]
         embed = model.module.rows
         assert isinstance(embed, RowEmbedding)
@@ -100,6 +119,13 @@ class FastScorer:
             n for d in (self.spec.target, *self.spec.sources) for n in interest_columns(d)[:-1]
         ]
         self.state_columns = [every.index(name) for name in self.shares["state"].spec.numbers]
+        self._compile()
+
+    def _compile(self) -> None:
+        """Has all loops compiled, so that no request waits for it."""
+        one, width = np.zeros(1, np.int64), len(self.nets.bias)
+        first = First(self.items, one, np.zeros((1, width), np.float32), one)
+        self.split.outputs(first, Units.of(one, self.scorer.policy.free(1)))
 
     def score(
         self, user: UserRow, candidates: Candidates, scene: Mapping[str, str], at: datetime
@@ -117,25 +143,25 @@ class FastScorer:
         """
         return self.scores(self.request(user, candidates, scene, at))
 
-    @torch.inference_mode()
     def scores(self, request: Request) -> Scores:
         """Scores a request whose features are at hand."""
         slot, (base, units) = request.slot, self._of_units(request)
         found = []
         for start in range(0, len(slot), ROWS):
             here = slice(start, start + ROWS)
-            h = self._of_items(request.candidates, here)
-            h.add_(base if len(base) == 1 else base.index_select(0, slot[here]))
-            found.append(self.split.outputs(h, slot[here], units))
-        out = {name: np.concatenate([one[name] for one in found]) for name in found[0]}
-        return self.scorer.scores(out, request.governed.rule[slot.numpy()])
+            items, rows = self._of_items(request.candidates, here)
+            found.append(self.split.outputs(First(items, rows, base, slot[here]), units))
+        out = found[0]
+        if len(found) > 1:
+            out = {name: np.concatenate([one[name] for one in found]) for name in out}
+        return self.scorer.scores(out, request.governed.rule[slot])
 
     def request(
         self, user: UserRow, candidates: Candidates, scene: Mapping[str, str], at: datetime
     ) -> Request:
         """Makes features of what is known of the user and the scene; arguments as for `score`."""
         slots = {unit: slot for slot, unit in enumerate(dict.fromkeys(candidates.units))}
-        slot = torch.from_numpy(np.array([slots[unit] for unit in candidates.units]))
+        slot = np.array([slots[unit] for unit in candidates.units])
         units = list(slots)
         spec, features = self.spec, self.spec.features
         values = {**user.values, "user_id": user.user_id, "position": None}
@@ -154,9 +180,8 @@ class FastScorer:
         encoded = share.encoded({name: [values.get(name)] for name in names})
         governed = self._governed(units, values)
         return Request(
-            candidates, units, self.split.units(units), slot, encoded, states,
-            torch.from_numpy(groups), governed,
-        )  # fmt: skip
+            candidates, units, self.split.units(units), slot, encoded, states, groups, governed
+        )
 
     def _governed(self, units: list[str | None], values: Mapping[str, Any]) -> Governed:
         policy, n = self.scorer.policy, len(units)
@@ -167,98 +192,102 @@ class FastScorer:
         columns[self.scorer.model.encoder.unit] = pa.array(units, pa.string())
         return policy(pa.RecordBatch.from_pydict(columns))
 
-    def _of_units(self, request: Request) -> tuple[Tensor, Units]:
-        """All but what the items add: float[u, F], or of one row where all units are alike."""
-        governed, rows = request.governed, request.governed.rows
-        hidden = torch.from_numpy(governed.forbidden)
-        bounds = torch.from_numpy(governed.bounds) if len(rows) else None
-        units = Units(request.index, hidden, torch.zeros(hidden.shape), bounds=bounds)
-        base = self.shares["request"](*request.encoded).add_(self.nets.bias)
-        if not (self.shares["state"] or self.shares["group"]):
-            return base, units
-        of_interest = set().union(*(rows for rows, _ in request.states))
-        # Not the governed ones, so that what is done there changes nothing here, to the bit.
-        asked = {u for u, unit in enumerate(request.units) if unit in of_interest}
-        known = sorted(asked.difference(rows.tolist()))
-        state = self._state(request)
-        states = self.shares["state"](NO_WORDS, state[[*known, -1]]).add_(base)
-        slot = torch.full((len(request.units),), len(known))
-        slot[known] = torch.arange(len(known))
-        found = self.groups.index_select(0, request.groups).add_(states.index_select(0, slot))
-        if len(rows):
-            found[rows] = self._ruled(request, rows, state)
-        return found, self._seen(request, known, units, state)
+    def _of_units(self, request: Request) -> tuple[np.ndarray, Units]:
+        """float32[u, F]: all but what the items add, by unit."""
+        alike = self.nets.bias.numpy()[None].copy()
+        self.shares["request"].add(*request.encoded, alike)
+        told = self._told(request)
+        states = np.repeat(alike, len(told.free) + 1, axis=0)
+        self.shares["state"].add(NO_WORDS, told.state[[*range(len(told.free)), -1]], states)
+        slot = np.full(len(request.units), len(told.free))
+        slot[told.free] = np.arange(len(told.free))
+        base = states[slot]
+        if self.shares["group"]:
+            base += self.groups[request.groups]
+        if told.ruled:
+            base[told.ruled] = self._ruled(request, told)
+        return base, self._seen(request, told)
 
-    def _seen(self, request: Request, known: list[int], units: Units, state: np.ndarray) -> Units:
-        """Says what the trunk sees of sources where it may not see all."""
+    def _told(self, request: Request) -> Told:
+        """Finds the units of which interest tells something, and what."""
         ruled = request.governed.rows.tolist()
+        of_interest = (
+            set().union(*(rows for rows, _ in request.states)) if self.shares["state"] else ()
+        )
+        asked = {u for u, unit in enumerate(request.units) if unit in of_interest}
+        # Not the governed ones, so that what is done there changes nothing here, to the bit.
+        free = sorted(asked.difference(ruled))
+        units = [*(request.units[u] for u in (*free, *ruled)), None]
+        parts = [found[[rows.get(u, -1) for u in units]] for rows, found in request.states]
+        state = np.concatenate(parts, axis=1)[:, self.state_columns].astype(np.float32)
+        return Told(free, ruled, state)
+
+    def _seen(self, request: Request, told: Told) -> Units:
+        """Says what the trunk sees of sources where it may not see all."""
+        units = Units.of(request.index, request.governed)
         module = self.scorer.model.module
         if not isinstance(module, Exit):
             return units
-        every = list(range(len(request.units)))
-        asked = {"gated": [*known, *ruled], "open": ruled, "closed": every}[module.spec.trunk]
-        if not asked:
+        every = range(len(request.units))
+        asked = {"gated": told.units, "open": told.ruled, "closed": every}[module.spec.trunk]
+        if not len(asked):
             return units
-        at, place = torch.tensor(asked), torch.zeros(len(request.units), dtype=torch.int64)
-        numbers = self._numbers(request, np.array(asked, np.int64), state)
-        units.known[at] = module.known(torch.from_numpy(numbers), units.index[at])
+        at, numbers = np.array(asked), self._numbers(request, asked, told)
+        units.known[at] = self.split.formula.known(numbers, units.index[at])
+        units.place[at] = np.arange(len(at))
         spread = self.split.spread(numbers)
-        if ruled:
-            spread.masked_fill_(units.hidden[at][..., None], 0)
-        place[at] = torch.arange(len(asked))
-        return replace(units, spread=spread, place=place)
+        if told.ruled:
+            spread[units.hidden[at]] = 0
+        return replace(units, spread=spread)
 
-    def _numbers(self, request: Request, rows: np.ndarray, state: np.ndarray) -> np.ndarray:
+    def _numbers(self, request: Request, asked: Sequence[int], told: Told) -> np.ndarray:
         """float32[g, M]: the numbers that the model reads of some units; none of the items'."""
-        numbers = np.full((len(rows), len(self.scorer.model.encoder.spec.numbers)), np.nan, "f4")
+        numbers = np.full((len(asked), len(self.scorer.model.encoder.spec.numbers)), np.nan, "f4")
         numbers[:, self.shares["request"].numbers] = request.encoded[1]
-        numbers[:, self.shares["state"].numbers] = state[rows]
+        place = {u: row for row, u in enumerate(told.units)}
+        state = told.state[[place.get(u, -1) for u in asked]]
+        numbers[:, self.shares["state"].numbers] = state
         if len(self.shares["group"].numbers):
-            groups = self.group_numbers[request.groups.numpy()[rows]]
+            groups = self.group_numbers[request.groups[asked]]
             numbers[:, self.shares["group"].numbers] = groups
         return numbers
 
-    def _state(self, request: Request) -> np.ndarray:
-        """float32[u + 1, j]: the user's interest in each unit; the last is without interest."""
-        units = [*request.units, None]
-        parts = [found[[rows.get(unit, -1) for unit in units]] for rows, found in request.states]
-        return np.concatenate(parts, axis=1)[:, self.state_columns].astype(np.float32)
-
-    def _ruled(self, request: Request, rows: np.ndarray, state: np.ndarray) -> Tensor:
-        """float[g, F] of units that rules act on, as the model itself encodes them.
+    @torch.inference_mode()
+    def _ruled(self, request: Request, told: Told) -> np.ndarray:
+        """float32[g, F] of units that rules act on, as the model itself encodes them.
 
         Computed from what may be seen alone, not corrected afterwards: nothing of a forbidden
         source is in it, to the bit.
         """
         columns = len(self.scorer.model.encoder.spec.categorical)
-        categorical = torch.zeros(len(rows), columns, dtype=torch.int64)
+        categorical = torch.zeros(len(told.ruled), columns, dtype=torch.int64)
         categorical[:, self.shares["request"].words] = torch.from_numpy(request.encoded[0])
-        numeric = torch.from_numpy(self._numbers(request, rows, state))
-        forbidden = torch.from_numpy(request.governed.take(rows).forbidden)
+        numeric = torch.from_numpy(self._numbers(request, told.ruled, told))
+        forbidden = torch.from_numpy(request.governed.forbidden[told.ruled])
         batch = Batch(categorical, numeric, forbidden, {})
-        return (self.embed(batch, forbidden).joined() @ self.rest).add_(self.nets.bias)
+        return (self.embed(batch, forbidden).joined() @ self.rest).add_(self.nets.bias).numpy()
 
-    def _of_items(self, candidates: Candidates, here: slice) -> Tensor:
-        """float[n, F]: what the items add, for unknown ones by their id alone."""
-        rows = candidates.rows[here]
-        found = self.items.index_select(0, torch.from_numpy(rows))
-        share = self.shares["item"]
-        missing = np.flatnonzero(rows == len(self.items) - 1)
-        if len(missing) and any(share.vocabularies):
-            nothing = dict.fromkeys(share.spec.columns, [None] * len(missing))
-            ids = [candidates.items[here][i] for i in missing.tolist()]
-            units = [candidates.units[here][i] for i in missing.tolist()]
-            found[missing] = share(*share.encoded({**nothing, "item_id": ids, "unit": units}))
-        return found
+    def _of_items(self, candidates: Candidates, here: slice) -> tuple[np.ndarray, np.ndarray]:
+        """What items add, and the candidates' rows of it; an unknown one adds what its id does."""
+        rows, share = candidates.rows[here], self.shares["item"]
+        missing = rows == len(self.items) - 1
+        if not any(share.vocabularies) or not missing.any():
+            return self.items, rows
+        at = np.flatnonzero(missing).tolist()
+        ids, units = candidates.items[here], candidates.units[here]
+        known: dict[str, list] = {"item_id": [ids[i] for i in at], "unit": [units[i] for i in at]}
+        alone = dict.fromkeys(share.spec.columns, [None] * len(at)) | known
+        found = self.items[rows]
+        found[at] = self._of_table("item", alone)
+        return found, np.arange(len(rows))
 
-    def _of_table(self, name: str, columns: Mapping[str, Sequence]) -> Tensor:
-        """float[N, F]: what each row of a table adds; none where the model reads nothing of it."""
-        share = self.shares[name]
-        if not share:
-            return torch.zeros(0, len(self.nets.bias))
-        indices, numbers = share.encoded(columns)
-        parts = [slice(start, start + ROWS) for start in range(0, len(indices), ROWS)]
-        return torch.cat([share(indices[at], numbers[at]) for at in parts])
+    def _of_table(self, name: str, columns: Mapping[str, Sequence]) -> np.ndarray:
+        """float32[N, F]: what each of N rows adds."""
+        share, n = self.shares[name], len(next(iter(columns.values())))
+        out = np.zeros((n, len(self.nets.bias)), np.float32)
+        if share:
+            share.add(*share.encoded(columns), out)
+        return out
 
 
 def _item_columns(snapshot: Snapshot) -> dict[str, list]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import pyarrow as pa
@@ -32,7 +33,7 @@ class Governed:
     fixed: np.ndarray
     rule: np.ndarray
 
-    @property
+    @cached_property
     def rows(self) -> np.ndarray:
         """int64[m], the rows that some rule acts on."""
         return np.flatnonzero((self.rule != FREE).any(1))

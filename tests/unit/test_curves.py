@@ -32,7 +32,7 @@ def encoding() -> NumericEncoding:
 def test_curves_are_the_product(numbers):
     numeric = encoding()
     weight = torch.randn(sum(numeric.widths), 5, generator=torch.Generator().manual_seed(0))
-    found = Curves(weight, numeric, np.arange(3), [3])(numbers)
+    found = torch.from_numpy(Curves(weight, numeric, np.arange(3), [3])(numbers))
     coded = numeric(torch.from_numpy(numbers), torch.zeros(len(numbers), 0, dtype=torch.bool))
     torch.testing.assert_close(found[:, 0], coded @ weight, rtol=1e-5, atol=1e-5)
 
@@ -44,6 +44,6 @@ def test_parts_add_up_to_the_whole_and_columns_may_be_left_out():
     whole = Curves(weight, numeric, np.arange(3), [3])(numbers)
     parts = Curves(weight, numeric, np.arange(3), [1, 2])(numbers)
     assert parts.shape == (2, 2, 5)
-    torch.testing.assert_close(parts.sum(1), whole[:, 0])
+    np.testing.assert_allclose(parts.sum(1), whole[:, 0], rtol=1e-6)
     last = Curves(weight, numeric, np.array([1, 2]), [2])(numbers[:, 1:])
-    torch.testing.assert_close(last[:, 0], parts[:, 1])
+    np.testing.assert_array_equal(last[:, 0], parts[:, 1])
