@@ -6,7 +6,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import Any, TypeAlias
+from typing import Any, Literal, TypeAlias
 
 import duckdb
 import pandas as pd
@@ -31,17 +31,18 @@ class View:
     keys: list[tuple[str, str]]  # the view's key column, the entity table's column
     features: list[str]  # named as in the result
     ttl: timedelta | None
-    scan: str
-    reads: Mapping[str, Any]  # what `sql/feast_view.sql` takes beside the scan
+    numbered: str  # the query of its source's rows, with `__id`
+    reads: Mapping[str, Any]  # what `sql/feast_view.sql` takes beside a query of the source's rows
 
     @property
-    def sql(self) -> str:
-        """The query of its rows, where its source lies."""
-        return self.rows(self.scan)
+    def moments(self) -> str:
+        """The query of its keys and moments, where its source lies: which row is from when."""
+        reads = {**self.reads, "features": {}}
+        return render("feast_view", scan=self.numbered, sum_bits=128, numbered=True, **reads)
 
-    def rows(self, scan: str, sum_bits: int = 128) -> str:
+    def rows(self, scan: str, sum_bits: int) -> str:
         """The query of its rows, over any query of its source's (see `render`)."""
-        return render("feast_view", scan=scan, sum_bits=sum_bits, **self.reads)
+        return render("feast_view", scan=scan, sum_bits=sum_bits, numbered=False, **self.reads)
 
     @property
     def fresh(self) -> str:
@@ -116,11 +117,20 @@ def _view(
     }
     keys = [(f"__key_{column}", key_map.get(column, column)) for column in columns]
     features = [f"{prefix}{feature}" for feature in wanted]
-    return View(number, name, keys, features, view.ttl, scan_sql(source, config), reads)
+    numbered = scan_sql(source, config, numbered=True)
+    return View(number, name, keys, features, view.ttl, numbered, reads)
 
 
-def make_entity(connection: duckdb.DuckDBPyConnection, entity: EntityTable) -> None:
-    """Makes the view `entity`: the entity rows, numbered in their order, with their time."""
+def make_entity(
+    connection: duckdb.DuckDBPyConnection,
+    entity: EntityTable,
+    kind: Literal["view", "table"] = "table",
+) -> None:
+    """Makes `entity`: the entity rows, numbered in their order, with their time.
+
+    A table, since what is asked of a query twice may come in another order; a view to look at its
+    columns.
+    """
     if isinstance(entity, str):
         query = _query(connection, entity)
     else:
@@ -133,7 +143,7 @@ def make_entity(connection: duckdb.DuckDBPyConnection, entity: EntityTable) -> N
         query = "select * from __entity"
     if _has_time(connection, query):
         query = render("feast_entity", time=EVENT_TIMESTAMP, query=query)
-    connection.execute(f"create or replace temp view entity as {query}")
+    connection.execute(f"create or replace temp {kind} entity as {query}")
 
 
 def entity_columns(
@@ -144,7 +154,7 @@ def entity_columns(
     Raises:
         UsageError: `event_timestamp` or a join key is missing, or a feature has a column's name.
     """
-    make_entity(connection, entity)
+    make_entity(connection, entity, "view")
     columns = [row[0] for row in connection.execute("describe entity").fetchall()]
     needed = {EVENT_TIMESTAMP: "the time of each row"}
     needed |= {column: f"a join key of {view.name!r}" for view in views for _, column in view.keys}

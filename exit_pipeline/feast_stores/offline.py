@@ -23,7 +23,7 @@ from pydantic import Field
 
 from exit_pipeline.errors import LakeError, UsageError
 from exit_pipeline.feast_stores.job import DuckDBRetrievalJob
-from exit_pipeline.feast_stores.join import entity_columns, make_entity, make_views
+from exit_pipeline.feast_stores.join import View, entity_columns, make_entity, make_views
 from exit_pipeline.feast_stores.scan import scan_sql
 from exit_pipeline.feast_stores.source import DeltaSource
 from exit_pipeline.lake.duck import open_duckdb, render
@@ -95,9 +95,7 @@ class DuckDBAsofOfflineStore(OfflineStore):
             span = connection.sql("select epoch_us(min(__at)), epoch_us(max(__at)) from entity")
             first, last = span.fetchall()[0]
             for view in views:
-                number, keys = view.number, render("feast_keys", view=view)
-                connection.execute(f"create temp table k{number} as {keys}")
-                connection.execute(f"create temp view v{number} as {view.coded(first, last)}")
+                _find(connection, view, view.coded(first, last))
             return connection.sql(render("feast_asof", columns=columns, views=views))
 
         keys = [column for view in views for _, column in view.keys]
@@ -189,6 +187,16 @@ class DuckDBAsofOfflineStore(OfflineStore):
             )
         if progress:
             progress(table.num_rows)
+
+
+def _find(connection: duckdb.DuckDBPyConnection, view: View, rows: str) -> None:
+    """Makes the table `f0`, `f1`, … of what a view knows of each entity row."""
+    n = view.number
+    connection.execute(f"create temp table k{n} as {render('feast_keys', view=view)}")
+    connection.execute(f"create temp view v{n} as {rows}")
+    connection.execute(f"create temp table m{n} as {render('feast_matched', view=view)}")
+    connection.execute(f"create temp table f{n} as {render('feast_found', view=view)}")
+    connection.execute(f"drop table m{n}")
 
 
 def _only_writer(table: Path) -> AbstractContextManager[None]:

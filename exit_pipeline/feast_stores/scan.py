@@ -16,8 +16,8 @@ from exit_pipeline.lake.duck import empty_sql, render
 GLOB = "**/*.parquet"
 
 
-def scan_sql(source: DataSource, config: RepoConfig) -> str:
-    """Returns a query over all rows of a source.
+def scan_sql(source: DataSource, config: RepoConfig, *, numbered: bool = False) -> str:
+    """Returns a query over all rows of a source; if `numbered`, `__id` tells them apart.
 
     Raises:
         UsageError: The source is of a kind that this store does not read, or elsewhere.
@@ -38,10 +38,11 @@ def scan_sql(source: DataSource, config: RepoConfig) -> str:
                 mend="partition it by dates, or not at all",
             )
         if files:
-            return render("_files", files=files, partitions=partitions)
-        return empty_sql(schema)
+            return render("_files", files=files, partitions=partitions, numbered=numbered)
+        return empty_sql(schema.append(pa.field("__id", pa.int64())) if numbered else schema)
     if isinstance(source, FileSource):
-        return render("_files", files=_parquet(source, config), partitions=())
+        files = _parquet(source, config)
+        return render("_files", files=files, partitions=(), numbered=numbered)
     raise UsageError(
         f"this store does not read a {type(source).__name__}",
         where=source.name,

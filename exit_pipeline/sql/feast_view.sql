@@ -1,14 +1,14 @@
 -- Grain: one row per key and moment at which it becomes available; with `__order`, that moment in
 --        microseconds and, behind it, the moment of creation: of rows of one time the latest
 --        created is the greatest, so that the join needs no pass over all rows to drop the others.
--- Inputs: one source of a Feast view.
+-- Inputs: one source of a Feast view; with `numbered`, `__id` says which of its rows each is.
 -- Cut-off: with `by_created`, a row is available once it was created too, and a row that was
 --          outdated before it became available is dropped; ties go to the latest time, then created.
 {% from "_asof.sql" import moment, wide %}
 {% set source %}
   select {% for name, column in keys.items() %}{{ column | quoted }} as {{ name | quoted }}, {% endfor %}
          {% for name, column in features.items() %}{{ column | quoted }} as {{ name | quoted }}, {% endfor %}
-         {{ timestamp | quoted }}::timestamptz as __ts,
+         {% if numbered %}__id, {% endif %}{{ timestamp | quoted }}::timestamptz as __ts,
          {% if created %}{{ created | quoted }}::timestamptz{% else %}null::timestamptz{% endif %} as __created
   from ({{ scan }})
 {% endset %}
