@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 
-from exit_pipeline.features.inputs import context_columns, interest_columns, view_columns
+from exit_pipeline.features.entities import entity_query
+from exit_pipeline.features.inputs import interest_columns, view_columns
 from exit_pipeline.labels.names import names
 from exit_pipeline.lake import render
 from exit_pipeline.lake.columns import Columns, columns_of_query
@@ -51,13 +52,7 @@ def _inputs(columns: Callable[[str], Sequence[str]]) -> Mapping[str, Sequence[st
 
 
 def _training_set(spec: ProfileSpec, columns: Callable[[str], Sequence[str]]) -> Columns:
-    query = render(
-        "entity_rows",
-        sources=spec.sources,
-        context_columns=context_columns(spec),
-        labels="select * from icl_labels",
-        impressions="select * from impressions",
-    )
+    query = entity_query(spec, "select * from {}".format)
     found = columns_of_query(query, {}, _inputs(columns))
     for view, features in view_columns(spec).items():
         found |= {name: [(view, name)] for name in features}

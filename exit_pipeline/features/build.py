@@ -58,7 +58,7 @@ def feature_parameters(
         "window_days": spec.features.window_days,
         "window_us": spec.features.window_us,
         "hold_us": spec.features.hold_us,
-        "lag_us": spec.features.availability_lag_minutes * 60_000_000,
+        "lag_us": spec.features.lag_us,
         "half_life_us": spec.features.half_life_us,
         "recent_units": spec.features.recent_units,
     }

@@ -11,8 +11,8 @@ import pyarrow as pa
 
 from exit_pipeline.feast_stores.join import View, make_views
 from exit_pipeline.feast_stores.repo import apply
-from exit_pipeline.features.inputs import context_columns
-from exit_pipeline.lake import Lake, create_table, render
+from exit_pipeline.features.entities import DAILY, LASTING, entity_query
+from exit_pipeline.lake import Lake, create_table
 from exit_pipeline.lake.engine import Engine
 from exit_pipeline.lake.table import BATCH_ROWS, Filter
 from exit_pipeline.profile import Profile
@@ -42,14 +42,11 @@ def joined_on(
     spec = profile.spec
     days: list[Filter] = [("ds", ">=", first), ("ds", "<=", last)]
     views = service_views(apply(settings, lake.home, profile), "ranking")
-    for table in ("icl_labels", "impressions"):
+    for table in DAILY:
         lake.view(engine, table, days)
-    for view in views:
-        lake.view(engine, view.name)
-    rows = render(
-        "entity_rows", sources=spec.sources, context_columns=context_columns(spec),
-        labels="select * from icl_labels", impressions="select * from impressions",
-    )  # fmt: skip
+    for table in (*LASTING, *(view.name for view in views)):
+        lake.view(engine, table)
+    rows = entity_query(spec, "select * from {}".format)
     create_table(engine, "joined", "training_joined", {}, entity_rows=rows, views=views)
     with engine.in_duckdb("joined") as duck:
         yield duck.sql("from joined").to_arrow_reader(BATCH_ROWS)

@@ -12,10 +12,10 @@ import numpy as np
 import pyarrow as pa
 
 from exit_pipeline.features.build import FEATURE_TABLES
-from exit_pipeline.features.inputs import context_columns
+from exit_pipeline.features.entities import DAILY, entity_query
 from exit_pipeline.features.interest import interest_features
 from exit_pipeline.labels.stored import require_days
-from exit_pipeline.lake import Connection, DayState, Lake, connect, render
+from exit_pipeline.lake import Connection, DayState, Lake, connect
 from exit_pipeline.lake.engine import Engine
 from exit_pipeline.lake.table import Filter, days_between
 from exit_pipeline.profile import Profile, ProfileSpec
@@ -121,14 +121,7 @@ def joined_features(
 
 def _entity_rows(lake: Lake, spec: ProfileSpec, first: date, last: date) -> str:
     days: list[Filter] = [("ds", ">=", first), ("ds", "<=", last)]
-    sql = render(
-        "entity_rows",
-        sources=spec.sources,
-        context_columns=context_columns(spec),
-        labels=lake.scan("icl_labels", days),
-        impressions=lake.scan("impressions", days),
-    )
-    return "with entity_rows as (" + sql + ") select * from entity_rows"
+    return entity_query(spec, lambda table: lake.scan(table, days if table in DAILY else []))
 
 
 def _with_interest(reader: pa.RecordBatchReader, spec: ProfileSpec) -> pa.RecordBatchReader:

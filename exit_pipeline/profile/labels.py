@@ -7,7 +7,7 @@ from typing import Literal, Self
 from pydantic import Field, model_validator
 
 from exit_pipeline.profile.learning import Strict
-from exit_pipeline.times import DAY_US, HOUR_US
+from exit_pipeline.times import DAY_US, HOUR_US, MINUTE_US
 
 # The limits that each definition of consistency reads (`sql/group_consistency.sql`).
 LIMITS = {
@@ -106,6 +106,11 @@ class FeatureSpec(Strict):
     ttl_days: int = Field(30, ge=1, le=365, description="Age beyond which a feature is null.")
     recent_units: int = Field(64, ge=1, le=256, description="Units kept in a user's state.")
     half_life_hours: float = Field(24.0, gt=0, description="Half-life of decayed counts.")
+
+    @property
+    def lag_us(self) -> int:
+        """Delay of every feature, µs."""
+        return self.availability_lag_minutes * MINUTE_US
 
     @property
     def half_life_us(self) -> int:

@@ -1,13 +1,32 @@
 -- Grain: one row per mature target exposure: the entity rows of the training set.
--- Inputs: icl_labels, impressions (files of the days asked for).
--- Cut-off: none here; features are joined as of `event_timestamp`, the exposure's time.
-select l.ds, l.event_id, l.request_id, l.user_id, l.item_id, l.ts as event_timestamp,
-       l.unit, i.cell, l.scene, l.y, l.y_click, l.y_order, l.y_negative, l.value
+-- Inputs: icl_labels, impressions (files of the days asked for), items, users.
+-- Cut-off: features are joined as of `event_timestamp`, the exposure's time; `unit` and `cell`, by
+--          which groups and interest are found, are of the attributes that serving would have had
+--          then, not of those valid at the exposure, as labels have them.
+{% from "_scene.sql" import composite %}
+{% from "_snapshot.sql" import as_snapshot %}
+with exposures as (
+  select l.ds, l.event_id, l.request_id, l.user_id, l.item_id, l.ts as event_timestamp, l.scene,
+         l.y, l.y_click, l.y_order, l.y_negative, l.value
 {% for s in sources %}
-       , l.ys_{{ s }}, l.ahead_{{ s }}, l.consistent_{{ s }}, l.icl_{{ s }}
+         , l.ys_{{ s }}, l.ahead_{{ s }}, l.consistent_{{ s }}, l.icl_{{ s }}
 {% endfor %}
-       , l.icl, i.position
-{% for name in context_columns %}       , i.{{ name }}
+         , l.icl, i.position
+{% for name in context_columns %}         , i.{{ name }}
 {% endfor %}
-from ({{ labels }}) l
-join ({{ impressions }}) i on i.ds = l.ds and i.event_id = l.event_id
+  from ({{ labels }}) l
+  join ({{ impressions }}) i on i.ds = l.ds and i.event_id = l.event_id
+)
+select e.ds, e.event_id, e.request_id, e.user_id, e.item_id, e.event_timestamp,
+       {{ "e.item_id" if unit == "item_id" else "k." ~ unit }} as unit,
+       {{ composite(group) }} as cell,
+       e.scene, e.y, e.y_click, e.y_order, e.y_negative, e.value
+{% for s in sources %}
+       , e.ys_{{ s }}, e.ahead_{{ s }}, e.consistent_{{ s }}, e.icl_{{ s }}
+{% endfor %}
+       , e.icl, e.position
+{% for name in context_columns %}       , e.{{ name }}
+{% endfor %}
+from exposures e
+{{ as_snapshot(items, "k", "item_id", "e", "e.event_timestamp", lag_us) }}
+{{ as_snapshot(users, "u", "user_id", "e", "e.event_timestamp", lag_us) }}

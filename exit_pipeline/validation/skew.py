@@ -93,7 +93,8 @@ def _join(
     connection: duckdb.DuckDBPyConnection, settings: Settings, lake: Lake, profile: Profile
 ) -> None:
     """Makes the table `joined`: what the training set would hold of each sampled row."""
-    told = names(profile.spec, context_columns=context_columns(profile.spec))
+    spec = profile.spec
+    told = names(spec, context_columns=context_columns(spec), lag_us=spec.features.lag_us)
     with lake.home.scratch() as folder:
         entities = folder / "entities.parquet"
         asked = connection.sql(render("skew_entities", **told)).to_arrow_table()

@@ -10,7 +10,7 @@ import pytest
 from exit_pipeline.features import training_set
 from exit_pipeline.features.build import FEATURE_TABLES, build_features
 from exit_pipeline.features.training_set import build_training_set
-from tests.logs import DAY, SmallLog, at, event
+from tests.logs import DAY, PROFILE, SmallLog, at, event
 
 LAST = DAY + timedelta(days=2)
 QUIET = {0: [], 1: [], 2: [], 3: []}
@@ -26,8 +26,8 @@ def test_first_days_before_anything_was_shown_or_clicked(tmp_path, rows):
         assert (row["search_decayed"], row["search_recency_hours"]) == (0.0, None)
 
 
-def with_features(tmp_path, landed: dict[int, list[dict]]) -> SmallLog:
-    log = SmallLog(tmp_path)
+def with_features(tmp_path, landed: dict[int, list[dict]], log: SmallLog | None = None) -> SmallLog:
+    log = log or SmallLog(tmp_path)
     log.run(landed)
     for table in FEATURE_TABLES:
         build_features(log.connect(), log.lake, log.profile, DAY, LAST, table=table)
@@ -86,3 +86,32 @@ def test_the_versions_that_are_named_are_those_that_were_read(tmp_path, monkeypa
     build(log)
     (row,) = log.rows("training_set")
     assert (log.lake.inputs["item_features"], row["item_rate"]) == (before, 1 / 20)
+
+
+def test_unit_and_cell_are_of_the_snapshot_that_serving_would_have(tmp_path):
+    """Not of the attributes valid at the exposure, by which labels are made."""
+    log = SmallLog(tmp_path, PROFILE.replace("group: [hour_band]", "group: [segment]"))
+    since = at(1, "06:00")
+    log.items += [{"item_id": "i1", "category": "new", "valid_from": since},
+                  {"item_id": "late", "category": "c9", "valid_from": since}]  # fmt: skip
+    log.users += [{"user_id": "u1", "segment": "s9", "valid_from": since}]
+    log.__post_init__()
+    moments = {"before": at(1, "05:59"), "same day": at(1), "too soon": at(2, "00:04:59"),
+               "available": at(2, "00:05")}  # fmt: skip
+    shown = [
+        event(f"{name} {item}", ts, item_id=item)
+        for name, ts in moments.items() for item in ("i1", "late")
+    ]  # fmt: skip
+    days = {n: [row for row in shown if row["ts"].day == DAY.day + n] for n in range(4)}
+    build(with_features(tmp_path, days, log))
+    rows = {row["event_id"]: row for row in log.rows("training_set")}
+    found = {key: (row["unit"], row["cell"]) for key, row in rows.items()}
+    assert found == {
+        **{f"{name} i1": ("c1", "s1") for name in ("before", "same day", "too soon")},
+        **{f"{name} late": (None, "s1") for name in ("before", "same day", "too soon")},
+        "available i1": ("new", "s9"), "available late": ("c9", "s9"),
+    }  # fmt: skip
+    for row in rows.values():  # what the views say
+        assert (row["unit"], row["cell"]) == (row["category"], row["segment"])
+    labelled = {row["event_id"]: row["unit"] for row in log.rows("icl_labels")}
+    assert (labelled["same day i1"], labelled["same day late"]) == ("new", "c9")
