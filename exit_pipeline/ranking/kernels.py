@@ -7,8 +7,6 @@ to be promoted with its model, and tests compare all forms.
 from __future__ import annotations
 
 import math
-import os
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -17,10 +15,9 @@ from numba import njit
 from exit_pipeline.model.exit import MARGIN
 
 ZERO, ONE = np.float32(0), np.float32(1)
-# Compiled code is kept beside this file, as Python keeps its own, where that may be written.
-KEPT = os.access(Path(__file__).parent, os.W_OK)
-# Sums may be taken in another order, so that they fill vectors; NaN stays NaN.
-compiled: Any = njit(cache=KEPT, nogil=True, fastmath={"reassoc", "contract"})
+# Sums may be taken in another order, so that they fill vectors; NaN stays NaN. Compiled anew by each
+# process that ranks, in two seconds: numba would keep it in files that are pickled.
+compiled: Any = njit(nogil=True, fastmath={"reassoc", "contract"})
 
 
 @compiled
