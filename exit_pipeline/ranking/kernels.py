@@ -15,8 +15,8 @@ from numba import njit
 from exit_pipeline.model.exit import MARGIN
 
 ZERO, ONE = np.float32(0), np.float32(1)
-# Sums may be taken in another order, so that they fill vectors; NaN stays NaN. Compiled anew by each
-# process that ranks, in two seconds: numba would keep it in files that are pickled.
+# Sums may be taken in another order, so that they fill vectors; NaN stays NaN. Each process that ranks
+# compiles them anew, in two seconds: numba would keep them in files that are pickled.
 compiled: Any = njit(nogil=True, fastmath={"reassoc", "contract"})
 
 
