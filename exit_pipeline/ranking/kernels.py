@@ -15,8 +15,8 @@ from numba import njit
 from exit_pipeline.model.exit import MARGIN
 
 ZERO, ONE = np.float32(0), np.float32(1)
-# Sums may be taken in another order, so that they fill vectors; NaN stays NaN. Each process that ranks
-# compiles them anew, in two seconds: numba would keep them in files that are pickled.
+# Sums may be taken in another order, so that they fill vectors; NaN stays NaN. Each process that
+# ranks compiles in two seconds: numba would keep compiled code in pickled files.
 compiled: Any = njit(nogil=True, fastmath={"reassoc", "contract"})
 
 
