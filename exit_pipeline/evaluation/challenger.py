@@ -53,17 +53,22 @@ def _poisson(count: float) -> tuple[float, float]:
 
 
 def _carries(source: str, found: Evaluation, spec: GatesSpec) -> GateResult:
-    """Mean p_tr must be near mean a: as a ratio or, where both are near 0, as a difference."""
+    """Mean p_tr must be mean a times something near 1.
+
+    Where mean a is near 0 their ratio says little: p_tr may then be above it by a little, and below
+    it as far as chance puts mean a itself, but never collapse where a does not.
+    """
     name, (low, high) = f"transfer from {source}", spec.transfer_collapse
-    limit = f"{low} … {high} times, or {spec.max_idle_transfer} apart"
     rows, ratio = found.shown[source], found.transfer[source]
+    said, label = found.p_transfer[source], found.consistent[source]
+    least = low * max(label - Z95 * math.sqrt(label * (1 - label) / max(rows, 1)), 0.0)
+    most = max(high * label, label + spec.max_idle_transfer)
+    limit = f"{least:.3f} … {most:.3f}"
     if rows < spec.transfer_min_rows:
         return GateResult(name, True, f"{rows} rows: too few to say", limit)
-    said, label = found.p_transfer[source], found.consistent[source]
-    near = abs(said - label) <= spec.max_idle_transfer
     times = "" if ratio is None else f", {ratio:.2f} times"
     measured = f"mean p_tr {said:.3f} where mean a is {label:.3f}{times}"
-    return GateResult(name, near or (ratio is not None and low <= ratio <= high), measured, limit)
+    return GateResult(name, least <= said <= most, measured, limit)
 
 
 def not_by_heart(found: Memorized | None, base: Memorized | None, spec: GatesSpec) -> GateResult:

@@ -16,21 +16,23 @@ SEED = 11
 
 
 def write_flipped(files: Sequence[str], sources: Sequence[str], share: float, out: Path) -> None:
-    """Copies rows with a_k turned to 1 − a_k in a share of them, drawn for each source.
+    """Copies rows with a_k turned to 1 − a_k in a share of the groups, drawn for each source.
 
-    Features and all other labels stay as they are. Draws go by the order of ids: rows of the same
-    content are flipped alike, in whatever files they lie.
+    A label that is wrong is so for all of its group: drawn row by row it would average out.
+    Features and all other labels stay as they are. Draws go by the order of groups: rows of the
+    same content are flipped alike, in whatever files they lie.
 
     Args:
         files: Parquet files of the training part.
         sources: Names of the K sources.
-        share: Of the rows, in (0, 1).
+        share: Of the groups, in (0, 1).
         out: The Parquet file; whole or not at all.
     """
-    ids = pa.concat_tables([pq.read_table(file, columns=["event_id"]) for file in files])
-    order = np.asarray(pc.sort_indices(ids["event_id"]))
-    flips = np.empty((len(order), len(sources)), bool)
-    flips[order] = np.random.default_rng(SEED).random(flips.shape) < share
+    groups = pa.concat_tables([pq.read_table(file, columns=["unit", "cell"]) for file in files])
+    names = pc.binary_join_element_wise(*groups.columns, "|", null_handling="replace")
+    known, group = np.unique(names.to_numpy(), return_inverse=True)
+    drawn = np.random.default_rng(SEED).random((len(known), len(sources))) < share
+    flips = drawn[group]
     at = 0
     with parquet_writer(out, pq.read_schema(files[0])) as writer:
         for file in files:

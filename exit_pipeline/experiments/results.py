@@ -88,8 +88,7 @@ class Group:
     def earns(self, other: Group, measure: str) -> Interval:
         """The relative difference in a measure of the A/B test, paired over users."""
         answer = Answer({"ours": self.earned, "theirs": other.earned}, self.earned["shown"])
-        mean, low, high = answer.difference("ours", "theirs", measure)
-        return Interval(mean, low, high, float(not (low > 0 or high < 0)))
+        return Interval.of(*answer.drawn("ours", "theirs", measure))
 
 
 @dataclass(frozen=True)

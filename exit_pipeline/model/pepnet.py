@@ -7,6 +7,7 @@ from torch import Tensor, nn
 
 from exit_pipeline.model.backbone import TabM
 from exit_pipeline.model.base import Model
+from exit_pipeline.model.embeddings import NumericEncoding
 from exit_pipeline.model.encoders import IDS, Encoder
 from exit_pipeline.model.inputs import Batch, Outputs
 from exit_pipeline.model.tasks import TaskHeads
@@ -18,9 +19,10 @@ class PEPNet(Model):
 
     EPNet: E' = δ ⊗ E with δ = gate(unit, group statistics; E). PPNet: H_l = δ_l ⊗ φ(W_l H_{l−1})
     with δ_l of each task by gate(user, item; E').
-    Adapted: the scene is what the paper calls a domain. Tasks share the layers' weights, where the
-    paper has a tower for each, and differ by their gates and heads: K more towers of TabM would
-    cost more than all the rest. Encoded numbers are not embeddings and are not scaled.
+    Adapted: the scene is what the paper calls a domain. User and item are their ids and, since ids
+    may be hidden from everyone (`id_dropout`), their own rates. Tasks share the layers' weights,
+    where the paper has a tower for each, and differ by their gates and heads: K more towers of TabM
+    would cost more than all the rest. Encoded numbers are not embeddings and are not scaled.
 
     Args:
         encoder: Vocabularies and bins.
@@ -35,10 +37,13 @@ class PEPNet(Model):
         self.ids = [i for i, name in enumerate(columns) if name in IDS]
         words, gate = len(columns) * dim, spec.side_hidden[-1]
         scene = dim + sum(self.rows.scene.widths)
+        numbers = encoder.spec.numbers
+        own = tuple(name for name in numbers if name.startswith(("user_", "item_")))
+        self.own = NumericEncoding(encoder, own)
+        prior = len(self.ids) * dim + sum(self.own.widths)
         self.embedding_gate = Gate(scene + words, gate, words)
         self.layer_gates = nn.ModuleList(
-            Gate(len(self.ids) * dim + words, gate, sum(spec.hidden))
-            for _ in range(1 + self.sources)
+            Gate(prior + words, gate, sum(spec.hidden)) for _ in range(1 + self.sources)
         )
         self.trunk = GatedTabM(self.rows.widths, spec.hidden, spec.members, spec.dropout)
         self.heads = TaskHeads(self.trunk.width, self.sources, spec.members)
@@ -49,8 +54,9 @@ class PEPNet(Model):
         statistics = self.rows.of_scene(row, batch, batch.hidden).numbers
         scene = torch.cat([self._words(row.words, self.unit), statistics], dim=1)
         words = row.words * self.embedding_gate(scene, row.words)
-        ids = self._words(row.words, self.ids)
-        gates = [gate(ids, words) for gate in self.layer_gates]
+        own = self.own(batch.numeric, batch.hidden)
+        prior = torch.cat([self._words(row.words, self.ids), own], dim=1)
+        gates = [gate(prior, words) for gate in self.layer_gates]
         return self.heads(self.trunk.by_task((words, row.numbers), gates))
 
     def _words(self, words: Tensor, columns: list[int]) -> Tensor:

@@ -93,7 +93,12 @@ class TrainingSpec(Strict):
     seed: int = Field(7, ge=0, description="Of weights, batches and dropout.")
     batch_size: int = Field(512, ge=1, description="Rows of a step.")
     epochs: int = Field(6, ge=1, description="At most this many.")
-    patience: int = Field(3, ge=1, description="Epochs without a better validation logloss.")
+    patience: int = Field(
+        6,
+        ge=1,
+        description="Training stops after so many epochs without a better validation logloss. As "
+        "many as `epochs`: never, since learning rates fall to 0 at the last one.",
+    )
     learning_rate: float = Field(
         0.01, gt=0, description="Of AdamW, at first; it falls to 0 at the last epoch."
     )
@@ -143,7 +148,7 @@ class GatesSpec(Strict):
         0.05,
         ge=0,
         le=1,
-        description="How far mean p_transfer may be from mean a in any case, as where both are "
+        description="How far mean p_transfer may be above mean a in any case, as where both are "
         "near 0 their ratio says little.",
     )
     max_memorized: float = Field(

@@ -22,6 +22,7 @@ from exit_pipeline.profile import Profile
 from exit_pipeline.registry.recipe import Recipe
 from exit_pipeline.registry.version import Version
 from exit_pipeline.training import Split
+from exit_pipeline.training.device import instructions
 
 PACKAGES = ("torch", "tabm", "numpy", "duckdb", "deltalake", "feast", "pyarrow", "safetensors")
 TABLE = "training_set"
@@ -171,7 +172,7 @@ def machine(device: str) -> dict[str, str]:
     """Where numbers are made: another instruction set or accelerator rounds them otherwise."""
     found = {
         "architecture": platform.machine(),
-        "instructions": torch.backends.cpu.get_cpu_capability(),
+        "instructions": instructions(),
     }
     if device == "cpu":
         return found

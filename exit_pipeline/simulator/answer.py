@@ -39,11 +39,18 @@ class Answer:
         self, policy: str, against: str, measure: str, *, draws: int = 1000, seed: int = 0
     ) -> tuple[float, float, float]:
         """The relative difference and its 95 % interval, by a paired bootstrap over users."""
+        mean, drawn = self.drawn(policy, against, measure, draws=draws, seed=seed)
+        low, high = np.quantile(drawn, [0.025, 0.975])
+        return mean, float(low), float(high)
+
+    def drawn(
+        self, policy: str, against: str, measure: str, *, draws: int = 1000, seed: int = 0
+    ) -> tuple[float, np.ndarray]:
+        """The relative difference, and float64[draws] of it over users drawn anew."""
         weights = _weights(draws, len(self.shown), seed)
         ours = weights @ self.per_user[policy][measure]
         theirs = weights @ self.per_user[against][measure]
-        low, high = np.quantile(ours / theirs - 1, [0.025, 0.975])
-        return self.mean(policy, measure) / self.mean(against, measure) - 1, float(low), float(high)
+        return self.mean(policy, measure) / self.mean(against, measure) - 1, ours / theirs - 1
 
 
 @lru_cache(maxsize=1)

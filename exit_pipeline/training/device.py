@@ -6,6 +6,7 @@ import ctypes
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
+from pathlib import Path
 
 import torch
 
@@ -35,6 +36,20 @@ def choose_device(wanted: str) -> torch.device:
             f"there is no {wanted} device here", where="EXIT_DEVICE", mend="use auto or cpu"
         )
     return torch.device(wanted)
+
+
+def instructions() -> str:
+    """What a CPU adds up with: another vendor's, or other units, round sums otherwise.
+
+    torch's capability alone is not it, as the libraries of its products choose for themselves.
+    """
+    found = [torch.backends.cpu.get_cpu_capability()]
+    units = {"bf16": torch.cpu._is_avx512_bf16_supported, "amx": torch.cpu._is_amx_tile_supported}
+    found += [name for name, there in units.items() if there()]
+    with suppress(OSError):
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+        found += [line.split(":")[1].strip() for line in lines if line.startswith("vendor_id")][:1]
+    return " ".join(found)
 
 
 @contextmanager

@@ -40,10 +40,11 @@ def fit(
     checkpoint: Checkpoint | None = None,
     team: Team = ALONE,
 ) -> list[Epoch]:
-    """Trains until validation logloss has not improved for `patience` epochs.
+    """Trains for `epochs`, or until validation logloss has not improved for `patience` of them.
 
     Learning rates fall linearly to 0 at the last of `epochs`: without that, the logloss of epochs
-    differs by more than models do, and the best one is partly luck.
+    differs by more than models do, and the best one is partly luck. A patience that ends training
+    before brings that luck back.
 
     Args:
         model: Has surveyed its rows. Changed in place; ends with the weights of its best epoch.

@@ -20,7 +20,7 @@ from exit_pipeline.profile.learning import ModelSpec, TrainingSpec
 from exit_pipeline.training.artifact import TrainedModel
 from exit_pipeline.training.calibrate import Calibration, calibrate
 from exit_pipeline.training.checkpoint import Checkpoint
-from exit_pipeline.training.device import choose_device, reproducible
+from exit_pipeline.training.device import choose_device, instructions, reproducible
 from exit_pipeline.training.loop import SCORE_ROWS, Progress, fit, predict
 from exit_pipeline.training.memorized import memorized
 from exit_pipeline.training.rows import EncodedRows, encode_files
@@ -113,8 +113,7 @@ def _calibrated(model: nn.Module, rows: EncodedRows, kind: str, where: torch.dev
 
 def _key(*made_from: Any) -> str:
     """SHA-256 of what a training is made from; a file of rows is never written twice."""
-    processor = torch.backends.cpu.get_cpu_capability()  # another one adds up otherwise
-    place = [torch.__version__, np.__version__, duckdb.__version__, processor]
+    place = [torch.__version__, np.__version__, duckdb.__version__, instructions()]
     text = json.dumps([place, *made_from], sort_keys=True, default=_plain)
     return hashlib.sha256(text.encode()).hexdigest()
 

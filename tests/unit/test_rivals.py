@@ -91,6 +91,14 @@ def test_gates_of_zero_logits_leave_everything_as_it_is():
     assert torch.equal(out.source, expected.source)
 
 
+def test_where_ids_are_hidden_layers_are_gated_by_the_rates_of_user_and_item():
+    model, rows = made("pepnet", hidden=(8, 6), id_dropout=1.0), batch()
+    row = model.rows(rows, rows.hidden)
+    own = model.own(rows.numeric, rows.hidden)
+    assert (own.std(0) > 0).any()
+    assert (row.words.unflatten(1, (-1, model.dim))[:, model.ids].std(0) == 0).all()
+
+
 def test_gates_double_at_most_and_no_gradient_goes_through_what_they_scale():
     gate = made("pepnet").embedding_gate
     gate.layers[-1].bias.data.fill_(100.0)
