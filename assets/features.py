@@ -46,13 +46,7 @@ def _feature_asset(table: str, deps: list[AssetDep | str], partitions=daily):
 
 
 @asset(
-    deps=[
-        days("icl_labels"),
-        days("impressions"),
-        "items",
-        "users",
-        *(days(t, 1) for t in _DESCRIPTIONS),
-    ],
+    deps=[days("icl_labels"), days("impressions"), *(days(t, 1) for t in _DESCRIPTIONS)],
     partitions_def=mature,
     group_name="features",
     kinds={"feast", "duckdb", "deltalake"},

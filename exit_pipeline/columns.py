@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 
-from exit_pipeline.features.entities import entity_query
+from exit_pipeline.features.entities import SNAPSHOTS, entity_query
 from exit_pipeline.features.inputs import interest_columns, view_columns
 from exit_pipeline.labels.names import names
 from exit_pipeline.lake import render
@@ -47,7 +47,8 @@ def column_lineage(
 
 
 def _inputs(columns: Callable[[str], Sequence[str]]) -> Mapping[str, Sequence[str]]:
-    tables = ("events", "items", "users", "impressions", "source_interest", "group_consistency")
+    tables = ("events", "items", "users", "impressions", "source_interest", "group_consistency",
+              *SNAPSHOTS)  # fmt: skip
     return {table: found for table in (*tables, "icl_labels") if (found := columns(table))}
 
 

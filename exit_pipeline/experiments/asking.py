@@ -14,7 +14,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from exit_pipeline.features.inputs import context_columns
+from exit_pipeline.features.entities import SNAPSHOTS, asked_by
 from exit_pipeline.features.training_set import joined_features
 from exit_pipeline.labels.names import names, values
 from exit_pipeline.lake import Lake, connect, create_table, render
@@ -123,13 +123,13 @@ def _join(
 ) -> None:
     spec, placed = profile.spec, folder / "placed.parquet"
     with connect(settings, lake.home) as connection:
-        for name in ("items", "users"):
+        for name in ("items", "users", *SNAPSHOTS):
             lake.view(connection, name)
         events = render("_files", files=[str(folder / "events.parquet")], partitions=())
         connection.execute(f"create temp view events as {events}")
         bound = values(spec, min(days), max(days))
         create_table(connection, "placed", "impressions", bound, **names(spec))
-        rows = render("experiment_entities", context_columns=context_columns(spec), labels=False)
+        rows = render("experiment_entities", labels=False, **asked_by(spec))
         connection.sql(rows).write_parquet(str(placed))
         with joined_features(settings, lake, profile, str(placed)) as reader:
             table = reader.read_all().sort_by("event_id")

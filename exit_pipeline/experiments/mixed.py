@@ -9,7 +9,7 @@ from pathlib import Path
 import pyarrow as pa
 
 from exit_pipeline.experiments.tables import parquet_writer, write_rows
-from exit_pipeline.features.inputs import context_columns
+from exit_pipeline.features.entities import SNAPSHOTS, asked_by
 from exit_pipeline.features.training_set import joined_features
 from exit_pipeline.labels.names import names, values
 from exit_pipeline.lake import Lake, connect, create_table, render
@@ -43,7 +43,7 @@ def write_source_rows(
     out.parent.mkdir(parents=True, exist_ok=True)
     parts = []
     with connect(settings, lake.home) as connection:
-        for table in ("items", "users"):
+        for table in ("items", "users", *SNAPSHOTS):
             lake.view(connection, table)
         lake.view(
             connection, "events", [("ds", ">=", first - horizon), ("ds", "<=", last + horizon)]
@@ -51,8 +51,7 @@ def write_source_rows(
         for source in spec.sources:
             bound = {**values(spec, first, last), "target": source}
             create_table(connection, "placed", "impressions", bound, **names(spec))
-            columns = context_columns(spec)
-            rows = render("experiment_entities", context_columns=columns, labels=True)
+            rows = render("experiment_entities", labels=True, **asked_by(spec))
             connection.sql(rows).write_parquet(str(placed))
             with joined_features(settings, lake, profile, str(placed)) as reader:
                 table = reader.read_all()

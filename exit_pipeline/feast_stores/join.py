@@ -56,16 +56,22 @@ class View:
         """Microseconds after which a row counts no more; None where it always does."""
         return self.ttl // timedelta(microseconds=1) if self.ttl else None
 
-    def coded(self, first_us: int | None, last_us: int | None) -> str:
-        """The query of the rows that can match entity rows of a span of time.
+    def steps(self, first_us: int | None, last_us: int | None) -> dict[str, str]:
+        """The queries that find what it knows of entity rows of a span of time, in their order.
 
         Args:
             first_us: The time of the first, in microseconds since 1970; None where there is none.
             last_us: The time of the last.
+
+        Returns:
+            By the letter of its table: `k` its keys, `v` the rows that can match, `m` those that
+            do, `f` what these say.
         """
         ttl = self.ttl_us
         since = None if first_us is None or ttl is None else first_us - ttl
-        return render("feast_coded", view=self, since=since, until=last_us)
+        span: dict[str, Any] = {"view": self, "since": since, "until": last_us}
+        names = {"k": "feast_keys", "v": "feast_coded", "m": "feast_matched", "f": "feast_found"}
+        return {letter: render(name, **span) for letter, name in names.items()}
 
 
 def make_views(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager, nullcontext
 from datetime import date, datetime
 from pathlib import Path
@@ -95,7 +95,7 @@ class DuckDBAsofOfflineStore(OfflineStore):
             span = connection.sql("select epoch_us(min(__at)), epoch_us(max(__at)) from entity")
             first, last = span.fetchall()[0]
             for view in views:
-                _find(connection, view, view.coded(first, last))
+                _find(connection, view, view.steps(first, last))
             return connection.sql(render("feast_asof", columns=columns, views=views))
 
         keys = [column for view in views for _, column in view.keys]
@@ -189,14 +189,23 @@ class DuckDBAsofOfflineStore(OfflineStore):
             progress(table.num_rows)
 
 
-def _find(connection: duckdb.DuckDBPyConnection, view: View, rows: str) -> None:
-    """Makes the table `f0`, `f1`, … of what a view knows of each entity row."""
-    n = view.number
-    connection.execute(f"create temp table k{n} as {render('feast_keys', view=view)}")
-    connection.execute(f"create temp view v{n} as {rows}")
-    connection.execute(f"create temp table m{n} as {render('feast_matched', view=view)}")
-    connection.execute(f"create temp table f{n} as {render('feast_found', view=view)}")
-    connection.execute(f"drop table m{n}")
+def _find(connection: duckdb.DuckDBPyConnection, view: View, steps: Mapping[str, str]) -> None:
+    """Makes the table `f0`, `f1`, … of what a view knows of each entity row.
+
+    Raises:
+        LakeError: The view's files were replaced meanwhile.
+    """
+    for letter, query in steps.items():
+        kind = "view" if letter == "v" else "table"
+        connection.execute(f"create temp {kind} {letter}{view.number} as {query}")
+    m, f = (connection.table(f"{letter}{view.number}").shape[0] for letter in "mf")
+    if m != f:
+        raise LakeError(
+            f"the files of {view.name!r} were replaced while they were read",
+            where=f"{m - f} of {m} rows are others now",
+            mend="join again",
+        )
+    connection.execute(f"drop table m{view.number}")
 
 
 def _only_writer(table: Path) -> AbstractContextManager[None]:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import pyarrow as pa
+import pyarrow.parquet as pq
 from feast.data_source import DataSource, PushSource
 from feast.infra.offline_stores.file_source import FileSource
 from feast.repo_config import RepoConfig
@@ -14,6 +16,8 @@ from exit_pipeline.feast_stores.source import DeltaSource
 from exit_pipeline.lake.duck import empty_sql, render
 
 GLOB = "**/*.parquet"
+# By which a join tells rows of a source apart (`sql/_files.sql`, `sql/feast_view.sql`).
+OWN = ("__id", "__ts", "__order", "__created", "__available", "file_index", "file_row_number")
 
 
 def scan_sql(source: DataSource, config: RepoConfig, *, numbered: bool = False) -> str:
@@ -37,17 +41,32 @@ def scan_sql(source: DataSource, config: RepoConfig, *, numbered: bool = False) 
                 where=source.path,
                 mend="partition it by dates, or not at all",
             )
+        if numbered:
+            _check_names(source, schema.names)
         if files:
             return render("_files", files=files, partitions=partitions, numbered=numbered)
         return empty_sql(schema.append(pa.field("__id", pa.int64())) if numbered else schema)
     if isinstance(source, FileSource):
         files = _parquet(source, config)
+        if numbered:
+            _check_names(source, pq.read_schema(files[0]).names)
         return render("_files", files=files, partitions=(), numbered=numbered)
     raise UsageError(
         f"this store does not read a {type(source).__name__}",
         where=source.name,
         mend="use DeltaSource, or FileSource over Parquet",
     )
+
+
+def _check_names(source: DataSource, names: Sequence[str]) -> None:
+    taken = [name for name in names if name.casefold() in OWN]
+    if taken:
+        raise UsageError(
+            f"the source {source.name!r} has columns named as those that a join adds: "
+            f"{', '.join(taken)}",
+            where=f"columns: {', '.join(names)}",
+            mend="rename them where they are written",
+        )
 
 
 def _parquet(source: FileSource, config: RepoConfig) -> list[str]:

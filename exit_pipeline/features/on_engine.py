@@ -11,7 +11,7 @@ import pyarrow as pa
 
 from exit_pipeline.feast_stores.join import View, make_views
 from exit_pipeline.feast_stores.repo import apply
-from exit_pipeline.features.entities import DAILY, LASTING, entity_query
+from exit_pipeline.features.entities import entity_query
 from exit_pipeline.lake import Lake, create_table
 from exit_pipeline.lake.engine import Engine
 from exit_pipeline.lake.table import BATCH_ROWS, Filter
@@ -42,10 +42,10 @@ def joined_on(
     spec = profile.spec
     days: list[Filter] = [("ds", ">=", first), ("ds", "<=", last)]
     views = service_views(apply(settings, lake.home, profile), "ranking")
-    for table in DAILY:
+    for table in ("icl_labels", "impressions"):
         lake.view(engine, table, days)
-    for table in (*LASTING, *(view.name for view in views)):
-        lake.view(engine, table)
+    for view in views:
+        lake.view(engine, view.name)
     rows = entity_query(spec, "select * from {}".format)
     create_table(engine, "joined", "training_joined", {}, entity_rows=rows, views=views)
     with engine.in_duckdb("joined") as duck:

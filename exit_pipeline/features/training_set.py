@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from datetime import date
+from datetime import date, timedelta
 from itertools import chain
 
 import duckdb
@@ -12,17 +12,18 @@ import numpy as np
 import pyarrow as pa
 
 from exit_pipeline.features.build import FEATURE_TABLES
-from exit_pipeline.features.entities import DAILY, entity_query
+from exit_pipeline.features.entities import SNAPSHOTS, entity_query
 from exit_pipeline.features.interest import interest_features
-from exit_pipeline.labels.stored import require_days
+from exit_pipeline.labels.stored import first_landed, first_morning, require_days
 from exit_pipeline.lake import Connection, DayState, Lake, connect
 from exit_pipeline.lake.engine import Engine
-from exit_pipeline.lake.table import Filter, days_between
+from exit_pipeline.lake.table import days_between
 from exit_pipeline.profile import Profile, ProfileSpec
 from exit_pipeline.settings import Settings
 
 # What is joined is held, and spills, until it is hashed and written, a writer open for each day.
 DAYS_AT_ONCE, ROWS_AT_ONCE = 60, 1_000_000
+DAY = timedelta(days=1)
 STATE_PARTS = ("state_us", "units", "last_us", "counts", "weights")
 
 
@@ -50,6 +51,7 @@ def build_training_set(
     spec, days = profile.spec, days_between(first, last)
     for table in ("icl_labels", "impressions"):
         require_days(lake, table, first, last)
+    _require_features(lake, spec, first, last)
     if isinstance(connection, Engine):
         from exit_pipeline.features.on_engine import joined_on
 
@@ -62,12 +64,25 @@ def build_training_set(
     states: dict[date, DayState] = {}
     labelled = {day: state.rows for day, state in lake.days("icl_labels").items()}
     for some in _stretches(days, labelled):
-        entity_rows = _entity_rows(lake, spec, some[0], some[-1])
+        entity_rows = _entity_rows(lake, spec, some[0], some[-1], versions)
         with joined_features(settings, lake, profile, entity_rows, versions) as rows:
             _keep(connection, rows)
         lake.inputs.update(versions)
         states |= lake.replace(connection, "training_set", "built", some)
     return states
+
+
+def _require_features(lake: Lake, spec: ProfileSpec, first: date, last: date) -> None:
+    """Refuses days whose features, of the evening before, were not built: older ones would be read.
+
+    Raises:
+        LakeError: Names the table and the days.
+    """
+    begins = dict.fromkeys(FEATURE_TABLES, first_landed(lake, spec))
+    begins["scene_features"] = first_morning(lake, spec) - DAY
+    for table, begin in begins.items():
+        until = last if table == "user_interest" else last - DAY  # which changes within the day
+        require_days(lake, table, max(first - DAY, begin), until, group="features")
 
 
 def _stretches(days: Sequence[date], rows: Mapping[date, int]) -> Iterator[list[date]]:
@@ -119,9 +134,17 @@ def joined_features(
         yield _with_interest(reader, profile.spec)
 
 
-def _entity_rows(lake: Lake, spec: ProfileSpec, first: date, last: date) -> str:
-    days: list[Filter] = [("ds", ">=", first), ("ds", "<=", last)]
-    return entity_query(spec, lambda table: lake.scan(table, days if table in DAILY else []))
+def _entity_rows(
+    lake: Lake, spec: ProfileSpec, first: date, last: date, versions: Mapping[str, int]
+) -> str:
+    # The snapshot that was newest is of the day before, or as old as features live.
+    oldest = first - timedelta(days=spec.features.ttl_days + 1)
+
+    def rows(table: str) -> str:
+        since = oldest if table in SNAPSHOTS else first
+        return lake.scan(table, [("ds", ">=", since), ("ds", "<=", last)], versions.get(table))
+
+    return entity_query(spec, rows)
 
 
 def _with_interest(reader: pa.RecordBatchReader, spec: ProfileSpec) -> pa.RecordBatchReader:

@@ -24,10 +24,11 @@ def first_morning(lake: Lake, spec: ProfileSpec) -> date:
     return max(known, first_landed(lake, spec) + timedelta(days=1))
 
 
-def require_days(lake: Lake, table: str, first: date, last: date) -> None:
+def require_days(lake: Lake, table: str, first: date, last: date, group: str = "labels") -> None:
     """Refuses to build on a table that was not built for all of the days `first`…`last`.
 
-    Read as they are, such days would look like days on which nothing happened.
+    Read as they are, such days would look like days on which nothing happened. The message names
+    the group of assets that builds it.
 
     Raises:
         LakeError: Names the table and the days.
@@ -39,6 +40,6 @@ def require_days(lake: Lake, table: str, first: date, last: date) -> None:
         raise LakeError(
             f"{table} of {missing[0]}{more} was not built, and other tables would miss its rows",
             where=str(lake.folder(table)),
-            mend=f"`exit-pipeline run --from {missing[0]} --select group:labels` builds it, and "
+            mend=f"`exit-pipeline run --from {missing[0]} --select group:{group}` builds it, and "
             "what hangs on it",
         )

@@ -108,7 +108,8 @@ class FastScorer:
         if names:
             groups = {name: [*snapshot.groups[name].to_pylist(), None] for name in names}
             self.groups = self._of_table("group", groups)
-            self.group_numbers = self.shares["group"].encoded(groups)[1]
+            n = len(snapshot.groups) + 1
+            self.group_numbers = self.shares["group"].encoded(groups, n)[1]
         embed = model.module.rows
         assert isinstance(embed, RowEmbedding)
         self.embed = embed
@@ -122,10 +123,9 @@ class FastScorer:
         self._compile()
 
     def _compile(self) -> None:
-        """Has all loops compiled, so that no request waits for it."""
-        one, width = np.zeros(1, np.int64), len(self.nets.bias)
-        first = First(self.items, one, np.zeros((1, width), np.float32), one)
-        self.split.outputs(first, Units.of(one, self.scorer.policy.free(1)))
+        """Has all loops compiled, so that no request waits for it: asks what nobody does."""
+        nobody, at = UserRow.unknown(self.spec, "", ""), self.snapshot.as_of
+        self.score(nobody, self.snapshot.candidates(["", "-"], at), {}, at)
 
     def score(
         self, user: UserRow, candidates: Candidates, scene: Mapping[str, str], at: datetime
@@ -177,7 +177,7 @@ class FastScorer:
         groups = self.snapshot.group_rows(units, cell_of(spec, scene, user), at)
         share = self.shares["request"]
         names = (*share.spec.categorical, *share.spec.numbers)
-        encoded = share.encoded({name: [values.get(name)] for name in names})
+        encoded = share.encoded({name: [values.get(name)] for name in names}, 1)
         governed = self._governed(units, values)
         return Request(
             candidates, units, self.split.units(units), slot, encoded, states, groups, governed
@@ -219,7 +219,7 @@ class FastScorer:
         free = sorted(asked.difference(ruled))
         units = [*(request.units[u] for u in (*free, *ruled)), None]
         parts = [found[[rows.get(u, -1) for u in units]] for rows, found in request.states]
-        state = np.concatenate(parts, axis=1)[:, self.state_columns].astype(np.float32)
+        state = np.concatenate(parts, axis=1)[:, self.state_columns].astype(np.float32, order="C")
         return Told(free, ruled, state)
 
     def _seen(self, request: Request, told: Told) -> Units:
@@ -270,6 +270,8 @@ class FastScorer:
     def _of_items(self, candidates: Candidates, here: slice) -> tuple[np.ndarray, np.ndarray]:
         """What items add, and the candidates' rows of it; an unknown one adds what its id does."""
         rows, share = candidates.rows[here], self.shares["item"]
+        if rows.max() >= len(self.items):  # compiled loops would read what lies behind
+            raise IndexError("candidates of another snapshot")
         missing = rows == len(self.items) - 1
         if not any(share.vocabularies) or not missing.any():
             return self.items, rows
@@ -286,7 +288,7 @@ class FastScorer:
         share, n = self.shares[name], len(next(iter(columns.values())))
         out = np.zeros((n, len(self.nets.bias)), np.float32)
         if share:
-            share.add(*share.encoded(columns), out)
+            share.add(*share.encoded(columns, n), out)
         return out
 
 

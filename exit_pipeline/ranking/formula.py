@@ -72,6 +72,6 @@ class Formula:
             return np.zeros((len(units), self.doubt.shape[1]), np.float32)
         known = (numbers[:, self.counts] > 0) * self.doubt[units]
         if self.supports:
-            support = numbers[:, self.supports]
-            known *= np.where(support > 0, support / (support + np.float32(SUPPORT)), 0)
+            support = np.nan_to_num(numbers[:, self.supports])
+            known *= support / (support + np.float32(SUPPORT))
         return known

@@ -194,9 +194,10 @@ def carried(target, source, transfer, slot, strength, hidden, own, carry):
 def summed(target, source, transfer, slot, hidden, own, carry):
     """Fills them as `sum` has it (`_summed`); arguments as above."""
     for i in range(len(target)):
-        most, best = 0.0, 0
+        most, best = ZERO, 0
         for k in range(source.shape[1]):
-            both = _sigmoid(source[i, k]) * _sigmoid(transfer[i, k])
+            # In 32 bits, as the model has it: of sources that are as sure there, the first wins.
+            both = np.float32(_sigmoid(source[i, k])) * np.float32(_sigmoid(transfer[i, k]))
             if not hidden[slot[i], k] and both > most:
                 most, best = both, k
             carry[i, k] = 0.0

@@ -61,12 +61,11 @@ class Share:
     def __bool__(self) -> bool:
         return bool(self.spec.columns)
 
-    def encoded(self, columns: Mapping[str, Sequence]) -> tuple[np.ndarray, np.ndarray]:
+    def encoded(self, columns: Mapping[str, Sequence], n: int) -> tuple[np.ndarray, np.ndarray]:
         """Encodes n values of each column as `Encoder` does: int64[n, c], float32[n, j]."""
         pairs = zip(self.vocabularies, self.spec.categorical, strict=True)
         indices = [[words.get(v, 0) for v in columns[name]] for words, name in pairs]
         numbers = [columns[name] for name in self.spec.numbers]
-        n = len((indices or numbers)[0])
         return (
             np.array(indices, np.int64).reshape(-1, n).T.copy(order="C"),
             np.array(numbers, np.float64).reshape(-1, n).T.astype(np.float32, order="C"),
@@ -78,7 +77,8 @@ class Share:
         As `RowEmbedding` has it with no source hidden.
         """
         if self.few:
-            add_rows(self.added, indices[:, self.few] + self.first, out)
+            rows = np.ascontiguousarray(indices[:, self.few] + self.first)
+            add_rows(self.added, rows, out)
         for column, table, weight in self.many:
             out += (torch.from_numpy(table[indices[:, column]]) @ weight).numpy()
         if len(self.numbers):

@@ -144,7 +144,7 @@ class Split:
         )  # fmt: skip
         h = np.empty((target.members, n, target.width), np.float32)
         trunk(first.items, first.rows, first.base, slot, units.place, units.spread, share, h)
-        z, order = target(h).T.astype(np.float64)
+        z, order = target(h).T.astype(np.float64, order="C")
         z -= resisted
         own, carry = np.empty(n), np.empty(source.shape)
         if formula.summed:
@@ -165,7 +165,7 @@ class Split:
                 read = rows.select(share.spec.columns).to_pydict()
                 if POSITION in read:  # nobody knows one when scoring
                     read[POSITION] = [None] * len(every)
-                share.add(*share.encoded(read), base)
+                share.add(*share.encoded(read, len(every)), base)
         scorer = Scorer(self.model)
         free = scorer.policy.free(len(every))
         units = Units.of(self.units(rows[self.model.encoder.unit].to_pylist()), free)

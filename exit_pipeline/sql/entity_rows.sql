@@ -1,10 +1,9 @@
 -- Grain: one row per mature target exposure: the entity rows of the training set.
--- Inputs: icl_labels, impressions (files of the days asked for), items, users.
--- Cut-off: features are joined as of `event_timestamp`, the exposure's time; `unit` and `cell`, by
---          which groups and interest are found, are of the attributes that serving would have had
---          then, not of those valid at the exposure, as labels have them.
-{% from "_scene.sql" import composite %}
-{% from "_snapshot.sql" import as_snapshot %}
+-- Inputs: icl_labels, impressions (files of the days asked for), item_features, user_features.
+-- Cut-off: features are joined as of `event_timestamp`, the exposure's time; `unit` and `cell` are
+--          what the newest snapshots said by then (_snapshot.sql), not what was valid at the
+--          exposure, by which labels are made.
+{% from "_snapshot.sql" import unit_of, cell_of, snapshots %}
 with exposures as (
   select l.ds, l.event_id, l.request_id, l.user_id, l.item_id, l.ts as event_timestamp, l.scene,
          l.y, l.y_click, l.y_order, l.y_negative, l.value
@@ -18,8 +17,7 @@ with exposures as (
   join ({{ impressions }}) i on i.ds = l.ds and i.event_id = l.event_id
 )
 select e.ds, e.event_id, e.request_id, e.user_id, e.item_id, e.event_timestamp,
-       {{ "e.item_id" if unit == "item_id" else "k." ~ unit }} as unit,
-       {{ composite(group) }} as cell,
+       {{ unit_of(known, "e") }} as unit, {{ cell_of(known) }} as cell,
        e.scene, e.y, e.y_click, e.y_order, e.y_negative, e.value
 {% for s in sources %}
        , e.ys_{{ s }}, e.ahead_{{ s }}, e.consistent_{{ s }}, e.icl_{{ s }}
@@ -28,5 +26,4 @@ select e.ds, e.event_id, e.request_id, e.user_id, e.item_id, e.event_timestamp,
 {% for name in context_columns %}       , e.{{ name }}
 {% endfor %}
 from exposures e
-{{ as_snapshot(items, "k", "item_id", "e", "e.event_timestamp", lag_us) }}
-{{ as_snapshot(users, "u", "user_id", "e", "e.event_timestamp", lag_us) }}
+{{ snapshots(known, "e") }}

@@ -9,9 +9,9 @@ from typing import Any
 import duckdb
 import pyarrow.parquet as pq
 
-from exit_pipeline.features.inputs import context_columns, input_spec, sample_columns
+from exit_pipeline.features.entities import SNAPSHOTS, asked_by
+from exit_pipeline.features.inputs import input_spec, sample_columns
 from exit_pipeline.features.training_set import joined_features
-from exit_pipeline.labels.names import names
 from exit_pipeline.lake import Lake, connect, create_table, render
 from exit_pipeline.profile import Profile, ProfileSpec
 from exit_pipeline.settings import Settings
@@ -75,7 +75,7 @@ def check_skew(settings: Settings, lake: Lake, profile: Profile) -> SkewReport:
     if not files:
         return SkewReport(0, 0, [])
     with connect(settings, lake.home) as connection:
-        for table in ("item_features", "items", "users"):
+        for table in SNAPSHOTS:
             lake.view(connection, table)
         ((until,),) = connection.execute(render("newest_features")).fetchall()
         read = render("_files", files=files, partitions=[])
@@ -93,8 +93,7 @@ def _join(
     connection: duckdb.DuckDBPyConnection, settings: Settings, lake: Lake, profile: Profile
 ) -> None:
     """Makes the table `joined`: what the training set would hold of each sampled row."""
-    spec = profile.spec
-    told = names(spec, context_columns=context_columns(spec), lag_us=spec.features.lag_us)
+    told = asked_by(profile.spec)
     with lake.home.scratch() as folder:
         entities = folder / "entities.parquet"
         asked = connection.sql(render("skew_entities", **told)).to_arrow_table()

@@ -27,11 +27,11 @@ def test_the_training_set_of_a_random_log_is_equal(spark, tmp_path, features):
     for table in FEATURE_TABLES:
         build_features(log.connect(), log.lake, log.profile, DAY, last, table=table)
     other = copy_of(log.lake, Home(tmp_path / "other"),
-                    ("icl_labels", "impressions", "items", "users", *FEATURE_TABLES))  # fmt: skip
+                    ("icl_labels", "impressions", *FEATURE_TABLES))  # fmt: skip
     ours = build_training_set(log.connect(), log.lake, log.profile, first, last,
                               settings=log.settings)  # fmt: skip
     found = build_training_set(spark, other, log.profile, first, last, settings=log.settings)
     assert sum(state.rows for state in ours.values()) > 20
     assert other.columns("training_set") == log.lake.columns("training_set")
     assert found == ours
-    assert set(other.inputs) == {"icl_labels", "impressions", "items", "users", *FEATURE_TABLES}
+    assert set(other.inputs) == {"icl_labels", "impressions", *FEATURE_TABLES}
