@@ -12,7 +12,7 @@ TEXT = ("VARCHAR",)
 # The first of each is the one that is asked for. UBIGINT is none: half of it is no BIGINT.
 WHOLE = ("BIGINT", "INTEGER", "SMALLINT", "TINYINT", "UINTEGER", "USMALLINT", "UTINYINT")
 NUMBER = ("DOUBLE", "FLOAT", "DECIMAL", *WHOLE)
-INSTANT = ("TIMESTAMP WITH TIME ZONE",)
+INSTANT = ("TIMESTAMP WITH TIME ZONE", "TIMESTAMPTZ_NS")  # pandas writes the latter
 PROVENANCE = {"file": TEXT, "row": WHOLE}
 
 
@@ -68,6 +68,7 @@ def check_columns(
 def _wrong(name: str, found: str, wanted: tuple[str, ...]) -> str:
     if wanted == INSTANT and found.startswith("TIMESTAMP"):
         return (
-            f"column {name!r} has no time zone ({found}); times are UTC: {name} at time zone 'UTC'"
+            f"column {name!r} has no time zone ({found}); if its times are UTC: "
+            f"{name}::timestamp at time zone 'UTC'"
         )
     return f"column {name!r} is {found}, not {wanted[0]}"

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from datetime import date
 from typing import Any
 
+from exit_pipeline.errors import ModelFileError, RegistryError
 from exit_pipeline.evaluation import Evaluation, evaluate
 from exit_pipeline.evaluation.bootstrap import Difference, paired
 from exit_pipeline.evaluation.rows import read_rows
@@ -125,8 +126,11 @@ def _better(
     first, last = _days(files)
     if seen := seen_days(earlier, (first, last)):
         return None, seen
-    scorer = Scorer.load(registry.folder(number))
-    rival = evaluate(scorer, read_rows(files, [scorer.model]))
+    try:
+        scorer = Scorer.load(registry.folder(number))
+        rival = evaluate(scorer, read_rows(files, [scorer.model]))
+    except (ModelFileError, RegistryError) as error:  # of another profile, or damaged
+        return None, f"version {number} cannot be scored: {error.what}"
     told = _against(found, rival, profile)
     words = f"against version {number} {told.mean:+.4f} [{told.low:+.4f}, {told.high:+.4f}]"
     return (number if told.low > 0 else None), words

@@ -232,3 +232,13 @@ def test_a_profile_with_a_typo(tmp_path):
 
     with pytest.raises(ProfileError, match="line 5: sorces: unknown key; did you mean 'sources'"):
         SmallLog(tmp_path, PROFILE.replace("sources:", "sorces:"))
+
+
+def test_times_as_pandas_writes_them_are_taken(tmp_path):
+    log = SmallLog(tmp_path)
+    rows = pa.Table.from_pylist([event("e", at(0))], EVENTS)
+    nanoseconds = pa.timestamp("ns", "UTC")
+    log.land(0, rows.to_pylist(), EVENTS.set(1, pa.field("ts", nanoseconds)))
+    log.ingest(0, 0)
+    (row,) = log.rows("events")
+    assert row["ts"] == at(0)

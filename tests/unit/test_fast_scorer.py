@@ -12,7 +12,7 @@ import torch
 from exit_pipeline.errors import ModelFileError, UsageError
 from exit_pipeline.profile import load_profile
 from exit_pipeline.profile.policy import RuleSpec
-from exit_pipeline.ranking import split
+from exit_pipeline.ranking import kernels, split
 from exit_pipeline.ranking.fast_scorer import FastScorer
 from exit_pipeline.ranking.nets import nets_of
 from exit_pipeline.ranking.rows import UserRow
@@ -63,6 +63,32 @@ def compare(spec, trained, rules, seed, who=None, scene=SCENE) -> Scores:
 def test_scores_are_the_scorers(spec, name, form, seed):
     found = compare(spec, model(spec, name, seed, **form), [], seed)
     assert seed == 0 or np.ptp(found.score) > 0.02
+
+
+@pytest.mark.parametrize("form", [{}, {"id_dropout": 0.1}])
+def test_words_of_many_are_multiplied_when_they_are_asked_for(monkeypatch, form):
+    monkeypatch.setattr("exit_pipeline.ranking.share.FEW", 1)
+    compare(SPEC, model(SPEC, **form), RULES, 3)
+
+
+def test_no_request_waits_for_a_loop_to_be_compiled():
+    def compiled() -> dict[str, int]:
+        loops = {n: f for n, f in vars(kernels).items() if hasattr(f, "signatures")}
+        return {name: len(loop.signatures) for name, loop in loops.items()}
+
+    held, trained = snapshot(SPEC, 3), model(SPEC)
+    fast, before = FastScorer(Scorer(trained, RULES), held), compiled()
+    for items in (["i1"], [f"i{n}" for n in range(ITEMS + 5)]):
+        fast.score(user(SPEC, 3), held.candidates(items, NOW), SCENE, NOW)
+    assert compiled() == before
+    assert before["trunk"] >= 1
+
+
+def test_candidates_of_another_snapshot_are_refused():
+    fast, other = FastScorer(Scorer(model(SPEC)), snapshot(SPEC)), snapshot(SPEC, 1)
+    few = other.candidates(["i1"], NOW)
+    with pytest.raises(IndexError, match="another snapshot"):
+        fast.score(user(SPEC), replace(few, rows=few.rows + ITEMS + 1), SCENE, NOW)
 
 
 @pytest.mark.parametrize("form", [{}, {"combination": "sum"}, {"trunk": "open"},

@@ -18,6 +18,7 @@ from feast.value_type import ValueType
 
 from exit_pipeline.errors import LakeError, UsageError
 from exit_pipeline.feast_stores import offline
+from exit_pipeline.feast_stores.join import View, make_views
 from exit_pipeline.feast_stores.scan import scan_sql
 from exit_pipeline.feast_stores.source import DeltaSource
 from exit_pipeline.lake import Lake, connect
@@ -94,6 +95,60 @@ def test_no_more_history_is_read_than_can_count(store, first, last, read):
     with job._open() as connection:
         job._plan(connection)
         assert connection.execute("select count(*) from v0").fetchone() == (read,)
+
+
+def test_many_files_are_numbered_alike_by_both_reads_and_read_within_the_span_that_counts(tmp_path):
+    for n in range(20):
+        day = pa.table({"user_id": ["a", "b"], "event_timestamp": [hours(24 * n)] * 2,
+                        "score": [n, -n]})  # fmt: skip
+        pq.write_table(day, tmp_path / f"part-{n:02d}.parquet", row_group_size=1)
+    source = FileSource(name="s", path=str(tmp_path / "*.parquet"),
+                        timestamp_field="event_timestamp")  # fmt: skip
+    fields, ttl = [Field(name="score", dtype=Int64)], timedelta(days=1)
+    store = open_store(tmp_path, [view("s", source, [USER], fields, ttl)])
+    asked = [("b", hours(24 * 9 + 1)), ("a", hours(24 * 7 - 1)), ("a", hours(24 * 9))]
+    frame = pd.DataFrame(asked, columns=["user_id", "event_timestamp"])
+    job = store.get_historical_features(frame, features=["s:score"])
+    assert job.to_arrow()["score"].to_pylist() == [-9, 6, 9]
+    (known,) = make_views(store.config, [store.get_feature_view("s")], ["s:score"], False, False)
+    steps = known.steps(10**15, 2 * 10**15)
+    for letter in "vf":
+        assert f"make_timestamptz({10**15 - 86_400_000_000})" in steps[letter]
+        assert f"make_timestamptz({2 * 10**15})" in steps[letter]
+
+
+def test_files_that_are_replaced_while_they_are_read_are_refused(tmp_path, monkeypatch):
+    rows = pa.table({"user_id": ["a"], "event_timestamp": [hours(0)], "score": [1]})
+    pq.write_table(rows, tmp_path / "rows.parquet")
+    source = FileSource(name="s", path=str(tmp_path / "rows.parquet"),
+                        timestamp_field="event_timestamp")  # fmt: skip
+    store = open_store(tmp_path, [view("s", source, [USER], [Field(name="score", dtype=Int64)])])
+    frame = pd.DataFrame([("a", hours(1))], columns=["user_id", "event_timestamp"])
+    job = store.get_historical_features(frame, features=["s:score"])
+    steps = View.steps
+
+    def meanwhile(self, *span):
+        for letter, query in steps(self, *span).items():
+            if letter == "f":
+                other = rows.set_column(1, "event_timestamp", pa.array([hours(0.5)]))
+                pq.write_table(other, tmp_path / "rows.parquet")
+            yield letter, query
+
+    monkeypatch.setattr(View, "steps", lambda *a: Mock(items=lambda: meanwhile(*a)))
+    with pytest.raises(LakeError, match="replaced while they were read"):
+        job.to_arrow()
+
+
+@pytest.mark.parametrize("name", ["__id", "__ID", "file_index", "file_row_number"])
+def test_a_source_with_a_column_that_the_join_adds_is_refused(tmp_path, name):
+    rows = pa.table({"user_id": ["a"], "event_timestamp": [hours(0)], "score": [1], name: [7]})
+    pq.write_table(rows, tmp_path / "rows.parquet")
+    source = FileSource(name="s", path=str(tmp_path / "rows.parquet"),
+                        timestamp_field="event_timestamp")  # fmt: skip
+    store = open_store(tmp_path, [view("s", source, [USER], [Field(name="score", dtype=Int64)])])
+    frame = pd.DataFrame([("a", hours(1))], columns=["user_id", "event_timestamp"])
+    with pytest.raises(UsageError, match=f"named as those that a join adds: {name}"):
+        store.get_historical_features(frame, features=["s:score"])
 
 
 @pytest.mark.parametrize(("at", "score"), [

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import shutil
 from contextlib import contextmanager
 from datetime import timedelta
 
 import pytest
 
+from exit_pipeline.errors import LakeError
 from exit_pipeline.features import training_set
 from exit_pipeline.features.build import FEATURE_TABLES, build_features
 from exit_pipeline.features.training_set import build_training_set
@@ -96,7 +98,7 @@ def test_unit_and_cell_are_of_the_snapshot_that_serving_would_have(tmp_path):
                   {"item_id": "late", "category": "c9", "valid_from": since}]  # fmt: skip
     log.users += [{"user_id": "u1", "segment": "s9", "valid_from": since}]
     log.__post_init__()
-    moments = {"before": at(1, "05:59"), "same day": at(1), "too soon": at(2, "00:04:59"),
+    moments = {"first": at(0), "before": at(1, "05:59"), "same day": at(1), "too soon": at(2, "00:04:59"),
                "available": at(2, "00:05")}  # fmt: skip
     shown = [
         event(f"{name} {item}", ts, item_id=item)
@@ -109,9 +111,20 @@ def test_unit_and_cell_are_of_the_snapshot_that_serving_would_have(tmp_path):
     assert found == {
         **{f"{name} i1": ("c1", "s1") for name in ("before", "same day", "too soon")},
         **{f"{name} late": (None, "s1") for name in ("before", "same day", "too soon")},
+        **{f"first {item}": (None, "unknown") for item in ("i1", "late")},  # nothing had landed
         "available i1": ("new", "s9"), "available late": ("c9", "s9"),
     }  # fmt: skip
     for row in rows.values():  # what the views say
-        assert (row["unit"], row["cell"]) == (row["category"], row["segment"])
+        assert (row["unit"], row["cell"]) == (row["category"], row["segment"] or "unknown")
     labelled = {row["event_id"]: row["unit"] for row in log.rows("icl_labels")}
     assert (labelled["same day i1"], labelled["same day late"]) == ("new", "c9")
+
+
+def test_days_whose_features_were_not_built_are_refused(tmp_path):
+    """The join would read older ones, and say nothing."""
+    log = with_features(tmp_path, QUIET | {n: [event(f"e{n}", at(n))] for n in range(3)})
+    assert build(log)
+    shutil.rmtree(log.lake.folder("item_features"))
+    build_features(log.connect(), log.lake, log.profile, DAY, DAY, table="item_features")
+    with pytest.raises(LakeError, match="item_features of 2026-01-06 was not built"):
+        build(log)
