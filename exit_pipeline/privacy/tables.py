@@ -21,7 +21,7 @@ THEIRS = "user_id in (from person)"
 # How rows are told to be someone's where no column `user_id` does.
 OTHERWISE = {
     "quarantine": "json_extract_string(raw, '$.user_id') in (from person)",
-    "source_interest": "event_id in (from their_events)",
+    "source_interest": "(ds, event_id) in (from their_events)",
 }
 
 
@@ -83,7 +83,7 @@ def _their_events(connection: duckdb.DuckDBPyConnection, lake: Lake) -> None:
     if files:
         create_table(connection, "their_events", "person_events", {}, files=files)
     else:
-        connection.execute("create temp table their_events (event_id varchar)")
+        connection.execute("create temp table their_events (ds date, event_id varchar)")
 
 
 def _newest(connection: duckdb.DuckDBPyConnection, lake: Lake, name: str, theirs: str) -> int:

@@ -71,7 +71,10 @@ def check_skew(settings: Settings, lake: Lake, profile: Profile) -> SkewReport:
         LakeError: A feature table is missing.
     """
     folders = sorted(lake.home.sampled.glob("ds=*"))[-DAYS:]
-    files = [str(file) for folder in folders for file in sorted(folder.glob("*.parquet"))]
+    kept = [file for folder in folders for file in sorted(folder.glob("*.parquet"))]
+    # What was kept under a profile with other inputs cannot be compared.
+    asked = set(sample_columns(profile.spec))
+    files = [str(file) for file in kept if asked <= set(pq.read_schema(file).names)]
     if not files:
         return SkewReport(0, 0, [])
     with connect(settings, lake.home) as connection:

@@ -256,6 +256,13 @@ def test_no_skew_is_found_where_there_is_none_and_each_planted_one_is(home, monk
     assert "| user_shown |" in told.metadata["differences"].value
 
 
+def test_what_was_kept_under_a_profile_with_other_inputs_is_left_out(home):
+    served(home)
+    (file,) = home.lake.home.sampled.glob("ds=*/*.parquet")
+    pq.write_table(pq.read_table(file).drop_columns(["user_shown"]), file)
+    assert check_skew(home.settings, home.lake, load_profile("simulated")).rows == 0
+
+
 def test_a_request_after_the_newest_snapshot_waits_for_the_next(home):
     served(home)
     (file,) = home.lake.home.sampled.glob("ds=*/*.parquet")

@@ -26,6 +26,7 @@ from exit_pipeline.privacy import Forgotten, forgotten
 from exit_pipeline.privacy.forget import RECORD, forget
 from exit_pipeline.privacy.logs import know_log
 from exit_pipeline.privacy.online import remove_online
+from exit_pipeline.privacy.tables import remove_rows
 from exit_pipeline.registry.life import train
 from exit_pipeline.validation.verdicts import failed_checks, failed_days, record
 from tests.logs import EVENTS, PROFILE, SmallLog, at, event
@@ -101,6 +102,22 @@ def test_nothing_in_the_home_names_the_person(log):
     assert log.rows("events") == others
     assert not any(b"zoe" in f.read_bytes() for f in log.lake.home.feast.glob("online.db*"))
     assert ask(log, "zoe", at(3))[0]["user_shown"].to_pylist() == [None]
+
+
+def test_an_id_that_someone_else_s_exposure_has_on_another_day_stays_theirs(tmp_path):
+    """An id may come again once the lateness horizon is over."""
+    log = SmallLog(tmp_path)
+    again = {n: [] for n in range(13)}
+    again |= {0: [event("e", at(0))], 9: [event("e", at(9), user_id="u2")]}
+    log.run(again)
+    before = log.rows("source_interest")
+    assert [(row["ds"], row["event_id"]) for row in before] == [
+        (at(0).date(), "e"),
+        (at(9).date(), "e"),
+    ]
+    removed, broken = remove_rows(log.settings, log.lake, "u1")
+    assert (removed["source_interest"], broken) == (1, {})
+    assert log.rows("source_interest") == before[1:]
 
 
 def test_a_home_that_moved_to_redis_forgets_there_and_in_its_file(log, redis):
