@@ -93,7 +93,8 @@ class InterestHistory:
         self.connection.execute("create or replace temp view events as from pushed")
         bound, names = feature_parameters(self.spec, today, today)
         create_table(self.connection, "pushed_interest", "interest_events", bound, **names)
-        create_table(self.connection, "interest_events", "interest_known", {})
+        late = {"lateness_days": self.spec.landing.lateness_days}
+        create_table(self.connection, "interest_events", "interest_known", late)
         create_table(self.connection, "states", "user_interest", bound, **names)
 
     def _table(self, name: str, rows: pa.Table, sql: str = "") -> None:
