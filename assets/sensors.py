@@ -50,7 +50,7 @@ def landing_sensor(context: SensorEvaluationContext) -> SensorResult | SkipReaso
         day
         for day, files in landed.items()
         if known.get(str(day)) != files.fingerprint
-        and files.changed <= rest
+        and files.came <= rest
         and daily.has_partition_key(str(day))
     ][:DAYS_A_TICK]
     asked = [

@@ -16,12 +16,11 @@ class Arrival(NamedTuple):
 
     Args:
         fingerprint: SHA-256 over their names, sizes and times of change, shortened.
-        changed: When the newest of them was changed, in seconds since the epoch.
-        came: When the last of them came to lie there, whatever time a copy gave it.
+        came: When the last of them came to lie there or was changed, in seconds since the epoch,
+            whatever time a copy gave it.
     """
 
     fingerprint: str
-    changed: float
     came: float
 
 
@@ -46,7 +45,6 @@ def arrivals(profile: Profile, home: Home) -> dict[date, Arrival]:
     return {
         day: Arrival(
             hashlib.sha256(repr(sorted(files)).encode()).hexdigest()[:16],
-            max(changed for _, _, changed in files) / 1e9,
             came[day],
         )
         for day, files in sorted(found.items())

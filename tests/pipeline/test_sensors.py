@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import time
 from datetime import UTC, date, datetime
+from types import SimpleNamespace
 
 import pytest
 from dagster import (
@@ -26,6 +27,7 @@ from assets.definitions import defs
 from assets.jobs import BEGAN
 from assets.resources import Pipeline
 from assets.schedules import daily_schedule, put_off_sensor, retrain_schedule
+from exit_pipeline.ingest.arrivals import Arrival
 from exit_pipeline.settings import load_settings
 from exit_pipeline.validation import EXPECTATIONS
 from exit_pipeline.validation.verdicts import record
@@ -44,6 +46,9 @@ def here(tmp_path, monkeypatch, simulated):
     """A pipeline on an empty home, as the sensors see it."""
     pipeline = Pipeline(load_settings(home=tmp_path), simulated)
     monkeypatch.setattr(sensors, "PIPELINE", pipeline)
+    # What lands is at rest for the sensors; the clock of everything else stays as it is.
+    later = SimpleNamespace(time=lambda: time.time() + 120)
+    monkeypatch.setattr(sensors, "time", later)
     return pipeline
 
 
@@ -98,16 +103,23 @@ def test_files_that_come_back_after_others_are_asked_for_again(here, instance):
 
 
 def test_a_day_still_being_written_and_a_day_of_another_log_wait(here, instance, monkeypatch):
+    came = {DAYS[0]: 1e9, DAYS[1]: 1e9 - 60, date(2025, 12, 31): 1e9 - 60}
+    landed = {day: Arrival("content", at) for day, at in came.items()}
+    monkeypatch.setattr("exit_pipeline.ingest.arrivals.arrivals", lambda *_: landed)
     monkeypatch.setattr(sensors.time, "time", lambda: 1e9 + 30)
-    land(here, DAYS[0])
-    land(here, DAYS[1], at=1e9 - 60)
-    land(here, date(2025, 12, 31), at=1e9 - 60)
     told = tick(sensors.landing_sensor, instance)
     assert ranges(told) == [("2026-01-06", "2026-01-06")]
     monkeypatch.setattr(sensors.time, "time", lambda: 1e9 + 61)
     assert ranges(tick(sensors.landing_sensor, instance, told.cursor)) == [
         ("2026-01-05", "2026-01-05")
     ]
+
+
+def test_a_copy_that_keeps_its_times_has_only_just_come(here, instance, monkeypatch):
+    monkeypatch.undo()
+    monkeypatch.setattr(sensors, "PIPELINE", here)
+    land(here, DAYS[0])  # last changed in 2001
+    assert tick(sensors.landing_sensor, instance).run_requests == []
 
 
 def test_a_file_whose_copy_kept_an_old_time_is_read_where_nobody_looked_before(here, instance):
