@@ -11,6 +11,12 @@ epoch_us({{ time }})::{{ wide(sum_bits) }} * {{ two_64 }}::{{ wide(sum_bits) }}
 {% macro until(time, sum_bits) -%}
 (epoch_us({{ time }})::{{ wide(sum_bits) }} + 1) * {{ two_64 }}::{{ wide(sum_bits) }} - 1
 {%- endmacro %}
+{# That a time lies within a span in microseconds, which may be open at either end. #}
+{% macro within(time, first, last) -%}
+true
+{%- if last is not none %} and {{ time }} <= make_timestamptz({{ last }}){% endif %}
+{%- if first is not none %} and {{ time }} >= make_timestamptz({{ first }}){% endif %}
+{%- endmacro %}
 {# Of each view the features of the row that was matched, null where it is too old. #}
 {% macro features_of(views) -%}
 {% for view in views %}

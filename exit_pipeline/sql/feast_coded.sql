@@ -3,12 +3,10 @@
 -- Inputs: the view's source; its keys (feast_keys.sql).
 -- Cut-off: none that the join would not make: a row after the last entity row matches none, and one
 --          older than the TTL before the first would be null. So no more history is read than counts.
+{% from "_asof.sql" import within %}
 select k.__code, s.__ts, s.__order, s.__id
 from ({{ view.moments }}) s
 join k{{ view.number }} k
   on {% for key, column in view.keys %}s.{{ key | quoted }} = k.{{ column | quoted }}{{ " and " if not loop.last }}{% endfor %}
 
-where true
-{% if until is not none %}  and s.__ts <= make_timestamptz({{ until }}){% endif %}
-
-{% if since is not none %}  and s.__ts >= make_timestamptz({{ since }}){% endif %}
+where {{ within("s.__ts", since, until) }}
